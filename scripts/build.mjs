@@ -1,0 +1,22 @@
+// Compiles src/ twice: ES modules to dist/esm, CommonJS to dist/cjs.
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const typescript = createRequire(import.meta.url).resolve('typescript/package.json');
+const tsc = join(dirname(typescript), 'bin', 'tsc');
+
+function compile(outDir, ...flags) {
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', outDir, ...flags], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+}
+
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+compile('dist/esm');
+compile('dist/cjs', '--module', 'commonjs', '--moduleResolution', 'bundler', '--verbatimModuleSyntax', 'false');
+writeFileSync(join(root, 'dist/cjs/package.json'), '{ "type": "commonjs" }\n');

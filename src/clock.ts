@@ -1,0 +1,41 @@
+/** Seconds and nanoseconds since the Unix epoch, as OpenTelemetry writes them. */
+export type WallTime = readonly [seconds: number, nanoseconds: number];
+
+/** A running timer. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * Where the exporter gets its time from; tests put a clock of their own here.
+ * Durations come from `now()`, which is monotonic; `wallTime()` is only ever
+ * written into records.
+ */
+export interface Clock {
+  /** Milliseconds from an arbitrary point; never goes back. */
+  now(): number;
+  wallTime(): WallTime;
+  /** Runs `callback` once after `millis`. Only with `keepAlive` does the timer hold the process. */
+  after(millis: number, callback: () => void, keepAlive?: boolean): Timer;
+  /**
+   * Runs `callback` once what the sockets have already received is read. A timer that is late
+   * because the event loop was blocked decides here, so that an ack that came in time wins.
+   */
+  afterReads(callback: () => void): void;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallTime: () => {
+    const millis = Date.now();
+    return [Math.floor(millis / 1000), (millis % 1000) * 1_000_000];
+  },
+  after: (millis, callback, keepAlive = false) => {
+    const timer = setTimeout(callback, millis);
+    if (!keepAlive) timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+  afterReads: (callback) => {
+    setImmediate(callback);
+  },
+};

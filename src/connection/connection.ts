@@ -1,0 +1,419 @@
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../clock.ts';
+import type { Chunk } from '../encode/chunk.ts';
+import { FluentForwardConnectionError } from '../errors.ts';
+import { type Answer, AnswerReader } from '../protocol/answer.ts';
+import type { Address } from './addresses.ts';
+import { openSocket } from './socket.ts';
+
+/**
+ * connecting → open → retiring → closed; any state may go to closed, none comes back.
+ * - connecting: looking the name up, then connecting.
+ * - open: takes chunks; one until the first ack, then up to `maxInFlightChunks`.
+ * - retiring: takes none, waits for the acks that are due, then closes.
+ */
+type State = 'connecting' | 'open' | 'retiring' | 'closed';
+
+const NEXT: Readonly<Record<State, readonly State[]>> = {
+  connecting: ['open', 'closed'],
+  open: ['retiring', 'closed'],
+  retiring: ['closed'],
+  closed: [],
+};
+
+export interface ConnectionObserver {
+  opened(connection: Connection): void;
+  acknowledged(connection: Connection, chunk: Chunk): void;
+  /**
+   * The chunk has to go elsewhere; told once for each chunk. Unless the connection is closed, a late
+   * ack is still told as `acknowledged`.
+   */
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
+  /** It takes no more chunks because of a fault. */
+  failed(connection: Connection, error: FluentForwardConnectionError): void;
+  /** The receiver has not closed after a single ack, as it was expected to. */
+  stayedOpen(connection: Connection): void;
+  closed(connection: Connection): void;
+}
+
+export interface ConnectionOptions {
+  readonly endpoint: string;
+  /** Looks the endpoint up and chooses an address; the connection releases it when it closes. */
+  readonly acquire: () => Promise<Address>;
+  readonly release: (address: Address) => void;
+  readonly connectTimeoutMillis: number;
+  readonly ackTimeoutMillis: number;
+  readonly maxInFlightChunks: number;
+  readonly clock: Clock;
+  readonly observer: ConnectionObserver;
+}
+
+/** A chunk that is on the way. */
+interface Pending {
+  readonly chunk: Chunk;
+  /** When the operating system had taken its last byte. */
+  writtenAt: number | undefined;
+  /** Told as unanswered; its ack still counts. */
+  overdue: boolean;
+}
+
+/** After three connections that the receiver closed after one ack each, one message is all it takes. */
+const SINGLE_ACK_CLOSES = 3;
+/** A FIN this soon after the ack belongs to it. */
+const SINGLE_ACK_MILLIS = 1_000;
+
+/** The life of one socket. It ends in `closed`; a reconnect is a new object. */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #answers = new AnswerReader();
+  /** In the order of the writes, which is the order of the acks. */
+  readonly #pending = new Map<string, Pending>();
+  #state: State = 'connecting';
+  #address: Address | undefined;
+  #socket: Socket | undefined;
+  #connectTimer: Timer | undefined;
+  #ackTimer: Timer | undefined;
+  #restTimer: Timer | undefined;
+  #acks = 0;
+  #lastAckAt = 0;
+  #corked = false;
+  /** Its receiver takes one message a connection: nothing more is sent while its FIN is waited for. */
+  #resting = false;
+  /** When its last chunk was sent, for idleness. */
+  lastSentAt: number;
+  /** A number that grows with each use, for choosing the least recently used. */
+  lastUse = -1;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { clock, connectTimeoutMillis } = options;
+    this.lastSentAt = clock.now();
+    this.#connectTimer = clock.after(connectTimeoutMillis, () => {
+      const stage = this.#socket === undefined ? 'the name lookup' : 'the connect';
+      this.#fail('FLUENT_FORWARD_CONNECT_TIMEOUT', `${stage} took longer than ${connectTimeoutMillis} ms`);
+    });
+    void this.#dial();
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get address(): Address | undefined {
+    return this.#address;
+  }
+
+  get inFlight(): number {
+    return this.#pending.size;
+  }
+
+  /** Whether a chunk has been acknowledged on it. */
+  get isProven(): boolean {
+    return this.#acks > 0;
+  }
+
+  /** Slow start: a receiver that accepts and never answers costs one chunk's delay. */
+  get canTake(): boolean {
+    if (this.#state !== 'open' || this.#resting) return false;
+    return this.#pending.size < (this.#acks > 0 ? this.#options.maxInFlightChunks : 1);
+  }
+
+  /** Writes a chunk; only while {@link canTake}. Chunks sent in one turn leave in one write. */
+  send(chunk: Chunk, use: number): void {
+    const socket = this.#socket as Socket;
+    const pending: Pending = { chunk, writtenAt: undefined, overdue: false };
+    this.#pending.set(chunk.id, pending);
+    this.lastSentAt = this.#options.clock.now();
+    this.lastUse = use;
+    if (!this.#corked) {
+      this.#corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        socket.uncork();
+      });
+    }
+    chunk.retain();
+    socket.write(chunk.bytes, () => {
+      chunk.release();
+      pending.writtenAt = this.#options.clock.now();
+      this.#armAckTimer();
+    });
+  }
+
+  /** Lets the acks arrive that are due, then closes. */
+  retire(): void {
+    if (this.#state !== 'open') return;
+    this.#to('retiring');
+    this.#closeIfDrained();
+  }
+
+  /**
+   * The chunk is settled: acknowledged on another connection, or given up. An ack of it means nothing
+   * any more. One that was given up while this connection owed the ack retires the connection.
+   */
+  forget(chunk: Chunk, givenUp: boolean): void {
+    const pending = this.#pending.get(chunk.id);
+    if (pending === undefined) return;
+    this.#pending.delete(chunk.id);
+    if (givenUp && !pending.overdue)
+      this.#retireFaulty(this.#error('FLUENT_FORWARD_ACK_TIMEOUT', 'no ack before the deadline'));
+    this.#closeIfDrained();
+  }
+
+  /** Closes at once; what is unacknowledged is told as unanswered. */
+  close(): void {
+    this.#end(this.#error('FLUENT_FORWARD_CLOSED', 'closed by the exporter'));
+  }
+
+  async #dial(): Promise<void> {
+    let address: Address;
+    try {
+      address = await this.#options.acquire();
+    } catch (error) {
+      this.#fail('FLUENT_FORWARD_LOOKUP_FAILED', error instanceof Error ? error.message : String(error), error);
+      return;
+    }
+    if (this.#state === 'closed') {
+      this.#options.release(address);
+      return;
+    }
+    this.#address = address;
+    try {
+      this.#listen(openSocket(address.target));
+    } catch (error) {
+      this.#fail('FLUENT_FORWARD_CONNECT_FAILED', connectFailure(error), error);
+    }
+  }
+
+  #listen(socket: Socket): void {
+    this.#socket = socket;
+    socket.once('connect', () => {
+      if (this.#state !== 'connecting') return;
+      this.#connectTimer?.cancel();
+      this.#to('open');
+      this.#options.observer.opened(this);
+    });
+    socket.on('data', (data) => this.#receive(data));
+    socket.once('end', () => this.#ended());
+    // Stays for good: closing towards Fluentd often ends in ECONNRESET.
+    socket.on('error', (error) => {
+      if (this.#state === 'connecting') this.#fail('FLUENT_FORWARD_CONNECT_FAILED', connectFailure(error), error);
+      else this.#fail('FLUENT_FORWARD_CONNECTION_LOST', lossReason(error), error);
+    });
+    socket.once('close', () => this.#fail('FLUENT_FORWARD_CONNECTION_LOST', 'the connection was closed'));
+    // Node counts bytes that leave as activity, also in the middle of a write: what times out here
+    // is a receiver that has stopped reading.
+    socket.setTimeout(this.#options.ackTimeoutMillis, () => this.#options.clock.afterReads(() => this.#writeStalled()));
+  }
+
+  #receive(data: Buffer): void {
+    try {
+      for (const answer of this.#answers.push(data)) {
+        if (this.#state === 'closed') return;
+        this.#answered(answer);
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#fail('FLUENT_FORWARD_BAD_ANSWER', `the server answered with ${reason}`, error);
+    }
+  }
+
+  #answered(answer: Answer): void {
+    switch (answer.kind) {
+      case 'ack':
+        this.#acked(answer.chunk);
+        break;
+      case 'not accepted':
+        this.#notAccepted();
+        break;
+      case 'hello':
+        this.#fail(
+          'FLUENT_FORWARD_BAD_ANSWER',
+          'the server sent HELO: it wants a shared key, which this version cannot give',
+        );
+        break;
+    }
+  }
+
+  /**
+   * The id stands at the end of a message: who names it has read the whole. An id that is not pending
+   * here (repeated, stale, another connection's) is passed over.
+   */
+  #acked(id: string): void {
+    const acked = this.#pending.get(id);
+    if (acked === undefined) return;
+    const { observer, clock } = this.#options;
+    this.#acks++;
+    this.#lastAckAt = clock.now();
+    const skipped: Pending[] = [];
+    for (const pending of this.#pending.values()) {
+      if (pending === acked) break;
+      if (!pending.overdue) skipped.push(pending);
+    }
+    this.#pending.delete(id);
+    for (const pending of skipped) {
+      this.#overdue(
+        pending,
+        this.#error('FLUENT_FORWARD_ACK_SKIPPED', 'the server acknowledged a later chunk and not this one'),
+      );
+    }
+    if ((this.#address?.singleAckCloses ?? 0) >= SINGLE_ACK_CLOSES) this.#rest();
+    observer.acknowledged(this, acked.chunk);
+    this.#closeIfDrained();
+  }
+
+  #notAccepted(): void {
+    for (const pending of this.#pending.values()) {
+      if (pending.overdue) continue;
+      this.#pending.delete(pending.chunk.id);
+      const error = this.#error('FLUENT_FORWARD_NOT_ACCEPTED', 'the server answered a chunk without accepting it');
+      this.#retireFaulty(error);
+      this.#options.observer.unanswered(this, pending.chunk, error);
+      break;
+    }
+    this.#closeIfDrained();
+  }
+
+  /** Waits for the FIN of a receiver that takes one message a connection. */
+  #rest(): void {
+    this.#resting = true;
+    this.#restTimer ??= this.#options.clock.after(SINGLE_ACK_MILLIS, () => {
+      this.#resting = false;
+      if (this.#state === 'open') this.#options.observer.stayedOpen(this);
+    });
+  }
+
+  #armAckTimer(): void {
+    if (this.#ackTimer !== undefined || this.#state === 'closed') return;
+    const { clock, ackTimeoutMillis } = this.#options;
+    for (const { overdue, writtenAt } of this.#pending.values()) {
+      if (overdue || writtenAt === undefined) continue;
+      this.#ackTimer = clock.after(Math.max(0, writtenAt + ackTimeoutMillis - clock.now()), () =>
+        clock.afterReads(() => {
+          this.#ackTimer = undefined;
+          this.#expire();
+          this.#armAckTimer();
+        }),
+      );
+      return;
+    }
+  }
+
+  #expire(): void {
+    const { clock, ackTimeoutMillis } = this.#options;
+    const writtenBefore = clock.now() - ackTimeoutMillis;
+    this.#overdueWhere(
+      ({ writtenAt }) => writtenAt !== undefined && writtenAt <= writtenBefore,
+      `no ack within ${ackTimeoutMillis} ms`,
+    );
+  }
+
+  #writeStalled(): void {
+    const { ackTimeoutMillis } = this.#options;
+    this.#overdueWhere(
+      ({ writtenAt }) => writtenAt === undefined,
+      `the server has read nothing for ${ackTimeoutMillis} ms`,
+    );
+  }
+
+  #overdueWhere(condition: (pending: Pending) => boolean, reason: string): void {
+    if (this.#state === 'closed') return;
+    for (const pending of this.#unanswered()) {
+      if (condition(pending)) this.#overdue(pending, this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason));
+    }
+  }
+
+  /** Gives a chunk up to another connection, and waits on for its ack: a slow receiver must not breed duplicates. */
+  #overdue(pending: Pending, error: FluentForwardConnectionError): void {
+    pending.overdue = true;
+    this.#retireFaulty(error);
+    this.#options.observer.unanswered(this, pending.chunk, error);
+  }
+
+  #retireFaulty(error: FluentForwardConnectionError): void {
+    if (this.#state !== 'open') return;
+    this.#to('retiring');
+    this.#options.observer.failed(this, error);
+  }
+
+  /** A FIN: no ack will come any more. With nothing in flight it is no fault. */
+  #ended(): void {
+    if (this.#state === 'closed') return;
+    const { clock } = this.#options;
+    if (this.#address !== undefined) {
+      const afterSingleAck = this.#acks === 1 && clock.now() - this.#lastAckAt <= SINGLE_ACK_MILLIS;
+      if (afterSingleAck) this.#address.singleAckCloses++;
+      else if (this.#acks > 1) this.#address.singleAckCloses = 0;
+    }
+    this.#fail('FLUENT_FORWARD_CONNECTION_LOST', 'the server closed the connection');
+  }
+
+  #fail(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): void {
+    if (this.#state === 'closed') return;
+    const error = this.#error(code, reason, cause);
+    const isFault =
+      this.#state === 'connecting' || code === 'FLUENT_FORWARD_BAD_ANSWER' || this.#unanswered().length > 0;
+    if (isFault) this.#options.observer.failed(this, error);
+    this.#end(error);
+  }
+
+  #closeIfDrained(): void {
+    if (this.#state === 'retiring' && this.#pending.size === 0) this.close();
+  }
+
+  /** Settles every waiter at once. */
+  #end(error: FluentForwardConnectionError): void {
+    if (this.#state === 'closed') return;
+    const unanswered = this.#unanswered();
+    const isClean = this.#state !== 'connecting' && this.#pending.size === 0 && this.#socket?.writableLength === 0;
+    this.#to('closed');
+    this.#connectTimer?.cancel();
+    this.#ackTimer?.cancel();
+    this.#restTimer?.cancel();
+    this.#pending.clear();
+    // With all acks in, FIN; else what the socket still holds is of no use.
+    if (isClean) this.#socket?.destroySoon();
+    else this.#socket?.destroy();
+    const { observer, release } = this.#options;
+    if (this.#address !== undefined) release(this.#address);
+    for (const { chunk } of unanswered) observer.unanswered(this, chunk, error);
+    observer.closed(this);
+  }
+
+  #unanswered(): Pending[] {
+    return [...this.#pending.values()].filter((pending) => !pending.overdue);
+  }
+
+  #to(next: State): void {
+    if (!NEXT[this.#state].includes(next)) throw new Error(`a connection cannot go from ${this.#state} to ${next}`);
+    this.#state = next;
+  }
+
+  #error(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): FluentForwardConnectionError {
+    const { endpoint } = this.#options;
+    const at =
+      this.#address === undefined || endpoint.endsWith(this.#address.text)
+        ? endpoint
+        : `${endpoint} (${this.#address.text})`;
+    return new FluentForwardConnectionError(code, `${at}: ${reason}`, cause);
+  }
+}
+
+function connectFailure(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ECONNREFUSED':
+      return 'connection refused; is the receiver running, and listening there?';
+    case 'ENOENT':
+      return 'there is no such socket; is the receiver running?';
+    case 'EACCES':
+      return 'no permission to connect to the socket';
+    default:
+      return `the connect failed: ${message}`;
+  }
+}
+
+function lossReason(error: NodeJS.ErrnoException): string {
+  return error.code === 'ECONNRESET' ? 'the server reset the connection' : `the connection failed: ${error.message}`;
+}

@@ -1,0 +1,214 @@
+import type { Clock, Timer } from '../clock.ts';
+import type { Config } from '../config/config.ts';
+import type { Diagnostics } from '../diagnostics.ts';
+import type { Chunk } from '../encode/chunk.ts';
+import type { FluentForwardConnectionError } from '../errors.ts';
+import { Addresses } from './addresses.ts';
+import { backoffDelay } from './backoff.ts';
+import { Connection } from './connection.ts';
+import { Slot, type SlotObserver } from './slot.ts';
+
+export interface PoolOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly diagnostics: Diagnostics;
+  readonly observer: PoolObserver;
+}
+
+export interface PoolObserver {
+  /** Chunks that wait may find a connection now. */
+  available(): void;
+  acknowledged(chunk: Chunk): void;
+  /** The chunk has to be sent again; a late ack is still told. */
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
+}
+
+const FIRST_BACKOFF_MILLIS = 100;
+const BACKOFF_CAP_MILLIS = 5_000;
+
+/** The connections to an endpoint: keeps `connections` of them, and says which one takes a chunk. */
+export class ConnectionPool implements SlotObserver {
+  readonly #options: PoolOptions;
+  readonly #addresses: Addresses;
+  readonly #slots: readonly Slot[];
+  #uses = 0;
+  #rotations = 0;
+  /** Failures since the last ack. */
+  #failures = 0;
+  #failingSince = 0;
+  #lastError: FluentForwardConnectionError | undefined;
+  #retryAt = Number.NEGATIVE_INFINITY;
+  #retryTimer: Timer | undefined;
+  #isClosed = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    const { config, clock, random, diagnostics } = options;
+    const { endpoint, resolver, connectTimeoutMillis, connections } = config;
+    this.#addresses = new Addresses({ endpoint, resolver, connectTimeoutMillis, clock, random, diagnostics });
+    this.#slots = Array.from(
+      { length: connections },
+      (_, i) =>
+        new Slot({
+          rotationIntervalMillis: config.rotationIntervalMillis,
+          clock,
+          random,
+          firstRotation: { from: i / connections, to: (i + 1) / connections },
+          connect: (avoid, observer) =>
+            new Connection({
+              endpoint: endpoint.url,
+              acquire: () => this.#addresses.acquire(avoid),
+              release: (address) => this.#addresses.release(address),
+              connectTimeoutMillis,
+              ackTimeoutMillis: config.ackTimeoutMillis,
+              maxInFlightChunks: config.maxInFlightChunks,
+              clock,
+              observer,
+            }),
+          hasHealthy: (other) => this.#addresses.hasHealthy(other),
+          observer: this,
+        }),
+    );
+  }
+
+  /** Whether chunks that failed, and dials without a healthy address, have to wait. */
+  get isBackingOff(): boolean {
+    return this.#options.clock.now() < this.#retryAt;
+  }
+
+  /**
+   * The connection for a chunk: the least in flight, among equals the least recently used. Never one
+   * that the chunk was sent on before: what leaves a chunk unanswered takes no more.
+   */
+  pick(): Connection | undefined {
+    let best: Connection | undefined;
+    for (const slot of this.#slots) {
+      for (const connection of [slot.current, slot.candidate]) {
+        if (connection === undefined || !connection.canTake) continue;
+        if (best === undefined || isBefore(connection, best)) best = connection;
+      }
+    }
+    return best;
+  }
+
+  send(connection: Connection, chunk: Chunk): void {
+    connection.send(chunk, this.#uses++);
+  }
+
+  /** Dials for the slots without a connection: chunks are waiting. */
+  connect(): void {
+    if (this.#isClosed) return;
+    for (const slot of this.#slots) {
+      if (!slot.isEmpty) continue;
+      if (!this.#addresses.hasHealthy()) {
+        if (this.isBackingOff) {
+          this.wakeAfterBackoff();
+          return;
+        }
+        // One connection tries before others follow.
+        if (this.#slots.some((other) => !other.isEmpty && !other.current?.isProven)) return;
+      }
+      slot.dial();
+    }
+  }
+
+  /** Tells `available` when the backoff ends. */
+  wakeAfterBackoff(): void {
+    if (this.#retryTimer !== undefined) return;
+    const { clock, observer } = this.#options;
+    this.#retryTimer = clock.after(Math.max(0, this.#retryAt - clock.now()), () => {
+      this.#retryTimer = undefined;
+      observer.available();
+    });
+  }
+
+  /** Ends the backoff. */
+  retryNow(): void {
+    this.#retryAt = Number.NEGATIVE_INFINITY;
+    this.#retryTimer?.cancel();
+    this.#retryTimer = undefined;
+    this.#options.observer.available();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#retryTimer?.cancel();
+    for (const slot of this.#slots) slot.close();
+  }
+
+  /** The last fault, while there has been no ack since. */
+  get lastError(): FluentForwardConnectionError | undefined {
+    return this.#lastError;
+  }
+
+  get rotations(): number {
+    return this.#rotations;
+  }
+
+  available(): void {
+    this.#options.observer.available();
+  }
+
+  acknowledged(connection: Connection, chunk: Chunk): void {
+    if (connection.address !== undefined) this.#addresses.succeeded(connection.address);
+    if (this.#lastError !== undefined) this.#recovered(connection);
+    this.#options.observer.acknowledged(chunk);
+  }
+
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
+    this.#options.observer.unanswered(connection, chunk, error);
+  }
+
+  failed(connection: Connection, error: FluentForwardConnectionError, isHarmless: boolean): void {
+    const { clock, diagnostics, random } = this.#options;
+    if (connection.address !== undefined) this.#addresses.failed(connection.address);
+    if (isHarmless) {
+      diagnostics.debug(`${error.message}; the connection that it was to replace stays in use`);
+      return;
+    }
+    if (this.#lastError === undefined) this.#failingSince = clock.now();
+    this.#lastError = error;
+    const chunks = connection.inFlight;
+    diagnostics.warn(
+      error.code,
+      `${error.message}; ${chunks === 0 ? 'trying again' : `${chunks} unacknowledged chunk(s) will be sent again`}`,
+    );
+    if (this.isBackingOff || !this.#needsBackoff(error)) return;
+    this.#failures++;
+    this.#retryAt = clock.now() + backoffDelay(this.#failures, FIRST_BACKOFF_MILLIS, BACKOFF_CAP_MILLIS, random);
+  }
+
+  /** A chunk without an ack has waited long enough, and a dial need not wait for another address. */
+  #needsBackoff(error: FluentForwardConnectionError): boolean {
+    switch (error.code) {
+      case 'FLUENT_FORWARD_ACK_TIMEOUT':
+      case 'FLUENT_FORWARD_ACK_SKIPPED':
+        return false;
+      case 'FLUENT_FORWARD_LOOKUP_FAILED':
+      case 'FLUENT_FORWARD_CONNECT_FAILED':
+      case 'FLUENT_FORWARD_CONNECT_TIMEOUT':
+        return !this.#addresses.hasHealthy();
+      default:
+        return true;
+    }
+  }
+
+  rotated(from: Connection, to: Connection): void {
+    this.#rotations++;
+    this.#options.diagnostics.debug(`rotated from ${from.address?.text} to ${to.address?.text}`);
+  }
+
+  #recovered(connection: Connection): void {
+    const { clock, diagnostics } = this.#options;
+    const seconds = (clock.now() - this.#failingSince) / 1000;
+    this.#lastError = undefined;
+    this.#failures = 0;
+    this.#retryAt = Number.NEGATIVE_INFINITY;
+    diagnostics.info(`${connection.address?.text} acknowledges again, after ${seconds.toFixed(1)} s`);
+  }
+}
+
+function isBefore(a: Connection, b: Connection): boolean {
+  return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.lastUse < b.lastUse);
+}

@@ -1,0 +1,186 @@
+import type { Clock, Timer } from '../clock.ts';
+import type { Chunk } from '../encode/chunk.ts';
+import type { FluentForwardConnectionError } from '../errors.ts';
+import type { Address } from './addresses.ts';
+import type { Connection, ConnectionObserver } from './connection.ts';
+
+export interface SlotOptions {
+  readonly rotationIntervalMillis: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The slot's share of the first interval, so that a process's connections are staggered. */
+  readonly firstRotation: { readonly from: number; readonly to: number };
+  readonly connect: (avoid: Address | undefined, observer: ConnectionObserver) => Connection;
+  /** Whether a dial would find an address that is neither `other` nor ejected. */
+  readonly hasHealthy: (other: Address | undefined) => boolean;
+  readonly observer: SlotObserver;
+}
+
+export interface SlotObserver {
+  /** A connection may take chunks that could not before. */
+  available(): void;
+  acknowledged(connection: Connection, chunk: Chunk): void;
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
+  /** `isHarmless`: a rotation's dial failed, and the connection that it would have replaced works. */
+  failed(connection: Connection, error: FluentForwardConnectionError, isHarmless: boolean): void;
+  rotated(from: Connection, to: Connection): void;
+}
+
+const JITTER = 0.1;
+/** Rotation waits while so many old connections are still owed acks. */
+const MAX_DRAINING = 2;
+/** Of connections that wait for late acks the oldest is closed when there are more. */
+const MAX_RETIRED = 8;
+
+/** One of the connections that are kept, through its rotations. */
+export class Slot implements ConnectionObserver {
+  readonly #options: SlotOptions;
+  #current: Connection | undefined;
+  /** On its way to replace the current one: dialled, or waiting for its first ack. */
+  #candidate: Connection | undefined;
+  /** Those that take no chunks any more and wait for acks. */
+  readonly #retired = new Set<Connection>();
+  #timer: Timer | undefined;
+  #lastAddress: Address | undefined;
+
+  constructor(options: SlotOptions) {
+    this.#options = options;
+  }
+
+  get current(): Connection | undefined {
+    return this.#current;
+  }
+
+  get candidate(): Connection | undefined {
+    return this.#candidate;
+  }
+
+  get isEmpty(): boolean {
+    return this.#current === undefined && this.#candidate === undefined;
+  }
+
+  dial(): void {
+    const avoid = this.#current?.address ?? this.#lastAddress;
+    this.#candidate = this.#options.connect(avoid, this);
+  }
+
+  /** Closes everything at once. */
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#current?.close();
+    this.#candidate?.close();
+    for (const connection of this.#retired) connection.close();
+  }
+
+  opened(connection: Connection): void {
+    this.#lastAddress = connection.address;
+    // With nothing to replace it works at once; else it has to earn its place by an ack.
+    if (this.#current === undefined && connection === this.#candidate) this.#promote();
+    this.#options.observer.available();
+  }
+
+  acknowledged(connection: Connection, chunk: Chunk): void {
+    if (connection === this.#candidate) this.#promote();
+    this.#options.observer.acknowledged(connection, chunk);
+  }
+
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
+    this.#options.observer.unanswered(connection, chunk, error);
+  }
+
+  stayedOpen(connection: Connection): void {
+    if (connection.address !== undefined) connection.address.singleAckCloses = 0;
+    this.#options.observer.available();
+  }
+
+  failed(connection: Connection, error: FluentForwardConnectionError): void {
+    const isRotation = connection === this.#candidate && this.#current !== undefined;
+    this.#options.observer.failed(connection, error, isRotation && connection.inFlight === 0);
+    this.#leave(connection);
+    if (connection.state === 'retiring') this.#retain(connection);
+    if (!isRotation) return;
+    // The next address at once; with none left, the interval's end.
+    if (this.#options.hasHealthy(this.#current?.address)) this.#rotate();
+    else this.#schedule(this.#jittered());
+  }
+
+  closed(connection: Connection): void {
+    this.#leave(connection);
+    this.#retired.delete(connection);
+    if (this.isEmpty) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+    }
+    this.#options.observer.available();
+  }
+
+  #leave(connection: Connection): void {
+    if (connection === this.#current) {
+      this.#current = undefined;
+      if (this.#candidate?.state === 'open') this.#promote();
+    } else if (connection === this.#candidate) {
+      this.#candidate = undefined;
+    }
+  }
+
+  #retain(connection: Connection): void {
+    this.#retired.add(connection);
+    if (this.#retired.size > MAX_RETIRED) this.#retired.values().next().value?.close();
+  }
+
+  #promote(): void {
+    const old = this.#current;
+    const next = this.#candidate as Connection;
+    this.#current = next;
+    this.#candidate = undefined;
+    const { rotationIntervalMillis: interval, firstRotation, random } = this.#options;
+    if (old === undefined) {
+      const { from, to } = firstRotation;
+      this.#schedule(interval * (to - (to - from) * random()));
+      return;
+    }
+    this.#schedule(this.#jittered());
+    this.#options.observer.rotated(old, next);
+    this.#drain(old);
+  }
+
+  /** The old connection drains; one that owes nothing closes on the spot. */
+  #drain(old: Connection): void {
+    this.#retain(old);
+    old.retire();
+  }
+
+  #jittered(): number {
+    const { rotationIntervalMillis, random } = this.#options;
+    return rotationIntervalMillis * (1 - JITTER + 2 * JITTER * random());
+  }
+
+  #schedule(millis: number): void {
+    this.#timer?.cancel();
+    if (this.#options.rotationIntervalMillis === 0) return;
+    this.#timer = this.#options.clock.after(millis, () => this.#due());
+  }
+
+  /** The interval has passed: closes what nobody has used for two, else rotates. */
+  #due(): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    const { clock, rotationIntervalMillis: interval } = this.#options;
+    const idleAt = current.lastSentAt + 2 * interval;
+    if (clock.now() >= idleAt && current.inFlight === 0) {
+      this.#candidate?.close();
+      current.close();
+      return;
+    }
+    this.#rotate();
+    const isIdle = clock.now() - current.lastSentAt >= interval;
+    this.#schedule(isIdle ? Math.max(0, idleAt - clock.now()) : this.#jittered());
+  }
+
+  #rotate(): void {
+    if (this.#current === undefined || this.#candidate !== undefined) return;
+    if (this.#retired.size >= MAX_DRAINING) return;
+    this.dial();
+  }
+}

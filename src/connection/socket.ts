@@ -1,0 +1,23 @@
+import { connect, type Socket } from 'node:net';
+
+/** Where a socket can be opened to. */
+export type Target = { readonly host: string; readonly port: number } | { readonly path: string };
+
+const KEEP_ALIVE_DELAY_MILLIS = 30_000;
+
+/** Opens a socket that does not keep the process alive: the export that waits for it does. */
+export function openSocket(target: Target): Socket {
+  const socket = connect({
+    ...target,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_DELAY_MILLIS,
+  });
+  return socket.unref();
+}
+
+/** `host:port` or the path, as it stands in messages. */
+export function targetText(target: Target): string {
+  if ('path' in target) return target.path;
+  return target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
+}

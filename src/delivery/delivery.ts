@@ -1,0 +1,275 @@
+import type { Clock, Timer } from '../clock.ts';
+import type { Config } from '../config/config.ts';
+import type { Connection } from '../connection/connection.ts';
+import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
+import type { Diagnostics } from '../diagnostics.ts';
+import type { Chunk } from '../encode/chunk.ts';
+import type { FluentForwardConnectionError } from '../errors.ts';
+
+/** How the delivery of an export's chunks ended. */
+export type Outcome =
+  | { readonly kind: 'acknowledged' }
+  | ({
+      readonly kind: 'failed';
+      readonly acknowledgedRecords: number;
+      readonly cause: FluentForwardConnectionError | undefined;
+    } & FailureReason);
+
+type FailureReason =
+  | { readonly reason: 'timeout' | 'flush timeout' }
+  /** `chunk` reaches receivers and is not acknowledged. */
+  | { readonly reason: 'refused'; readonly chunk: Chunk };
+
+export interface DeliveryOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly diagnostics: Diagnostics;
+}
+
+/** The chunks of one `export()`, which succeed or fail together. */
+interface Export {
+  readonly chunks: Set<Delivered>;
+  readonly done: (outcome: Outcome) => void;
+  readonly deadline: Timer;
+  readonly heldBytes: number;
+  acknowledgedRecords: number;
+}
+
+/** A chunk on its way: waiting for a connection, or for the acks of those it was sent on. */
+interface Delivered {
+  readonly chunk: Chunk;
+  readonly owner: Export;
+  /** Where an ack may still come from; closed ones among them count for nothing. */
+  readonly sentOn: Set<Connection>;
+  /** Connections that it ended unanswered on. */
+  unanswered: number;
+  lastError: FluentForwardConnectionError | undefined;
+}
+
+/** A `flush()` that waits for the exports that were in flight when it was called. */
+interface Flush {
+  readonly exports: Set<Export>;
+  readonly resolve: () => void;
+}
+
+/** Unanswered on so many connections, a chunk is probably refused, and not the receivers broken. */
+const PROBABLY_REFUSED = 3;
+/** What one export counts at least towards `maxInFlightBytes`. */
+const MIN_EXPORT_BYTES = 1024;
+/** How long after the flush budget's end exports still fail by it: those of the same flush. */
+const FLUSH_GRACE_MILLIS = 1_000;
+
+/** Brings each chunk to an ack: over one connection after the other, until its export's deadline. */
+export class Delivery implements PoolObserver {
+  readonly #options: DeliveryOptions;
+  readonly #pool: ConnectionPool;
+  readonly #chunks = new Map<string, Delivered>();
+  readonly #exports = new Set<Export>();
+  /** Never sent yet. */
+  readonly #fresh = new Set<Delivered>();
+  /** Sent in vain; they go first, once the backoff is over. */
+  readonly #again = new Set<Delivered>();
+  #inFlightBytes = 0;
+  readonly #flushes = new Set<Flush>();
+  /** The end of the budget that running flushes share. */
+  #flushEndsAt: number | undefined;
+  #flushTimer: Timer | undefined;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+    this.#pool = new ConnectionPool({ ...options, observer: this });
+  }
+
+  /** Bytes held for exports that have no outcome yet. */
+  get inFlightBytes(): number {
+    return this.#inFlightBytes;
+  }
+
+  /** Whether a flush has used up its time without an ack, so that what comes with it cannot be delivered either. */
+  get isFlushSpent(): boolean {
+    if (this.#flushEndsAt === undefined) return false;
+    const now = this.#options.clock.now();
+    return now >= this.#flushEndsAt && now < this.#flushEndsAt + FLUSH_GRACE_MILLIS;
+  }
+
+  /** The last fault, while there has been no ack since. */
+  get lastError(): FluentForwardConnectionError | undefined {
+    return this.#pool.lastError;
+  }
+
+  /** Delivers the chunks of one export; `done` is called once, in a later turn. */
+  deliver(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
+    const { clock, config } = this.#options;
+    let heldBytes = 0;
+    for (const chunk of chunks) heldBytes += chunk.heldBytes;
+    const owner: Export = {
+      chunks: new Set(),
+      done,
+      // The one timer that holds the process: as long as records wait, and not longer than this.
+      deadline: clock.after(config.timeoutMillis, () => clock.afterReads(() => this.#fail(owner, 'timeout')), true),
+      heldBytes: Math.max(MIN_EXPORT_BYTES, heldBytes),
+      acknowledgedRecords: 0,
+    };
+    this.#exports.add(owner);
+    this.#inFlightBytes += owner.heldBytes;
+    for (const chunk of chunks) {
+      const delivered: Delivered = { chunk, owner, sentOn: new Set(), unanswered: 0, lastError: undefined };
+      owner.chunks.add(delivered);
+      this.#chunks.set(chunk.id, delivered);
+      this.#fresh.add(delivered);
+    }
+    this.#send();
+  }
+
+  /**
+   * Resolves when the exports in flight have their outcomes, at the latest after `flushTimeoutMillis` without
+   * an ack: what is left then fails. Ends a backoff that is being waited for.
+   */
+  async flush(): Promise<void> {
+    if (this.#exports.size === 0) return;
+    this.#startFlushBudget();
+    const settled = new Promise<void>((resolve) => this.#flushes.add({ exports: new Set(this.#exports), resolve }));
+    this.#pool.retryNow();
+    await settled;
+  }
+
+  close(): void {
+    this.#flushTimer?.cancel();
+    this.#pool.close();
+  }
+
+  available(): void {
+    this.#send();
+  }
+
+  acknowledged(chunk: Chunk): void {
+    const delivered = this.#chunks.get(chunk.id);
+    this.#restartFlushBudget();
+    if (delivered !== undefined) {
+      const { owner } = delivered;
+      owner.acknowledgedRecords += chunk.records;
+      this.#settle(delivered, false);
+      if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
+    }
+    this.#send();
+  }
+
+  unanswered(_connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
+    const delivered = this.#chunks.get(chunk.id);
+    if (delivered === undefined) return;
+    delivered.unanswered++;
+    delivered.lastError = error;
+    if (delivered.unanswered === PROBABLY_REFUSED) {
+      this.#options.diagnostics.warn('refused', `${describeRefusal(chunk)}; trying on until the deadline`);
+    }
+    this.#again.add(delivered);
+    this.#send();
+  }
+
+  /** Hands waiting chunks to connections, and has connections opened when there are not enough. */
+  #send(): void {
+    if (this.#again.size > 0) {
+      if (this.#pool.isBackingOff) this.#pool.wakeAfterBackoff();
+      else this.#sendFrom(this.#again);
+    }
+    this.#sendFrom(this.#fresh);
+  }
+
+  #sendFrom(queue: Set<Delivered>): void {
+    if (queue.size === 0) return;
+    this.#pool.connect();
+    for (const delivered of queue) {
+      const connection = this.#pool.pick();
+      if (connection === undefined) return;
+      queue.delete(delivered);
+      delivered.sentOn.add(connection);
+      this.#pool.send(connection, delivered.chunk);
+    }
+  }
+
+  #settle(delivered: Delivered, givenUp: boolean): void {
+    const { chunk, owner, sentOn } = delivered;
+    this.#chunks.delete(chunk.id);
+    this.#fresh.delete(delivered);
+    this.#again.delete(delivered);
+    owner.chunks.delete(delivered);
+    for (const connection of sentOn) connection.forget(chunk, givenUp);
+    chunk.release();
+  }
+
+  /** Gives an export up; whatever of it is still under way. */
+  #fail(owner: Export, reason: 'timeout' | 'flush timeout'): void {
+    if (!this.#exports.has(owner)) return;
+    let refused: Chunk | undefined;
+    let cause: FluentForwardConnectionError | undefined;
+    for (const delivered of [...owner.chunks]) {
+      if (reason === 'timeout' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
+      cause ??= delivered.lastError;
+      this.#settle(delivered, true);
+    }
+    cause ??= this.#pool.lastError;
+    const { acknowledgedRecords } = owner;
+    const why: FailureReason = refused === undefined ? { reason } : { reason: 'refused', chunk: refused };
+    this.#finish(owner, { kind: 'failed', acknowledgedRecords, cause, ...why });
+    this.#send();
+  }
+
+  /** It ended unanswered on several connections, or by its deadline on one that nothing else is wrong with. */
+  #isProbablyRefused({ unanswered, sentOn }: Delivered): boolean {
+    if (unanswered >= PROBABLY_REFUSED) return true;
+    return unanswered === 0 && this.#pool.lastError === undefined && [...sentOn].some(({ state }) => state === 'open');
+  }
+
+  #finish(owner: Export, outcome: Outcome): void {
+    owner.deadline.cancel();
+    this.#exports.delete(owner);
+    this.#inFlightBytes -= owner.heldBytes;
+    // The application's callback may export again; it must not find this half done.
+    process.nextTick(() => {
+      owner.done(outcome);
+      for (const flush of this.#flushes) {
+        flush.exports.delete(owner);
+        if (flush.exports.size > 0) continue;
+        this.#flushes.delete(flush);
+        flush.resolve();
+      }
+    });
+  }
+
+  /** A budget that runs, or has just been used up, is everybody's. */
+  #startFlushBudget(): void {
+    const { clock } = this.#options;
+    if (this.#flushEndsAt === undefined || clock.now() >= this.#flushEndsAt + FLUSH_GRACE_MILLIS)
+      this.#renewFlushBudget();
+  }
+
+  /** An ack: the receiver works, and who still waits has the whole time again. */
+  #restartFlushBudget(): void {
+    if (this.#flushEndsAt === undefined) return;
+    this.#flushTimer?.cancel();
+    this.#flushEndsAt = undefined;
+    if (this.#flushes.size > 0) this.#renewFlushBudget();
+  }
+
+  #renewFlushBudget(): void {
+    const { clock, config } = this.#options;
+    this.#flushTimer?.cancel();
+    this.#flushEndsAt = clock.now() + config.flushTimeoutMillis;
+    this.#flushTimer = clock.after(config.flushTimeoutMillis, () =>
+      clock.afterReads(() => {
+        if (!this.isFlushSpent) return;
+        for (const owner of [...this.#exports]) this.#fail(owner, 'flush timeout');
+      }),
+    );
+  }
+}
+
+/** What is known of a chunk that receivers take and do not acknowledge. */
+export function describeRefusal({ bytes, records, tag }: Chunk): string {
+  return (
+    `a chunk of ${bytes.length} bytes (${records} record(s), tag ${JSON.stringify(tag)}) reaches receivers and is not acknowledged; ` +
+    'probably they refuse it: compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes, ' +
+    'and look whether their buffers are full'
+  );
+}

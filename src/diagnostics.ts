@@ -1,0 +1,63 @@
+import { type DiagLogger, diag } from '@opentelemetry/api';
+import type { Clock } from './clock.ts';
+
+const WINDOW_MILLIS = 60_000;
+
+/**
+ * What the exporter says through OpenTelemetry's `diag`. A cause is told at most once a minute,
+ * then with the count of what was left out since.
+ */
+export class Diagnostics {
+  readonly #clock: Clock;
+  readonly #logger: DiagLogger = diag.createComponentLogger({ namespace: 'opentelemetry-exporter-fluent-forward' });
+  readonly #causes = new Map<string, { since: number; leftOut: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  debug(message: string): void {
+    this.#logger.debug(message);
+  }
+
+  info(message: string): void {
+    this.#logger.info(message);
+  }
+
+  /** `cause` comes from a small fixed set. */
+  warn(cause: string, message: string): void {
+    const now = this.#clock.now();
+    const last = this.#causes.get(cause);
+    if (last !== undefined && now - last.since < WINDOW_MILLIS) {
+      last.leftOut++;
+      return;
+    }
+    this.#causes.set(cause, { since: now, leftOut: 0 });
+    const leftOut = last?.leftOut ?? 0;
+    this.#logger.warn(leftOut === 0 ? message : `${message} (and ${leftOut} like it since the last such message)`);
+  }
+
+  /** For messages that come once anyway, such as a bad environment variable's. */
+  warnOnce(message: string): void {
+    this.#logger.warn(message);
+  }
+}
+
+/** One flag for the process, also where it has loaded the package twice (as ES module and CommonJS). */
+const LOSS_TOLD = Symbol.for('opentelemetry-exporter-fluent-forward.loss-told');
+
+/**
+ * Tells the first lost batch of the process on standard error: until the application gives `diag` a
+ * logger, which by default it has not, a failed export is told nowhere.
+ */
+export function warnOfFirstLoss(error: Error): void {
+  const flags = globalThis as { [LOSS_TOLD]?: boolean };
+  if (flags[LOSS_TOLD]) return;
+  flags[LOSS_TOLD] = true;
+  process.emitWarning(`${error.message}. Further losses are told through OpenTelemetry's diag only.`, {
+    code: 'FLUENT_FORWARD_EXPORT_FAILED',
+    detail:
+      "To see more, give diag a logger: import { diag, DiagConsoleLogger, DiagLogLevel } from '@opentelemetry/api'; " +
+      'diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN)',
+  });
+}

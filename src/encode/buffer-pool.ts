@@ -1,0 +1,38 @@
+const SMALLEST_BYTES = 1024;
+const LARGEST_POOLED_BYTES = 1024 * 1024;
+/** What the pool keeps at most; what comes back over it is left to the garbage collector. */
+const RETAINED_BYTES = 4 * 1024 * 1024;
+
+/** Lends buffers, of sizes that are powers of two, and keeps a bounded number of them for the next chunk. */
+export class BufferPool {
+  readonly #free = new Map<number, Buffer[]>();
+  #retainedBytes = 0;
+
+  get retainedBytes(): number {
+    return this.#retainedBytes;
+  }
+
+  /** A buffer of at least `bytes`. Its content is what its last user left in it. */
+  acquire(bytes: number): Buffer {
+    const size = sizeClass(bytes);
+    const pooled = this.#free.get(size)?.pop();
+    if (pooled === undefined) return Buffer.allocUnsafeSlow(size);
+    this.#retainedBytes -= size;
+    return pooled;
+  }
+
+  /** Takes a buffer back. Nothing may read or write it afterwards, no socket either. */
+  release(buffer: Buffer): void {
+    const size = buffer.length;
+    if (size > LARGEST_POOLED_BYTES || this.#retainedBytes + size > RETAINED_BYTES) return;
+    const free = this.#free.get(size);
+    if (free === undefined) this.#free.set(size, [buffer]);
+    else free.push(buffer);
+    this.#retainedBytes += size;
+  }
+}
+
+/** The size of the buffer that `acquire(bytes)` gives. */
+export function sizeClass(bytes: number): number {
+  return bytes <= SMALLEST_BYTES ? SMALLEST_BYTES : 2 ** (32 - Math.clz32(bytes - 1));
+}

@@ -1,0 +1,83 @@
+import type { WallTime } from '../clock.ts';
+import type { Writer } from './writer.ts';
+
+const NANOS_PER_SECOND = 1_000_000_000;
+/** Fluentd replaces second 0 by its own time, and Fluent Bit keeps the two highest for group markers. */
+const MIN_SECONDS = 1;
+const MAX_SECONDS = 0xfffffffd;
+/** The end of year 9999, the last that RFC 3339 can write. */
+const MAX_RFC3339_SECONDS = 253_402_300_799;
+
+/** Brings `[1, 2e9]` to `[3, 0]`; `undefined` for what is no time. */
+function normalize(time: unknown): WallTime | undefined {
+  if (!Array.isArray(time)) return undefined;
+  const [seconds, nanoseconds] = time as unknown[];
+  if (typeof seconds !== 'number' || typeof nanoseconds !== 'number') return undefined;
+  // The usual case needs no arithmetic.
+  if (
+    Number.isInteger(seconds) &&
+    Number.isInteger(nanoseconds) &&
+    nanoseconds >= 0 &&
+    nanoseconds < NANOS_PER_SECOND
+  ) {
+    return time as unknown as WallTime;
+  }
+  if (!Number.isFinite(seconds) || !Number.isFinite(nanoseconds)) return undefined;
+  const wholeSeconds = Math.floor(seconds);
+  const nanos = Math.floor((seconds - wholeSeconds) * NANOS_PER_SECOND + nanoseconds);
+  const carried = Math.floor(nanos / NANOS_PER_SECOND);
+  return [wholeSeconds + carried, nanos - carried * NANOS_PER_SECOND];
+}
+
+function isEntryTime(time: WallTime | undefined): time is WallTime {
+  return time !== undefined && time[0] >= MIN_SECONDS && time[0] <= MAX_SECONDS;
+}
+
+/** Writes an entry's time: the first of the record's, the observed and the present time that a receiver can read. */
+export function writeEntryTime(writer: Writer, recordTime: unknown, observedTime: unknown, now: WallTime): void {
+  let time = normalize(recordTime);
+  if (!isEntryTime(time)) {
+    time = normalize(observedTime);
+    if (!isEntryTime(time)) time = now;
+  }
+  writer.eventTime(time[0], time[1]);
+}
+
+const DATE_TIME_LENGTH = '2023-11-14T22:13:20'.length;
+const RFC3339_LENGTH = '2023-11-14T22:13:20.123456789Z'.length;
+const DOT = 0x2e;
+const Z = 0x5a;
+
+/** Writes times as RFC 3339 with nanoseconds, and remembers the last second's text. */
+export class Rfc3339 {
+  #second = -1;
+  readonly #text: Buffer = Buffer.alloc(DATE_TIME_LENGTH);
+
+  /** Writes `time` after `key`, or nothing when it is unset or no time; tells whether it wrote. */
+  write(writer: Writer, key: Uint8Array, time: unknown): boolean {
+    const normal = normalize(time);
+    if (normal === undefined || normal[0] < 0 || normal[0] > MAX_RFC3339_SECONDS) return false;
+    const [second, nanoseconds] = normal;
+    if (second === 0 && nanoseconds === 0) return false;
+    if (second !== this.#second) {
+      this.#text.write(new Date(second * 1000).toISOString(), 'latin1');
+      this.#second = second;
+    }
+    writer.raw(key);
+    writer.reserve(1 + RFC3339_LENGTH);
+    const { buffer, position } = writer;
+    buffer[position] = 0xa0 | RFC3339_LENGTH;
+    buffer.set(this.#text, position + 1);
+    let at = position + RFC3339_LENGTH;
+    buffer[at--] = Z;
+    let rest = nanoseconds;
+    for (let digit = 0; digit < 9; digit++) {
+      const quotient = Math.floor(rest / 10);
+      buffer[at--] = 0x30 + rest - quotient * 10;
+      rest = quotient;
+    }
+    buffer[at] = DOT;
+    writer.position = position + 1 + RFC3339_LENGTH;
+    return true;
+  }
+}

@@ -1,0 +1,297 @@
+import { types } from 'node:util';
+import { TooLargeError, type Writer } from './writer.ts';
+
+/**
+ * Containers deeper than this in an entry become a string. Fluent Bit acknowledges and loses an
+ * entry with more than 64 nested containers.
+ */
+export const MAX_DEPTH = 50;
+/** Elements written of one array, map or set. */
+export const MAX_ELEMENTS = 65_536;
+/**
+ * Containers written of one record. An object graph whose parts refer to each other
+ * (a request, a socket) can be walked along more paths than there is time for.
+ */
+export const MAX_CONTAINERS = 10_000;
+
+const INT64_MIN = -(2n ** 63n);
+const UINT64_MAX = 2n ** 64n - 1n;
+/** Room for `…[truncated N bytes]` with the largest N there can be. */
+const MARKER_BYTES = 40;
+
+/**
+ * Writes any JavaScript value as MessagePack that every receiver reads. What has no counterpart
+ * there becomes a readable string or map; the README's table says which.
+ */
+export class ValueWriter {
+  readonly #writer: Writer;
+  readonly #maxStringBytes: number;
+  /** The containers around the value being written, for cycles. */
+  readonly #ancestors: object[] = [];
+  #containers = 0;
+
+  constructor(writer: Writer, maxStringBytes: number) {
+    this.#writer = writer;
+    this.#maxStringBytes = maxStringBytes;
+  }
+
+  /** Forgets the last record's counts and, if it failed half way, its containers. */
+  startRecord(): void {
+    this.#containers = 0;
+    this.#ancestors.length = 0;
+  }
+
+  /** Writes `value`, which stands inside `depth` containers. */
+  value(value: unknown, depth: number): void {
+    switch (typeof value) {
+      case 'string':
+        this.string(value);
+        break;
+      case 'number':
+        // Fluentd's JSON outputs can fail on NaN and Infinity.
+        if (Number.isFinite(value)) this.#writer.number(value);
+        else this.#writer.string(String(value));
+        break;
+      case 'boolean':
+        this.#writer.boolean(value);
+        break;
+      case 'bigint':
+        if (value >= INT64_MIN && value <= UINT64_MAX) this.#writer.bigint(value);
+        else this.string(String(value));
+        break;
+      case 'undefined':
+        this.#writer.nil();
+        break;
+      case 'symbol':
+        this.string(String(value));
+        break;
+      case 'function':
+        this.string(`[Function: ${readText(() => value.name) || 'anonymous'}]`);
+        break;
+      case 'object':
+        if (value === null) this.#writer.nil();
+        else this.#object(value, depth);
+        break;
+    }
+  }
+
+  /** Writes a string, cut at `maxStringBytes`. */
+  string(value: string): void {
+    // A UTF-16 code unit takes at most three bytes.
+    if (value.length * 3 <= this.#maxStringBytes) this.#writer.string(value);
+    else this.#longString(value);
+  }
+
+  #longString(value: string): void {
+    const bytes = Buffer.byteLength(value);
+    if (bytes <= this.#maxStringBytes) {
+      this.#writer.string(value);
+      return;
+    }
+    const kept = prefix(value, this.#maxStringBytes - MARKER_BYTES);
+    this.#writer.string(`${kept}…[truncated ${bytes - Buffer.byteLength(kept)} bytes]`);
+  }
+
+  /** Writes the own enumerable properties of `object` as a map; absent are those that are `undefined`. */
+  map(object: object, depth: number): void {
+    const start = this.#writer.startMap();
+    let size = 0;
+    for (const key in object) {
+      if (!Object.hasOwn(object, key)) continue;
+      if (size >= MAX_ELEMENTS) {
+        this.#elementsCut(Object.keys(object).length - size);
+        size++;
+        break;
+      }
+      if (this.#property(key, object, depth)) size++;
+    }
+    this.#writer.endMap(start, size);
+  }
+
+  /** Writes a property, or nothing when it is `undefined`; tells whether it wrote. */
+  #property(key: string, object: object, depth: number): boolean {
+    let value: unknown;
+    try {
+      value = (object as Record<string, unknown>)[key];
+    } catch (error) {
+      value = thrown(error);
+    }
+    if (value === undefined) return false;
+    this.string(key);
+    this.value(value, depth + 1);
+    return true;
+  }
+
+  #object(object: object, depth: number): void {
+    if (this.#ancestors.includes(object)) this.#writer.string('[Circular]');
+    else if (depth >= MAX_DEPTH) this.#writer.string('[Too deep]');
+    else if (this.#containers >= MAX_CONTAINERS) this.#writer.string('[Too many objects]');
+    else this.#enter(object, depth);
+  }
+
+  #enter(object: object, depth: number): void {
+    this.#containers++;
+    const start = this.#writer.position;
+    const ancestors = this.#ancestors.push(object) - 1;
+    try {
+      this.#container(object, depth);
+    } catch (error) {
+      if (error instanceof TooLargeError) throw error;
+      // A proxy or an iterator of the application threw.
+      this.#writer.position = start;
+      this.string(thrown(error));
+    } finally {
+      this.#ancestors.length = ancestors;
+    }
+  }
+
+  #container(object: object, depth: number): void {
+    const prototype: unknown = Object.getPrototypeOf(object);
+    const isPlain = prototype === Object.prototype || prototype === null;
+    if (Array.isArray(object)) {
+      this.#array(object, depth);
+    } else if (isPlain || !this.#builtIn(object, depth)) {
+      const { toJSON } = object as { toJSON?: unknown };
+      if (typeof toJSON === 'function') this.value(toJSON.call(object, ''), depth + 1);
+      else if (isPlain) this.map(object, depth);
+      else this.#instance(object, depth);
+    }
+  }
+
+  #instance(object: object, depth: number): void {
+    if (types.isNativeError(object) || object instanceof Error) {
+      this.#error(object, depth);
+      return;
+    }
+    // An instance without properties of its own often says in its string what it is.
+    const text = Object.keys(object).length > 0 ? '[object Object]' : String(object);
+    if (text === '[object Object]') this.map(object, depth);
+    else this.string(text);
+  }
+
+  /** Writes objects whose content is in internal slots, of any realm; tells whether it was one. */
+  #builtIn(object: object, depth: number): boolean {
+    if (types.isArrayBufferView(object)) {
+      if (types.isUint8Array(object) || types.isUint8ClampedArray(object) || types.isDataView(object)) {
+        this.#bytes(Buffer.from(object.buffer, object.byteOffset, object.byteLength));
+      } else {
+        this.#array(object as unknown as ArrayLike<unknown>, depth);
+      }
+    } else if (types.isAnyArrayBuffer(object)) {
+      this.#bytes(Buffer.from(object));
+    } else if (types.isDate(object)) {
+      const millis = Date.prototype.getTime.call(object);
+      this.#writer.string(Number.isNaN(millis) ? 'Invalid Date' : new Date(millis).toISOString());
+    } else if (types.isMap(object)) {
+      this.#entries(Map.prototype.entries.call(object), Map.prototype.keys.call(object), depth);
+    } else if (types.isSet(object)) {
+      this.#array([...Set.prototype.values.call(object)], depth);
+    } else if (types.isBoxedPrimitive(object)) {
+      this.value(object.valueOf(), depth + 1);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  #array(array: ArrayLike<unknown>, depth: number): void {
+    const { length } = array;
+    const written = Math.min(length, MAX_ELEMENTS);
+    this.#writer.arrayHeader(written < length ? written + 1 : written);
+    for (let i = 0; i < written; i++) {
+      let element: unknown;
+      try {
+        element = array[i];
+      } catch (error) {
+        element = thrown(error);
+      }
+      this.value(element, depth + 1);
+    }
+    if (written < length) this.#writer.string(cut(length - written));
+  }
+
+  #entries(entries: Iterable<[unknown, unknown]>, keys: Iterable<unknown>, depth: number): void {
+    const start = this.#writer.startMap();
+    const names = distinctNames(keys);
+    let size = 0;
+    for (const [, value] of entries) {
+      if (size >= MAX_ELEMENTS) {
+        this.#elementsCut(names.length - size);
+        size++;
+        break;
+      }
+      this.string(names[size++] ?? '');
+      this.value(value, depth + 1);
+    }
+    this.#writer.endMap(start, size);
+  }
+
+  #error(error: object, depth: number): void {
+    const start = this.#writer.startMap();
+    let size = 0;
+    const own = Object.keys(error);
+    // These four are inherited or not enumerable.
+    const keys = ['name', 'message', 'stack', 'cause', ...own.filter((key) => !ERROR_KEYS.has(key))];
+    if (Object.hasOwn(error, 'errors') && !own.includes('errors')) keys.push('errors');
+    for (const key of keys.slice(0, MAX_ELEMENTS)) {
+      if (this.#property(key, error, depth)) size++;
+    }
+    this.#writer.endMap(start, size);
+  }
+
+  #bytes(bytes: Buffer): void {
+    const room = Math.floor((this.#maxStringBytes - MARKER_BYTES) / 4) * 3;
+    const fits = Math.ceil(bytes.length / 3) * 4 <= this.#maxStringBytes;
+    if (fits) this.#writer.string(bytes.toString('base64'));
+    else this.#writer.string(`${bytes.toString('base64', 0, room)}…[truncated ${bytes.length - room} bytes]`);
+  }
+
+  #elementsCut(count: number): void {
+    this.#writer.string('…');
+    this.#writer.string(cut(count));
+  }
+}
+
+const ERROR_KEYS = new Set(['name', 'message', 'stack', 'cause']);
+
+function cut(elements: number): string {
+  return `…[truncated ${elements} elements]`;
+}
+
+/** The longest prefix of `value` that ends at a code point and takes at most `bytes` in UTF-8. */
+function prefix(value: string, bytes: number): string {
+  const encoded = Buffer.allocUnsafe(bytes);
+  // No prefix of more code units than bytes can fit; `write` stops at a code point.
+  const written = encoded.write(value.slice(0, bytes), 'utf8');
+  return encoded.toString('utf8', 0, written);
+}
+
+/** A name for each key of a Map: its string, with ` (2)` and so on behind one that is there already. */
+function distinctNames(keys: Iterable<unknown>): string[] {
+  const names = new Set<string>();
+  const repeats = new Map<string, number>();
+  for (const key of keys) {
+    const name = typeof key === 'string' ? key : readText(() => String(key));
+    let distinct = name;
+    let n = repeats.get(name) ?? 1;
+    while (names.has(distinct)) distinct = `${name} (${++n})`;
+    if (n > 1) repeats.set(name, n);
+    names.add(distinct);
+  }
+  return [...names];
+}
+
+/** What stands in the place of a value that threw when it was read. */
+export function thrown(error: unknown): string {
+  return `[Threw: ${readText(() => (error instanceof Error ? error.message : String(error)))}]`;
+}
+
+/** What `read` gives when that is a string and reading it does not throw. */
+function readText(read: () => unknown): string {
+  try {
+    const text = read();
+    return typeof text === 'string' ? text : '';
+  } catch {
+    return '';
+  }
+}

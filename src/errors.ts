@@ -1,0 +1,66 @@
+/** Why a batch failed: the `code` of a {@link FluentForwardExportError}. */
+export type ExportErrorCode =
+  /** `export()` was called after `shutdown()`. */
+  | 'FLUENT_FORWARD_SHUT_DOWN'
+  /** `maxInFlightBytes` was reached; nothing was encoded or sent. */
+  | 'FLUENT_FORWARD_IN_FLIGHT_LIMIT'
+  /** No record of the batch could be encoded. */
+  | 'FLUENT_FORWARD_UNENCODABLE'
+  /** `timeoutMillis` passed before every chunk was acknowledged. */
+  | 'FLUENT_FORWARD_TIMEOUT'
+  /** `flushTimeoutMillis` passed after a `forceFlush()` or `shutdown()`. */
+  | 'FLUENT_FORWARD_FLUSH_TIMEOUT'
+  /** A chunk reached receivers again and again and none acknowledged it. */
+  | 'FLUENT_FORWARD_CHUNK_REFUSED'
+  /** A fault of the exporter itself; please report it. */
+  | 'FLUENT_FORWARD_INTERNAL';
+
+/** What happened to one connection: the `code` of a {@link FluentForwardConnectionError}. */
+export type ConnectionErrorCode =
+  | 'FLUENT_FORWARD_LOOKUP_FAILED'
+  | 'FLUENT_FORWARD_CONNECT_FAILED'
+  | 'FLUENT_FORWARD_CONNECT_TIMEOUT'
+  | 'FLUENT_FORWARD_CONNECTION_LOST'
+  | 'FLUENT_FORWARD_ACK_TIMEOUT'
+  | 'FLUENT_FORWARD_ACK_SKIPPED'
+  | 'FLUENT_FORWARD_NOT_ACCEPTED'
+  | 'FLUENT_FORWARD_BAD_ANSWER'
+  | 'FLUENT_FORWARD_CLOSED';
+
+/** A connection failed, or a chunk on it; found as the `cause` of a {@link FluentForwardExportError}. */
+export class FluentForwardConnectionError extends Error {
+  override readonly name = 'FluentForwardConnectionError';
+  readonly code: ConnectionErrorCode;
+
+  constructor(code: ConnectionErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/**
+ * The error of a failed export result. Of `records` in the batch, `acknowledgedRecords` are with
+ * a receiver; the others are lost unless they were acknowledged without the ack arriving.
+ */
+export class FluentForwardExportError extends Error {
+  override readonly name = 'FluentForwardExportError';
+  readonly code: ExportErrorCode;
+  /** Records in the batch. */
+  readonly records: number;
+  /** Records of the batch that a receiver has acknowledged. */
+  readonly acknowledgedRecords: number;
+  /** The configured endpoint. */
+  readonly endpoint: string;
+
+  constructor(
+    code: ExportErrorCode,
+    message: string,
+    batch: { records: number; acknowledgedRecords: number; endpoint: string; cause?: unknown },
+  ) {
+    super(message, batch.cause === undefined ? undefined : { cause: batch.cause });
+    this.code = code;
+    this.records = batch.records;
+    this.acknowledgedRecords = batch.acknowledgedRecords;
+    this.endpoint = batch.endpoint;
+  }
+}

@@ -1,0 +1,198 @@
+import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import { type Clock, systemClock } from './clock.ts';
+import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/config.ts';
+import type { FluentForwardLogExporterOptions } from './config/options.ts';
+import { inCleanContext } from './connection/clean-context.ts';
+import { Delivery, describeRefusal, type Outcome } from './delivery/delivery.ts';
+import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
+import { BufferPool } from './encode/buffer-pool.ts';
+import { BatchEncoder, type EncodedBatch } from './encode/chunk.ts';
+import { RecordEncoder } from './encode/record.ts';
+import { type ExportErrorCode, FluentForwardExportError } from './errors.ts';
+
+type ResultCallback = Parameters<LogRecordExporter['export']>[1];
+
+/** `ExportResultCode` of `@opentelemetry/core`, whose values are part of its contract. */
+const SUCCESS = 0;
+const FAILED = 1;
+
+/** What tests put in the place of time and chance. */
+export interface Surroundings {
+  readonly clock: Clock;
+  /** From 0 (included) to 1 (excluded). */
+  readonly random: () => number;
+}
+
+/**
+ * Sends log records to Fluent Bit, Fluentd and other receivers of the Forward protocol.
+ *
+ * An export succeeds once receivers have acknowledged every record of it that could be encoded;
+ * until then its chunks are sent again, over other connections, up to `timeoutMillis`.
+ *
+ * @example
+ * new LoggerProvider({ processors: [new BatchLogRecordProcessor({ exporter: new FluentForwardLogExporter() })] })
+ */
+export class FluentForwardLogExporter implements LogRecordExporter {
+  readonly #config: Config;
+  readonly #clock: Clock;
+  readonly #diagnostics: Diagnostics;
+  readonly #encoder: BatchEncoder;
+  readonly #delivery: Delivery;
+  #shutdown: Promise<void> | undefined;
+
+  /**
+   * @throws TypeError for an unknown option or a value of the wrong type, RangeError for a value that
+   * is not allowed. Opens no connection: the first export does.
+   */
+  constructor(options?: FluentForwardLogExporterOptions);
+  /** @internal */
+  constructor(options: FluentForwardLogExporterOptions, surroundings: Surroundings);
+  constructor(
+    options: FluentForwardLogExporterOptions = {},
+    { clock, random }: Surroundings = { clock: systemClock, random: Math.random },
+  ) {
+    this.#clock = clock;
+    const diagnostics = new Diagnostics(clock);
+    const config = resolveConfig(options, process.env, (message) => diagnostics.warnOnce(message));
+    this.#diagnostics = diagnostics;
+    this.#config = config;
+    this.#encoder = new BatchEncoder(
+      config.tag,
+      { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
+      new RecordEncoder(config.maxStringBytes),
+      new BufferPool(),
+    );
+    this.#delivery = new Delivery({ config, clock, random, diagnostics });
+  }
+
+  /**
+   * Encodes the records now and delivers them. Never throws; calls back once, in a later turn,
+   * within `timeoutMillis`: with code 0 when all that could be encoded is acknowledged, else with
+   * code 1 and a {@link FluentForwardExportError}.
+   */
+  export(records: ReadableLogRecord[], resultCallback: ResultCallback): void {
+    try {
+      this.#export(records, resultCallback);
+    } catch (error) {
+      const reason = `a fault of the exporter: ${error instanceof Error ? error.message : String(error)}`;
+      this.#fail(resultCallback, 'FLUENT_FORWARD_INTERNAL', reason, { records: records?.length ?? 0, cause: error });
+    }
+  }
+
+  /**
+   * Resolves once the exports in flight have their results; without an ack for `flushTimeoutMillis`
+   * they fail. Never rejects.
+   */
+  async forceFlush(): Promise<void> {
+    await inCleanContext(() => this.#delivery.flush());
+  }
+
+  /** Flushes as {@link forceFlush} does, then closes the connections. Later exports fail. Never rejects. */
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.#flushAndClose();
+    return this.#shutdown;
+  }
+
+  async #flushAndClose(): Promise<void> {
+    await this.forceFlush();
+    this.#delivery.close();
+  }
+
+  #export(records: ReadableLogRecord[], callback: ResultCallback): void {
+    const { length } = records;
+    if (length === 0) {
+      this.#call(callback, { code: SUCCESS });
+      return;
+    }
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      this.#fail(callback, ...refusal, { records: length, cause: this.#delivery.lastError });
+      return;
+    }
+    const batch = this.#encoder.encode(records, this.#clock.wallTime());
+    if (batch.dropped > 0) this.#tellDropped(batch, length);
+    if (batch.chunks.length === 0) {
+      this.#fail(callback, 'FLUENT_FORWARD_UNENCODABLE', `no record could be encoded: ${batch.dropReason}`, {
+        records: length,
+      });
+      return;
+    }
+    inCleanContext(() => this.#delivery.deliver(batch.chunks, (outcome) => this.#conclude(outcome, length, callback)));
+  }
+
+  /** Why no export can be taken now: told before anything is encoded. */
+  #refusal(): [ExportErrorCode, string] | undefined {
+    const { maxInFlightBytes } = this.#config;
+    const { inFlightBytes, isFlushSpent } = this.#delivery;
+    if (this.#shutdown !== undefined) {
+      return ['FLUENT_FORWARD_SHUT_DOWN', 'the exporter is shut down; await forceFlush() before shutdown()'];
+    }
+    if (inFlightBytes >= maxInFlightBytes) {
+      return [
+        'FLUENT_FORWARD_IN_FLIGHT_LIMIT',
+        `${inFlightBytes} bytes already wait for their acks (maxInFlightBytes is ${maxInFlightBytes})`,
+      ];
+    }
+    return isFlushSpent ? this.#flushTimeout() : undefined;
+  }
+
+  #flushTimeout(): [ExportErrorCode, string] {
+    const { flushTimeoutMillis } = this.#config;
+    return [
+      'FLUENT_FORWARD_FLUSH_TIMEOUT',
+      `no ack within the ${flushTimeoutMillis} ms for a flush (flushTimeoutMillis)`,
+    ];
+  }
+
+  #conclude(outcome: Outcome, records: number, callback: ResultCallback): void {
+    if (outcome.kind === 'acknowledged') {
+      this.#call(callback, { code: SUCCESS });
+      return;
+    }
+    const { acknowledgedRecords, cause } = outcome;
+    this.#fail(callback, ...this.#failure(outcome), { records, acknowledgedRecords, cause });
+  }
+
+  #failure(outcome: Extract<Outcome, { kind: 'failed' }>): [ExportErrorCode, string] {
+    switch (outcome.reason) {
+      case 'timeout':
+        return ['FLUENT_FORWARD_TIMEOUT', `no ack within ${this.#config.timeoutMillis} ms (timeoutMillis)`];
+      case 'flush timeout':
+        return this.#flushTimeout();
+      case 'refused':
+        return ['FLUENT_FORWARD_CHUNK_REFUSED', describeRefusal(outcome.chunk)];
+    }
+  }
+
+  #fail(
+    callback: ResultCallback,
+    code: ExportErrorCode,
+    reason: string,
+    batch: { records: number; acknowledgedRecords?: number; cause?: unknown },
+  ): void {
+    const { records, acknowledgedRecords = 0, cause } = batch;
+    const endpoint = this.#config.endpoint.url;
+    const fault = cause instanceof Error ? `; last fault: ${cause.message}` : '';
+    const error = new FluentForwardExportError(
+      code,
+      `${records - acknowledgedRecords} of ${records} log records were not acknowledged by ${endpoint}: ${reason}${fault}`,
+      { records, acknowledgedRecords, endpoint, cause },
+    );
+    warnOfFirstLoss(error);
+    this.#call(callback, { code: FAILED, error });
+  }
+
+  #tellDropped({ dropped, dropReason }: EncodedBatch, records: number): void {
+    this.#diagnostics.warn('dropped', `dropped ${dropped} of ${records} log records: ${dropReason}`);
+  }
+
+  #call(callback: ResultCallback, result: Parameters<ResultCallback>[0]): void {
+    process.nextTick(() => {
+      try {
+        callback(result);
+      } catch (error) {
+        this.#diagnostics.warn('callback', `the result callback of export() threw: ${String(error)}`);
+      }
+    });
+  }
+}

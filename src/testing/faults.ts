@@ -1,0 +1,48 @@
+import type { ReceivedMessage } from './message.ts';
+
+/** What a receiver does with a message in place of acknowledging it. */
+export type MessageFault =
+  /** Takes the message and never answers. */
+  | { readonly kind: 'withhold' }
+  /** Answers late; the acks behind it wait too, as real receivers acknowledge in order. */
+  | { readonly kind: 'delay'; readonly millis: number }
+  /** Acknowledges a chunk that nobody sent. */
+  | { readonly kind: 'misaddress' }
+  /** Sends the ack so many times. */
+  | { readonly kind: 'repeat'; readonly times: number }
+  /** Answers `{}` and does not take the message, as Vector does. */
+  | { readonly kind: 'refuse' }
+  /** Ends the connection (FIN). */
+  | { readonly kind: 'close'; readonly when: 'before ack' | 'after ack' }
+  /** Resets the connection (RST). */
+  | { readonly kind: 'reset'; readonly when: 'before ack' | 'after ack' }
+  /** Sends half of the ack, then nothing. */
+  | { readonly kind: 'truncate' }
+  /** Sends the ack a byte at a time. */
+  | { readonly kind: 'drip'; readonly millis: number }
+  /** Sends other bytes in place of the ack; some that are no MessagePack by default. */
+  | { readonly kind: 'garbage'; readonly bytes?: Uint8Array };
+
+/** What a receiver does to a connection once so many bytes have arrived; 0 means when it is accepted. */
+export type ConnectionFault = {
+  readonly kind: 'close' | 'reset' | 'stop reading';
+  readonly afterBytes: number;
+};
+
+/**
+ * Which faults happen: a list, whose first element is for the first message or connection and so on
+ * (`undefined` for none, and none after its end), or a function.
+ */
+export type Script<Subject, Fault> = readonly (Fault | undefined)[] | ((subject: Subject) => Fault | undefined);
+
+export type MessageScript = Script<ReceivedMessage, MessageFault>;
+/** A function gets the connection's number, 0 for the first. */
+export type ConnectionScript = Script<number, ConnectionFault>;
+
+export function faultFor<Subject, Fault>(
+  script: Script<Subject, Fault>,
+  index: number,
+  subject: Subject,
+): Fault | undefined {
+  return typeof script === 'function' ? script(subject) : script[index];
+}

@@ -1,0 +1,124 @@
+import * as zlib from 'node:zlib';
+import { gunzipSync } from 'node:zlib';
+import { Decoder, ExtensionCodec } from '@msgpack/msgpack';
+
+/** An entry's time. */
+export interface EntryTime {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** One event as a client sent it. */
+export interface ReceivedEntry {
+  readonly tag: string;
+  readonly time: EntryTime;
+  /** What Fluent Bit sends beside the time, where there is any. */
+  readonly metadata?: unknown;
+  /** Integers beyond 2^53 are bigints, bytes are `Uint8Array`s. */
+  readonly record: unknown;
+}
+
+/** One Forward message. */
+export interface ReceivedMessage {
+  readonly mode: 'message' | 'forward' | 'packed' | 'compressed';
+  readonly tag: string;
+  readonly entries: readonly ReceivedEntry[];
+  /** The id that the client wants acknowledged. */
+  readonly chunk?: string;
+  readonly option: Readonly<Record<string, unknown>>;
+  /** Its size on the wire. */
+  readonly bytes: number;
+  /** Which connection brought it: 0 for the first that the receiver accepted. */
+  readonly connection: number;
+}
+
+const EVENT_TIME_TYPE = 0;
+const extensionCodec = new ExtensionCodec();
+extensionCodec.register({
+  type: EVENT_TIME_TYPE,
+  encode: () => null,
+  decode: (data): EntryTime => {
+    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    return { seconds: view.getUint32(0), nanoseconds: view.getUint32(4) };
+  },
+});
+const decoder = new Decoder({ extensionCodec, useBigInt64: true });
+
+/** Decodes a message of any mode. @throws Error that says what is wrong with it. */
+export function decodeMessage(bytes: Uint8Array, connection: number): ReceivedMessage {
+  const message = decoder.decode(bytes);
+  if (!Array.isArray(message)) throw new Error('the message is no array');
+  const [tag, second, third, fourth] = message as unknown[];
+  if (typeof tag !== 'string') throw new Error('the tag is no string');
+  if (Array.isArray(second)) {
+    return received(
+      'forward',
+      tag,
+      second.map((entry) => entryOf(tag, entry)),
+      third,
+      bytes,
+      connection,
+    );
+  }
+  if (second instanceof Uint8Array) {
+    const compressed = isMap(third) ? third.compressed : undefined;
+    const entries = [...decoder.decodeMulti(decompress(second, compressed))].map((entry) => entryOf(tag, entry));
+    return received(compressed === undefined ? 'packed' : 'compressed', tag, entries, third, bytes, connection);
+  }
+  return received('message', tag, [entryOf(tag, [second, third])], fourth, bytes, connection);
+}
+
+function received(
+  mode: ReceivedMessage['mode'],
+  tag: string,
+  entries: ReceivedEntry[],
+  option: unknown,
+  bytes: Uint8Array,
+  connection: number,
+): ReceivedMessage {
+  const options = isMap(option) ? (plain(option) as Record<string, unknown>) : {};
+  const message = { mode, tag, entries, option: options, bytes: bytes.length, connection };
+  return typeof options.chunk === 'string' ? { ...message, chunk: options.chunk } : message;
+}
+
+function entryOf(tag: string, entry: unknown): ReceivedEntry {
+  if (!Array.isArray(entry) || entry.length !== 2) throw new Error('an entry is no array of two');
+  const [head, record] = entry as unknown[];
+  if (!Array.isArray(head)) return { tag, time: timeOf(head), record: plain(record) };
+  return { tag, time: timeOf(head[0]), metadata: plain(head[1]), record: plain(record) };
+}
+
+function timeOf(time: unknown): EntryTime {
+  if (typeof time === 'number' || typeof time === 'bigint') return { seconds: Number(time), nanoseconds: 0 };
+  if (isMap(time) && 'seconds' in time) return time as unknown as EntryTime;
+  throw new Error('an entry has no time');
+}
+
+function decompress(bytes: Uint8Array, compressed: unknown): Uint8Array {
+  switch (compressed) {
+    case undefined:
+    case 'text':
+      return bytes;
+    case 'gzip':
+      return gunzipSync(bytes);
+    case 'zstd': {
+      const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (data: Uint8Array) => Uint8Array };
+      if (zstdDecompressSync === undefined) throw new Error('this version of Node.js has no zstd');
+      return zstdDecompressSync(bytes);
+    }
+    default:
+      throw new Error(`the compression ${String(compressed)} is unknown`);
+  }
+}
+
+/** Turns 64-bit integers into numbers where they are exact. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (Array.isArray(value)) return value.map(plain);
+  if (!isMap(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+}
