@@ -167,15 +167,16 @@ export class Slot implements ConnectionObserver {
     const current = this.#current;
     if (current === undefined) return;
     const { clock, rotationIntervalMillis: interval } = this.#options;
-    const idleAt = current.lastSentAt + 2 * interval;
-    if (clock.now() >= idleAt && current.inFlight === 0) {
-      this.#candidate?.close();
+    const candidate = this.#candidate;
+    const isBusy = current.inFlight + (candidate?.inFlight ?? 0) > 0;
+    const idleMillis = isBusy ? 0 : clock.now() - current.lastSentAt;
+    if (idleMillis >= 2 * interval) {
+      candidate?.close();
       current.close();
       return;
     }
     this.#rotate();
-    const isIdle = clock.now() - current.lastSentAt >= interval;
-    this.#schedule(isIdle ? Math.max(0, idleAt - clock.now()) : this.#jittered());
+    this.#schedule(idleMillis >= interval ? 2 * interval - idleMillis : this.#jittered());
   }
 
   #rotate(): void {

@@ -80,7 +80,8 @@ export class BatchEncoder {
     this.#limits = limits;
     this.#records = records;
     this.#pool = pool;
-    const encodedTag = encode(tag);
+    // Through a buffer, because a lone surrogate would leave `encode` as invalid UTF-8.
+    const encodedTag = encode(Buffer.from(tag).toString());
     this.#prefix = Buffer.from([0x93, ...encodedTag, BIN32, 0, 0, 0, 0]);
   }
 

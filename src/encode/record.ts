@@ -68,7 +68,7 @@ export class RecordEncoder {
     size += field(writer, values, KEY.eventName, record.eventName);
     size += spanContext(writer, record.spanContext);
     if (this.#observed.write(writer, KEY.observedTimestamp, record.hrTimeObserved)) size++;
-    if (!isEmpty(record.attributes)) size += field(writer, values, KEY.attributes, record.attributes);
+    size += mapField(writer, values, KEY.attributes, record.attributes);
     size += this.#resource(writer, record.resource);
     size += this.#scope(writer, record.instrumentationScope);
     const dropped = record.droppedAttributesCount;
@@ -124,11 +124,10 @@ export class RecordEncoder {
   }
 
   #encodeField(key: Uint8Array, map: object | undefined): Field {
-    if (map === undefined || Object.values(map).every((value) => value === undefined)) return NO_FIELD;
     const writer = new Writer(new BufferPool(), 1024);
-    writer.raw(key);
-    new ValueWriter(writer, this.#maxStringBytes).value(map, FIELD_DEPTH);
-    return { bytes: Uint8Array.from(writer.buffer.subarray(0, writer.position)), size: 1 };
+    const size = mapField(writer, new ValueWriter(writer, this.#maxStringBytes), key, map);
+    if (size === 0) return NO_FIELD;
+    return { bytes: Uint8Array.from(writer.buffer.subarray(0, writer.position)), size };
   }
 }
 
@@ -138,6 +137,20 @@ function field(writer: Writer, values: ValueWriter, key: Uint8Array, value: unkn
   writer.raw(key);
   values.value(value, FIELD_DEPTH);
   return 1;
+}
+
+const EMPTY_MAP = 0x80;
+
+/** Writes a field that holds a map, unless there is nothing in it; returns how many it wrote. */
+function mapField(writer: Writer, values: ValueWriter, key: Uint8Array, map: object | undefined): 0 | 1 {
+  if (!isObject(map)) return 0;
+  const start = writer.position;
+  writer.raw(key);
+  const content = writer.position;
+  values.value(map, FIELD_DEPTH);
+  if (writer.position > content + 1 || writer.buffer[content] !== EMPTY_MAP) return 1;
+  writer.position = start;
+  return 0;
 }
 
 /** As OpenTelemetry's "Trace Context in non-OTLP Log Formats" names and writes the three fields. */

@@ -25,8 +25,9 @@ function normalize(time: unknown): WallTime | undefined {
   if (!Number.isFinite(seconds) || !Number.isFinite(nanoseconds)) return undefined;
   const wholeSeconds = Math.floor(seconds);
   const nanos = Math.floor((seconds - wholeSeconds) * NANOS_PER_SECOND + nanoseconds);
-  const carried = Math.floor(nanos / NANOS_PER_SECOND);
-  return [wholeSeconds + carried, nanos - carried * NANOS_PER_SECOND];
+  // A remainder is exact where a quotient of large numbers is not: this one is always below a second.
+  const rest = ((nanos % NANOS_PER_SECOND) + NANOS_PER_SECOND) % NANOS_PER_SECOND;
+  return [wholeSeconds + Math.round((nanos - rest) / NANOS_PER_SECOND), rest];
 }
 
 function isEntryTime(time: WallTime | undefined): time is WallTime {

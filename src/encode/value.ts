@@ -152,7 +152,8 @@ export class ValueWriter {
       this.#array(object, depth);
     } else if (isPlain || !this.#builtIn(object, depth)) {
       const { toJSON } = object as { toJSON?: unknown };
-      if (typeof toJSON === 'function') this.value(toJSON.call(object, ''), depth + 1);
+      const json: unknown = typeof toJSON === 'function' ? toJSON.call(object, '') : object;
+      if (json !== object) this.value(json, depth + 1);
       else if (isPlain) this.map(object, depth);
       else this.#instance(object, depth);
     }
@@ -195,7 +196,8 @@ export class ValueWriter {
   }
 
   #array(array: ArrayLike<unknown>, depth: number): void {
-    const { length } = array;
+    // A proxy can claim any length, and must not get a header that its elements do not fill.
+    const length = Math.max(0, Math.floor(Number(array.length)) || 0);
     const written = Math.min(length, MAX_ELEMENTS);
     this.#writer.arrayHeader(written < length ? written + 1 : written);
     for (let i = 0; i < written; i++) {

@@ -15,7 +15,7 @@ export class FakeClock implements Clock {
   }
 
   after(millis: number, callback: () => void): Timer {
-    const timer = { at: this.#now + millis, callback };
+    const timer = { at: Math.round(this.#now + millis), callback };
     this.#timers.add(timer);
     return { cancel: () => this.#timers.delete(timer) };
   }

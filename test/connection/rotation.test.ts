@@ -1,0 +1,267 @@
+import { diag } from '@opentelemetry/api';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ForwardReceiver } from '../../src/testing/index.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { dispose, type Harness, harness, type LogLine, recordDiag } from '../support/harness.ts';
+
+const INTERVAL = 1_000;
+const receivers: ForwardReceiver[] = [];
+const harnesses: Harness[] = [];
+let log: LogLine[];
+
+beforeEach(() => {
+  log = recordDiag();
+});
+
+afterEach(async () => {
+  diag.disable();
+  await Promise.all(harnesses.splice(0).map(dispose));
+  await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
+});
+
+async function listen(options?: Parameters<typeof ForwardReceiver.listen>[0]): Promise<ForwardReceiver> {
+  const receiver = await ForwardReceiver.listen(options);
+  receivers.push(receiver);
+  return receiver;
+}
+
+/** With a first rotation after half an interval, and later ones after a whole one. */
+function start(options: Parameters<typeof harness>[0]): Harness {
+  const made = harness({ rotationIntervalMillis: INTERVAL, ...options });
+  harnesses.push(made);
+  return made;
+}
+
+/** An endpoint whose name stands for all of the receivers. */
+function named(...behind: ForwardReceiver[]) {
+  return {
+    endpoint: 'tcp://fluent',
+    resolver: async () => behind.map(({ port }) => ({ address: '127.0.0.1', port })),
+  };
+}
+
+/** Which connection brought each message, in the order of arrival. */
+const connectionsOf = (receiver: ForwardReceiver) => receiver.messages.map(({ connection }) => connection);
+
+const warnings = () => log.filter(([level]) => level === 'warn' || level === 'error');
+
+describe('rotation', () => {
+  it('replaces a connection in use once its successor has acknowledged a chunk', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    await send('a');
+    await clock.advance(INTERVAL / 2);
+    await until(() => receiver.connectionCount === 2);
+    expect(receiver.openConnections).toBe(2);
+    await send('b');
+    await until(() => receiver.openConnections === 1);
+    await send('c');
+    expect(connectionsOf(receiver)).toEqual([0, 1, 1]);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('goes on doing so, an interval after each takeover', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    await send('first');
+    await clock.advance(INTERVAL / 2);
+    for (let rotation = 1; rotation <= 5; rotation++) {
+      await until(() => receiver.connectionCount === rotation + 1);
+      await send(rotation);
+      await clock.advance(INTERVAL - 1);
+      await send('still');
+      expect(receiver.connectionCount).toBe(rotation + 1);
+      await clock.advance(1);
+    }
+    await until(() => receiver.openConnections <= 2);
+    expect(new Set(receiver.messages.map(({ chunk }) => chunk)).size).toBe(receiver.messages.length);
+  });
+
+  it('falls uniformly within the first interval, and later within ± 10 %', async () => {
+    for (const [chance, firstAt, nextAfter] of [
+      [0, INTERVAL, INTERVAL * 0.9],
+      [0.75, INTERVAL / 4, INTERVAL * 1.05],
+      [0.99, INTERVAL / 100, INTERVAL * 1.098],
+    ] as const) {
+      const receiver = await listen();
+      const made = start({ endpoint: receiver.endpoint });
+      made.chance = chance;
+      await made.send('a');
+      await made.clock.advance(firstAt - 1);
+      await settle();
+      expect(receiver.connectionCount).toBe(1);
+      await made.clock.advance(1);
+      await until(() => receiver.connectionCount === 2);
+      await made.send('b');
+      await made.clock.advance(nextAfter - 1);
+      await made.send('c');
+      await settle();
+      expect(receiver.connectionCount).toBe(2);
+      await made.clock.advance(1);
+      await until(() => receiver.connectionCount === 3);
+    }
+  });
+
+  it('staggers the connections of a process', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const { clock, send } = start({ ...named(a, b), connections: 2 });
+    const total = () => a.connectionCount + b.connectionCount;
+    // The second connection opens once the first has shown that there is a receiver.
+    await send('a');
+    await Promise.all([send('b'), send('c')]);
+    await until(() => total() === 2);
+    await clock.advance(INTERVAL / 4);
+    await until(() => total() === 3);
+    await clock.advance(INTERVAL / 2 - 1);
+    await settle();
+    expect(total()).toBe(3);
+    await clock.advance(1);
+    await until(() => total() === 4);
+  });
+
+  it('does not happen with an interval of 0', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    await send('a');
+    await clock.advance(10 * 60_000);
+    await send('b');
+    expect(receiver.connectionCount).toBe(1);
+  });
+
+  it('keeps the old connection working until the successor has acknowledged', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint, ackTimeoutMillis: 5_000 });
+    await send('a');
+    receiver.messageFaults = ({ connection }) => (connection === 1 ? { kind: 'withhold' } : undefined);
+    await clock.advance(INTERVAL / 2);
+    await until(() => receiver.connectionCount === 2);
+    const probe = send('probe');
+    await until(() => receiver.messageCount === 2);
+    for (const body of ['b', 'c', 'd']) expect((await send(body)).code).toBe(0);
+    expect(connectionsOf(receiver)).toEqual([0, 1, 0, 0, 0]);
+
+    // No ack: the chunk goes over the old connection, which stays.
+    await clock.advance(5_000);
+    expect((await probe).code).toBe(0);
+    await until(() => receiver.openConnections >= 1);
+    expect(receiver.messages.filter(({ connection }) => connection === 0).length).toBe(5);
+    const [first, again] = receiver.messages.filter(({ entries }) => (entries[0]?.record as { message: string }).message === 'probe');
+    expect(again?.chunk).toBe(first?.chunk);
+  });
+
+  it('opens the successor of an idle connection in the background and closes both after two idle intervals', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    await send('a');
+    await clock.advance(INTERVAL / 2);
+    await until(() => receiver.connectionCount === 2);
+    await clock.advance(INTERVAL * 1.5 - 1);
+    await settle();
+    expect(receiver.openConnections).toBe(2);
+    await clock.advance(1);
+    await until(() => receiver.openConnections === 0);
+    expect(clock.timers).toBe(0);
+    expect((await send('b')).code).toBe(0);
+    expect(receiver.connectionCount).toBe(3);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('prefers another address, on a fresh lookup', async () => {
+    const [a, b, c] = [await listen(), await listen(), await listen()];
+    const behind = [a];
+    let lookups = 0;
+    const { clock, send } = start({
+      endpoint: 'tcp://fluent',
+      resolver: async () => {
+        lookups++;
+        return behind.map(({ port }) => ({ address: '127.0.0.1', port }));
+      },
+    });
+    await send('a');
+    behind.push(b, c);
+    await clock.advance(INTERVAL / 2);
+    await until(() => b.connectionCount + c.connectionCount === 1);
+    await send('b');
+    await clock.advance(INTERVAL);
+    await until(() => a.connectionCount + b.connectionCount + c.connectionCount === 3);
+    await send('c');
+    expect(lookups).toBe(3);
+    expect([a, b, c].map(({ entryCount }) => entryCount)).toEqual([1, 1, 1]);
+  });
+
+  it('tries the next address at once where a dial fails, and tells nobody', async () => {
+    // Nothing listens on port 1.
+    const [a, b] = [await listen(), await listen()];
+    const ports = [a.port, 1, b.port];
+    const made = start({
+      endpoint: 'tcp://fluent',
+      resolver: async () => ports.map((port) => ({ address: '127.0.0.1', port })),
+    });
+    await made.send('a');
+    for (let rotation = 0; rotation < 6; rotation++) {
+      await made.clock.advance(INTERVAL);
+      await settle();
+      expect((await made.send(rotation)).code).toBe(0);
+    }
+    expect(a.entryCount).toBeGreaterThan(0);
+    expect(b.entryCount).toBeGreaterThan(0);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('works while lookups fail, give nothing, hang or give rubbish, with the last good answer', async () => {
+    const receiver = await listen();
+    let answer: () => Promise<unknown> = async () => [{ address: '127.0.0.1', port: receiver.port }];
+    const { clock, send } = start({
+      endpoint: 'tcp://fluent',
+      connectTimeoutMillis: INTERVAL,
+      resolver: () => answer() as Promise<{ address: string; port: number }[]>,
+    });
+    await send('a');
+    await clock.advance(INTERVAL / 2);
+    let connections = 2;
+    for (const bad of [
+      async () => {
+        throw new Error('SERVFAIL');
+      },
+      async () => [],
+      async () => [{ address: '', port: 0 }],
+      async () => 'nonsense',
+    ]) {
+      await until(() => receiver.connectionCount === connections);
+      expect((await send('x')).code).toBe(0);
+      answer = bad;
+      await clock.advance(INTERVAL);
+      connections++;
+      await until(() => receiver.connectionCount === connections);
+    }
+    // A lookup that hangs is waited for half of connectTimeoutMillis, and only once.
+    answer = () => new Promise(() => {});
+    await send('x');
+    await clock.advance(INTERVAL);
+    expect((await send('y')).code).toBe(0);
+    expect(receiver.connectionCount).toBe(connections);
+    await clock.advance(INTERVAL / 2);
+    await until(() => receiver.connectionCount === connections + 1);
+    expect(warnings().length).toBe(1);
+    expect(warnings()[0]?.[1]).toMatch(/name lookup for tcp:\/\/fluent:24224 failed \(SERVFAIL\); going on with the last answer/);
+  });
+
+  it('waits while two old connections still owe acks', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint, ackTimeoutMillis: 20_000, maxInFlightChunks: 4 });
+    await send('first');
+    for (const connection of [1, 2]) {
+      // One chunk stays unanswered on the old connection, and the successor proves itself by another.
+      receiver.messageFaults = (message) => (message.connection < connection ? { kind: 'withhold' } : undefined);
+      void send('owed');
+      await settle();
+      await clock.advance(INTERVAL);
+      await until(() => receiver.connectionCount === connection + 1);
+      await send('probe');
+    }
+    await clock.advance(INTERVAL);
+    await settle();
+    await send('x');
+    expect(receiver.connectionCount).toBe(3);
+  });
+});
