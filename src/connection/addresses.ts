@@ -35,8 +35,7 @@ export interface AddressesOptions {
   readonly diagnostics: Diagnostics;
 }
 
-const FIRST_EJECTION_MILLIS = 1_000;
-const EJECTION_CAP_MILLIS = 60_000;
+const EJECTION = { firstMillis: 1_000, capMillis: 60_000 };
 /** More than a resolver has reason to give. */
 const MAX_ADDRESSES = 1_024;
 
@@ -105,8 +104,7 @@ export class Addresses {
     const now = this.#options.clock.now();
     address.failures++;
     address.failedAt = now;
-    address.ejectedUntil =
-      now + backoffDelay(address.failures, FIRST_EJECTION_MILLIS, EJECTION_CAP_MILLIS, this.#options.random);
+    address.ejectedUntil = now + backoffDelay(address.failures, this.#options.random, EJECTION);
   }
 
   /** Whether a dial now would go to an address that is not ejected; `other` is left out of account. */

@@ -24,9 +24,6 @@ export interface PoolObserver {
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
 }
 
-const FIRST_BACKOFF_MILLIS = 100;
-const BACKOFF_CAP_MILLIS = 5_000;
-
 /** The connections to an endpoint: keeps `connections` of them, and says which one takes a chunk. */
 export class ConnectionPool implements SlotObserver {
   readonly #options: PoolOptions;
@@ -176,7 +173,7 @@ export class ConnectionPool implements SlotObserver {
     );
     if (this.isBackingOff || !this.#needsBackoff(error)) return;
     this.#failures++;
-    this.#retryAt = clock.now() + backoffDelay(this.#failures, FIRST_BACKOFF_MILLIS, BACKOFF_CAP_MILLIS, random);
+    this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
   }
 
   /** A chunk without an ack has waited long enough, and a dial need not wait for another address. */

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Config } from '../config/config.ts';
+import { backoffDelay } from '../connection/backoff.ts';
 import type { Connection } from '../connection/connection.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
@@ -66,10 +67,12 @@ export class Delivery implements PoolObserver {
   readonly #pool: ConnectionPool;
   readonly #chunks = new Map<string, Delivered>();
   readonly #exports = new Set<Export>();
-  /** Never sent yet. */
-  readonly #fresh = new Set<Delivered>();
+  /** Not sent yet, and at the end those that had to wait for their own turn. */
+  readonly #waiting = new Set<Delivered>();
   /** Sent in vain; they go first, once the backoff is over. */
   readonly #again = new Set<Delivered>();
+  /** Probably refused: each waits longer each time, so that it does not cost the others their connections. */
+  readonly #postponed = new Map<Delivered, Timer>();
   #inFlightBytes = 0;
   readonly #flushes = new Set<Flush>();
   /** The end of the budget that running flushes share. */
@@ -117,7 +120,7 @@ export class Delivery implements PoolObserver {
       const delivered: Delivered = { chunk, owner, sentOn: new Set(), unanswered: 0, lastError: undefined };
       owner.chunks.add(delivered);
       this.#chunks.set(chunk.id, delivered);
-      this.#fresh.add(delivered);
+      this.#waiting.add(delivered);
     }
     this.#send();
   }
@@ -130,6 +133,7 @@ export class Delivery implements PoolObserver {
     if (this.#exports.size === 0) return;
     this.#startFlushBudget();
     const settled = new Promise<void>((resolve) => this.#flushes.add({ exports: new Set(this.#exports), resolve }));
+    for (const delivered of this.#postponed.keys()) this.#resume(delivered);
     this.#pool.retryNow();
     await settled;
   }
@@ -160,10 +164,25 @@ export class Delivery implements PoolObserver {
     if (delivered === undefined) return;
     delivered.unanswered++;
     delivered.lastError = error;
+    if (delivered.unanswered < PROBABLY_REFUSED) this.#again.add(delivered);
+    else this.#postpone(delivered);
+    this.#send();
+  }
+
+  #postpone(delivered: Delivered): void {
+    const { clock, diagnostics, random } = this.#options;
     if (delivered.unanswered === PROBABLY_REFUSED) {
-      this.#options.diagnostics.warn('refused', `${describeRefusal(chunk)}; trying on until the deadline`);
+      diagnostics.warn('refused', `${describeRefusal(delivered.chunk)}; trying on until the deadline`);
     }
-    this.#again.add(delivered);
+    const timer = clock.after(backoffDelay(delivered.unanswered, random), () => this.#resume(delivered));
+    this.#postponed.set(delivered, timer);
+  }
+
+  /** Queues a postponed chunk behind all others. */
+  #resume(delivered: Delivered): void {
+    this.#postponed.get(delivered)?.cancel();
+    this.#postponed.delete(delivered);
+    this.#waiting.add(delivered);
     this.#send();
   }
 
@@ -173,7 +192,7 @@ export class Delivery implements PoolObserver {
       if (this.#pool.isBackingOff) this.#pool.wakeAfterBackoff();
       else this.#sendFrom(this.#again);
     }
-    this.#sendFrom(this.#fresh);
+    this.#sendFrom(this.#waiting);
   }
 
   #sendFrom(queue: Set<Delivered>): void {
@@ -191,8 +210,10 @@ export class Delivery implements PoolObserver {
   #settle(delivered: Delivered, givenUp: boolean): void {
     const { chunk, owner, sentOn } = delivered;
     this.#chunks.delete(chunk.id);
-    this.#fresh.delete(delivered);
+    this.#waiting.delete(delivered);
     this.#again.delete(delivered);
+    this.#postponed.get(delivered)?.cancel();
+    this.#postponed.delete(delivered);
     owner.chunks.delete(delivered);
     for (const connection of sentOn) connection.forget(chunk, givenUp);
     chunk.release();

@@ -141,13 +141,16 @@ function field(writer: Writer, values: ValueWriter, key: Uint8Array, value: unkn
 
 const EMPTY_MAP = 0x80;
 
-/** Writes a field that holds a map, unless there is nothing in it; returns how many it wrote. */
+/**
+ * Writes a field that is always a map, however large the record is, or absent when there is nothing
+ * in it; returns how many it wrote.
+ */
 function mapField(writer: Writer, values: ValueWriter, key: Uint8Array, map: object | undefined): 0 | 1 {
   if (!isObject(map)) return 0;
   const start = writer.position;
   writer.raw(key);
   const content = writer.position;
-  values.value(map, FIELD_DEPTH);
+  values.map(map, FIELD_DEPTH);
   if (writer.position > content + 1 || writer.buffer[content] !== EMPTY_MAP) return 1;
   writer.position = start;
   return 0;

@@ -1,49 +1,19 @@
-import { diag } from '@opentelemetry/api';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ForwardReceiver } from '../../src/testing/index.ts';
+import { describe, expect, it } from 'vitest';
+import type { ForwardReceiver } from '../../src/testing/index.ts';
+import { cases, named } from '../support/cases.ts';
 import { settle, until } from '../support/fake-clock.ts';
-import { dispose, type Harness, harness, type LogLine, recordDiag } from '../support/harness.ts';
+import type { Harness, harness } from '../support/harness.ts';
 
 const INTERVAL = 1_000;
-const receivers: ForwardReceiver[] = [];
-const harnesses: Harness[] = [];
-let log: LogLine[];
-
-beforeEach(() => {
-  log = recordDiag();
-});
-
-afterEach(async () => {
-  diag.disable();
-  await Promise.all(harnesses.splice(0).map(dispose));
-  await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
-});
-
-async function listen(options?: Parameters<typeof ForwardReceiver.listen>[0]): Promise<ForwardReceiver> {
-  const receiver = await ForwardReceiver.listen(options);
-  receivers.push(receiver);
-  return receiver;
-}
+const { listen, start: startExporter, warnings } = cases();
 
 /** With a first rotation after half an interval, and later ones after a whole one. */
 function start(options: Parameters<typeof harness>[0]): Harness {
-  const made = harness({ rotationIntervalMillis: INTERVAL, ...options });
-  harnesses.push(made);
-  return made;
-}
-
-/** An endpoint whose name stands for all of the receivers. */
-function named(...behind: ForwardReceiver[]) {
-  return {
-    endpoint: 'tcp://fluent',
-    resolver: async () => behind.map(({ port }) => ({ address: '127.0.0.1', port })),
-  };
+  return startExporter({ rotationIntervalMillis: INTERVAL, ...options });
 }
 
 /** Which connection brought each message, in the order of arrival. */
 const connectionsOf = (receiver: ForwardReceiver) => receiver.messages.map(({ connection }) => connection);
-
-const warnings = () => log.filter(([level]) => level === 'warn' || level === 'error');
 
 describe('rotation', () => {
   it('replaces a connection in use once its successor has acknowledged a chunk', async () => {
@@ -145,7 +115,9 @@ describe('rotation', () => {
     expect((await probe).code).toBe(0);
     await until(() => receiver.openConnections >= 1);
     expect(receiver.messages.filter(({ connection }) => connection === 0).length).toBe(5);
-    const [first, again] = receiver.messages.filter(({ entries }) => (entries[0]?.record as { message: string }).message === 'probe');
+    const [first, again] = receiver.messages.filter(
+      ({ entries }) => (entries[0]?.record as { message: string }).message === 'probe',
+    );
     expect(again?.chunk).toBe(first?.chunk);
   });
 
@@ -243,7 +215,9 @@ describe('rotation', () => {
     await clock.advance(INTERVAL / 2);
     await until(() => receiver.connectionCount === connections + 1);
     expect(warnings().length).toBe(1);
-    expect(warnings()[0]?.[1]).toMatch(/name lookup for tcp:\/\/fluent:24224 failed \(SERVFAIL\); going on with the last answer/);
+    expect(warnings()[0]).toMatch(
+      /name lookup for tcp:\/\/fluent:24224 failed \(SERVFAIL\); going on with the last answer/,
+    );
   });
 
   it('waits while two old connections still owe acks', async () => {

@@ -1,7 +1,7 @@
 import { type DiagLogger, DiagLogLevel, diag } from '@opentelemetry/api';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
-import type { FluentForwardExportError, FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { FluentForwardLogExporter } from '../../src/exporter.ts';
+import type { FluentForwardExportError, FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { FakeClock } from './fake-clock.ts';
 
 export interface Result {
@@ -9,7 +9,10 @@ export interface Result {
   readonly error?: FluentForwardExportError;
 }
 
-const resource = { attributes: { 'service.name': 'test' }, asyncAttributesPending: false } as unknown as ReadableLogRecord['resource'];
+const resource = {
+  attributes: { 'service.name': 'test' },
+  asyncAttributesPending: false,
+} as unknown as ReadableLogRecord['resource'];
 const instrumentationScope = { name: 'test' };
 
 /** A record as the SDK hands it over. */
@@ -61,9 +64,8 @@ export async function dispose({ clock, exporter }: Harness): Promise<void> {
 
 export type LogLine = readonly [level: 'error' | 'warn' | 'info' | 'debug', text: string];
 
-/** Records what is said through `diag` until {@link diag.disable}. */
-export function recordDiag(): LogLine[] {
-  const lines: LogLine[] = [];
+/** Records in `lines` what is said through `diag` until `diag.disable()`. */
+export function recordDiag(lines: LogLine[]): void {
   const at =
     (level: LogLine[0]) =>
     (...text: unknown[]) => {
@@ -78,5 +80,4 @@ export function recordDiag(): LogLine[] {
   };
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
   lines.length = 0;
-  return lines;
 }

@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { parseEndpoint } from '../../src/config/endpoint.ts';
+import type { ResolvedAddress } from '../../src/config/options.ts';
+import { type Address, Addresses } from '../../src/connection/addresses.ts';
+import { Diagnostics } from '../../src/diagnostics.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+/** Addresses whose ranks on the ring are those of the answer, and whose ring starts at the first. */
+function addressesOf(...answer: string[]) {
+  const clock = new FakeClock();
+  const resolved = (list: string[]): ResolvedAddress[] => list.map((address) => ({ address }));
+  let current = resolved(answer);
+  let lookups = 0;
+  let rank = 0;
+  const addresses = new Addresses({
+    endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+    resolver: async () => {
+      lookups++;
+      return current;
+    },
+    connectTimeoutMillis: 5_000,
+    clock,
+    random: () => {
+      rank += 0.01;
+      return rank;
+    },
+    diagnostics: new Diagnostics(clock),
+  });
+  return {
+    clock,
+    addresses,
+    answer: (...list: string[]) => {
+      current = resolved(list);
+    },
+    lookups: () => lookups,
+    /** Dials, and ends the connection at once. */
+    dial: async (avoid?: Address) => {
+      const address = await addresses.acquire(avoid);
+      addresses.release(address);
+      return address;
+    },
+  };
+}
+
+function fail(): never {
+  throw new Error('unreachable');
+}
+
+const host = ({ target }: Address) => ('host' in target ? target.host : '');
+
+describe('the choice of an address', () => {
+  it('goes around the ring, whatever order the answers have', async () => {
+    const { dial, answer } = addressesOf('10.0.0.1', '10.0.0.2', '10.0.0.3');
+    const hosts = [host(await dial())];
+    answer('10.0.0.3', '10.0.0.1', '10.0.0.2');
+    for (let i = 0; i < 5; i++) hosts.push(host(await dial()));
+    expect(hosts).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.1', '10.0.0.2', '10.0.0.3']);
+  });
+
+  it('starts anywhere', async () => {
+    const starts = new Set<string>();
+    for (let i = 0; i < 50; i++) {
+      const addresses = new Addresses({
+        endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+        resolver: async () => ['10.0.0.1', '10.0.0.2', '10.0.0.3'].map((address) => ({ address })),
+        connectTimeoutMillis: 5_000,
+        clock: new FakeClock(),
+        random: Math.random,
+        diagnostics: new Diagnostics(new FakeClock()),
+      });
+      starts.add(host(await addresses.acquire(undefined)));
+    }
+    // 3 × (2/3)^50 is the chance that one is never the first.
+    expect(starts.size).toBe(3);
+  });
+
+  it('never falls on the one just left while another is healthy', async () => {
+    const { dial, addresses } = addressesOf('10.0.0.1', '10.0.0.2');
+    const first = await dial();
+    const second = await dial(first);
+    expect(second).not.toBe(first);
+    addresses.failed(first);
+    expect(await dial(second)).toBe(second);
+  });
+
+  it('falls on the address with the fewest connections', async () => {
+    const { addresses } = addressesOf('10.0.0.1', '10.0.0.2', '10.0.0.3');
+    const chosen = [];
+    for (let i = 0; i < 6; i++) chosen.push(host(await addresses.acquire(undefined)));
+    expect(chosen.slice(0, 3).sort()).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+    expect(chosen.slice(3).sort()).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+  });
+
+  it('leaves out who failed, longer each time, and tries it again by one connection', async () => {
+    const { addresses, clock, dial } = addressesOf('10.0.0.1', '10.0.0.2');
+    const bad = await dial();
+    addresses.failed(bad);
+    const firstEjection = bad.ejectedUntil - clock.now();
+    for (let i = 0; i < 4; i++) expect(await dial()).not.toBe(bad);
+    addresses.failed(bad);
+    expect(bad.ejectedUntil - clock.now()).toBeGreaterThan(firstEjection);
+    await clock.advance(60_000);
+    const good = await dial(bad);
+    const trial = await addresses.acquire(good);
+    expect(trial).toBe(bad);
+    // It has not acknowledged anything yet.
+    expect(await dial(good)).toBe(good);
+    addresses.succeeded(bad);
+    addresses.release(trial);
+    expect(await dial(good)).toBe(bad);
+  });
+
+  it('falls on who failed longest ago when all have', async () => {
+    const { addresses, clock, dial } = addressesOf('10.0.0.1', '10.0.0.2');
+    const first = await dial();
+    const second = await dial(first);
+    addresses.failed(second);
+    await clock.advance(1);
+    addresses.failed(first);
+    expect(addresses.hasHealthy()).toBe(false);
+    expect(await dial()).toBe(second);
+  });
+
+  it('stays within the family that last worked, and falls back to the other', async () => {
+    const { addresses, dial } = addressesOf('::1', '127.0.0.1', '::2', '127.0.0.2');
+    const six = await dial();
+    expect(six.family).toBe(6);
+    addresses.failed(six);
+    const otherSix = await dial(six);
+    expect(otherSix.family).toBe(6);
+    addresses.failed(otherSix);
+    const four = await dial(otherSix);
+    expect(four.family).toBe(4);
+    addresses.succeeded(four);
+    // The same receivers stand behind the other family: no reason to go there once it may be tried again.
+    addresses.succeeded(six);
+    addresses.succeeded(four);
+    const families = new Set<number>();
+    for (let i = 0; i < 4; i++) families.add((await dial()).family);
+    expect([...families]).toEqual([4]);
+  });
+
+  it('takes new addresses up and lets those go that are not in the answer any more', async () => {
+    const { dial, answer, lookups } = addressesOf('10.0.0.1');
+    const one = await dial();
+    answer('10.0.0.2');
+    expect(host(await dial(one))).toBe('10.0.0.2');
+    expect(host(await dial())).toBe('10.0.0.2');
+    expect(lookups()).toBe(3);
+  });
+
+  it('writes and dials IPv6 addresses, duplicates and ports of their own', async () => {
+    const clock = new FakeClock();
+    const addresses = new Addresses({
+      endpoint: parseEndpoint('tcp://fluent:1000') ?? fail(),
+      resolver: async () => [{ address: '::1' }, { address: '::1', port: 1000 }, { address: '::1', port: 2000 }],
+      connectTimeoutMillis: 5_000,
+      clock,
+      random: Math.random,
+      diagnostics: new Diagnostics(clock),
+    });
+    const texts = [await addresses.acquire(undefined), await addresses.acquire(undefined)].map(({ text }) => text);
+    expect(texts.sort()).toEqual(['[::1]:1000', '[::1]:2000']);
+  });
+});
+
+describe('a lookup', () => {
+  it('is made once for dials at the same time, and again for a later one', async () => {
+    const { addresses, lookups } = addressesOf('10.0.0.1', '10.0.0.2');
+    await Promise.all([addresses.acquire(undefined), addresses.acquire(undefined)]);
+    expect(lookups()).toBe(1);
+    await addresses.acquire(undefined);
+    expect(lookups()).toBe(2);
+  });
+
+  it('of a name goes through the system’s resolver', async () => {
+    const clock = new FakeClock();
+    const addresses = new Addresses({
+      endpoint: parseEndpoint('tcp://localhost') ?? fail(),
+      resolver: undefined,
+      connectTimeoutMillis: 5_000,
+      clock,
+      random: Math.random,
+      diagnostics: new Diagnostics(clock),
+    });
+    expect((await addresses.acquire(undefined)).text).toMatch(/^(127\.0\.0\.1|\[::1\]):24224$/);
+  });
+});

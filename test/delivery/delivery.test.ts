@@ -1,0 +1,453 @@
+import { type AddressInfo, createServer } from 'node:net';
+import { encode } from '@msgpack/msgpack';
+import { describe, expect, it } from 'vitest';
+import type { FluentForwardConnectionError } from '../../src/index.ts';
+import { FrameReader } from '../../src/protocol/frame.ts';
+import type { MessageFault } from '../../src/testing/index.ts';
+import { decodeMessage } from '../../src/testing/message.ts';
+import { cases, named } from '../support/cases.ts';
+import { settle, until } from '../support/fake-clock.ts';
+
+const { listen, start, warnings, log } = cases();
+/** Makes chunks of one record each out of an export's records. */
+const ONE_RECORD_CHUNKS = { maxChunkBytes: 2048 };
+const body = (n: number) => `${n} `.padEnd(1500, 'x');
+const bodies = (count: number) => Array.from({ length: count }, (_, n) => body(n));
+
+describe('an acknowledged export', () => {
+  it('succeeds only after the ack of every chunk', async () => {
+    const receiver = await listen({ messageFaults: [undefined, undefined, { kind: 'withhold' }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS, timeoutMillis: 4_000 });
+    let isDone = false;
+    const result = send(...bodies(3)).finally(() => {
+      isDone = true;
+    });
+    await receiver.waitForEntries(3);
+    await clock.advance(3_999);
+    expect(isDone).toBe(false);
+    await clock.advance(1);
+    expect((await result).error).toMatchObject({
+      code: 'FLUENT_FORWARD_CHUNK_REFUSED',
+      records: 3,
+      acknowledgedRecords: 2,
+    });
+  });
+
+  it('leaves in one write together with what is ready in the same turn', async () => {
+    const reads: number[] = [];
+    const server = createServer((socket) => {
+      const frames = new FrameReader(1_000_000);
+      socket.on('data', (data) => {
+        reads.push(data.length);
+        for (const frame of frames.push(data)) socket.write(encode({ ack: decodeMessage(frame, 0).chunk }));
+      });
+    });
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const { port } = server.address() as AddressInfo;
+    const { exporter, send } = start({ endpoint: `tcp://127.0.0.1:${port}`, ...ONE_RECORD_CHUNKS });
+    await send('proof');
+    await Promise.all([send('a'), send('b'), send(...bodies(2))]);
+    expect(reads).toHaveLength(2);
+    await exporter.shutdown();
+    server.close();
+  });
+
+  it('keeps up to maxInFlightChunks on a proven connection', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({
+      endpoint: receiver.endpoint,
+      ...ONE_RECORD_CHUNKS,
+      maxInFlightChunks: 3,
+      timeoutMillis: 900,
+    });
+    await send('proof');
+    receiver.messageFaults = () => ({ kind: 'withhold' });
+    const result = send(...bodies(10));
+    await until(() => receiver.messageCount === 4);
+    await settle();
+    expect(receiver.messageCount).toBe(4);
+    await clock.advance(900);
+    await result;
+  });
+
+  it('does not take a wrong, stale or repeated ack for its own', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'repeat', times: 3 }, { kind: 'misaddress' }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint, timeoutMillis: 1_000 });
+    expect((await send('a')).code).toBe(0);
+    const result = send('b');
+    await receiver.waitForEntries(2);
+    await clock.advance(1_000);
+    expect((await result).code).toBe(1);
+  });
+
+  it('reads an ack that arrives a byte at a time', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'drip', millis: 0 }] });
+    const { send } = start({ endpoint: receiver.endpoint });
+    expect((await send('a')).code).toBe(0);
+  });
+});
+
+describe('a chunk without an ack', () => {
+  const faults: [name: string, fault: MessageFault, waitMillis: number, warning: RegExp][] = [
+    [
+      'FIN before the ack',
+      { kind: 'close', when: 'before ack' },
+      100,
+      /the server closed the connection; 1 unacknowledged/,
+    ],
+    [
+      'RST before the ack',
+      { kind: 'reset', when: 'before ack' },
+      100,
+      /the server reset the connection; 1 unacknowledged/,
+    ],
+    ['{} in its place', { kind: 'refuse' }, 100, /answered a chunk without accepting it/],
+    ['garbage in its place', { kind: 'garbage' }, 100, /answered with the byte 0xc1, which is no MessagePack/],
+    ['nil in its place', { kind: 'garbage', bytes: Uint8Array.of(0xc0) }, 100, /neither map nor array/],
+    ['a 100 MB string', { kind: 'garbage', bytes: Uint8Array.of(0xdb, 6, 0, 0, 0) }, 100, /more than 65536 bytes/],
+    ['half an ack', { kind: 'truncate' }, 5_000, /no ack within 5000 ms/],
+    ['silence', { kind: 'withhold' }, 5_000, /no ack within 5000 ms/],
+  ];
+
+  it.each(faults)(
+    'is sent again after %s, under the same id with the same bytes',
+    async (_, fault, waitMillis, warning) => {
+      const [a, b] = [await listen({ messageFaults: [fault] }), await listen({ messageFaults: [fault] })];
+      const { clock, send } = start(named(a, b));
+      const result = send('x');
+      await until(() => a.messageCount + b.messageCount === 1);
+      const [bad, good] = a.messageCount === 1 ? [a, b] : [b, a];
+      good.messageFaults = [];
+      await until(() => fault.kind === 'withhold' || fault.kind === 'truncate' || warnings().length > 0);
+      await settle();
+      await clock.advance(waitMillis);
+      expect((await result).code).toBe(0);
+      const again = good.messages[0];
+      expect(again?.chunk).toBeDefined();
+      if (fault.kind !== 'refuse') expect(again).toEqual({ ...bad.messages[0], connection: again?.connection });
+      expect(warnings()).toHaveLength(1);
+      expect(warnings()[0]).toMatch(warning);
+      // Recovery is told too.
+      expect(log.some(([level, text]) => level === 'info' && /acknowledges again, after/.test(text))).toBe(true);
+    },
+  );
+
+  it('goes nowhere before its backoff, which doubles up to 5 s and which an ack resets', async () => {
+    const receiver = await listen();
+    const made = start({ endpoint: receiver.endpoint, timeoutMillis: 60_000, rotationIntervalMillis: 0 });
+    // No random half taken off.
+    made.chance = 0;
+    receiver.messageFaults = () => ({ kind: 'reset', when: 'before ack' });
+    const result = made.send('x');
+    let tries = 1;
+    for (const millis of [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]) {
+      await until(() => receiver.messageCount === tries && receiver.openConnections === 0);
+      await settle();
+      await made.clock.advance(millis - 1);
+      expect(receiver.messageCount).toBe(tries);
+      await made.clock.advance(1);
+      tries++;
+    }
+    await until(() => receiver.messageCount === tries && receiver.openConnections === 0);
+    receiver.messageFaults = [];
+    await settle();
+    await made.clock.advance(5_000);
+    expect((await result).code).toBe(0);
+
+    receiver.messageFaults = [{ kind: 'reset', when: 'before ack' }];
+    const next = made.send('y');
+    await until(() => receiver.openConnections === 0);
+    await settle();
+    await made.clock.advance(100);
+    expect((await next).code).toBe(0);
+  });
+
+  it('does not wait for its backoff after forceFlush()', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
+    const { exporter, send } = start({ endpoint: receiver.endpoint });
+    const result = send('x');
+    await until(() => warnings().length > 0);
+    await settle();
+    await exporter.forceFlush();
+    expect((await result).code).toBe(0);
+  });
+
+  it('is settled by a late ack, although it is on its way elsewhere', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const faults = [{ kind: 'delay', millis: 300 }] as const;
+    a.messageFaults = faults;
+    b.messageFaults = faults;
+    const { clock, send } = start(named(a, b));
+    const result = send('x');
+    await until(() => a.messageCount + b.messageCount === 1);
+    const other = a.messageCount === 1 ? b : a;
+    other.messageFaults = () => ({ kind: 'withhold' });
+    await settle();
+    await clock.advance(5_000);
+    await other.waitForEntries(1);
+    expect((await result).code).toBe(0);
+    // The connection that was waited on has no purpose any more.
+    await until(() => a.openConnections + b.openConnections <= 1);
+  });
+
+  it('is suspect as soon as a later one of the same connection is acknowledged', async () => {
+    const receiver = await listen();
+    const { send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS });
+    await send('proof');
+    receiver.messageFaults = [undefined, { kind: 'withhold' }, undefined];
+    // No time passes on the exporter's clock.
+    expect((await send(...bodies(4))).code).toBe(0);
+    const chunks = receiver.messages.slice(1).map(({ chunk }) => chunk);
+    expect(chunks).toHaveLength(5);
+    expect(chunks[4]).toBe(chunks[1]);
+    expect(receiver.connectionCount).toBe(2);
+  });
+
+  it('does not cost the other chunks of its connection their acks', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS });
+    await send('proof');
+    receiver.messageFaults = [undefined, undefined, { kind: 'reset', when: 'before ack' }];
+    const result = send(...bodies(5));
+    await until(() => warnings().length > 0);
+    await settle();
+    await clock.advance(100);
+    expect((await result).code).toBe(0);
+    expect(new Set(receiver.messages.map(({ chunk }) => chunk)).size).toBe(6);
+  });
+
+  it('costs only itself where a receiver accepts and never answers', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const { clock, send } = start({ ...named(a, b), ...ONE_RECORD_CHUNKS, connections: 2, rotationIntervalMillis: 0 });
+    await send('proof');
+    const silent = a.messageCount === 0 ? a : b;
+    silent.messageFaults = () => ({ kind: 'withhold' });
+    const result = send(...bodies(20));
+    await until(() => a.entryCount + b.entryCount === 21);
+    expect(silent.entryCount).toBe(1);
+    await clock.advance(5_000);
+    expect((await result).code).toBe(0);
+  });
+
+  it('goes elsewhere when the receiver stops reading in the middle of it', async () => {
+    const stuck = await listen({ connectionFaults: [{ kind: 'stop reading', afterBytes: 1 }] });
+    // The limit is Node's own: it watches the bytes of a write leave.
+    const { send } = start({
+      endpoint: stuck.endpoint,
+      ackTimeoutMillis: 200,
+      maxChunkBytes: 6_000_000,
+      maxStringBytes: 6_000_000,
+    });
+    expect((await send('x'.repeat(5_900_000))).code).toBe(0);
+    expect(stuck.connectionCount).toBe(2);
+    expect(warnings()[0]).toMatch(/the server has read nothing for 200 ms/);
+  });
+});
+
+describe('a receiver that is away', () => {
+  it('is dialled with a growing delay, and gets everything when it is back', async () => {
+    const receiver = await listen();
+    const { port } = receiver;
+    await receiver.close();
+    const { clock, send } = start({ endpoint: `tcp://127.0.0.1:${port}` });
+    const results = [send('a'), send('b'), send('c')];
+    await until(() => warnings().length > 0);
+    expect(warnings()[0]).toMatch(/tcp:\/\/127\.0\.0\.1:\d+: connection refused; is the receiver running/);
+    await clock.advance(8_000);
+    const back = await listen({ port });
+    await clock.advance(5_000);
+    await back.waitForEntries(3);
+    expect((await Promise.all(results)).map(({ code }) => code)).toEqual([0, 0, 0]);
+    // One message a minute, however often it was tried.
+    expect(warnings()).toHaveLength(1);
+  });
+
+  it('fails the export at the deadline, with what is known', async () => {
+    const { clock, send } = start({ endpoint: 'tcp://127.0.0.1:1', timeoutMillis: 3_000 });
+    const result = send('a', 'b');
+    await until(() => warnings().length > 0);
+    await clock.advance(3_000);
+    const { code, error } = await result;
+    expect(code).toBe(1);
+    expect(error).toMatchObject({
+      name: 'FluentForwardExportError',
+      code: 'FLUENT_FORWARD_TIMEOUT',
+      records: 2,
+      acknowledgedRecords: 0,
+      endpoint: 'tcp://127.0.0.1:1',
+    });
+    expect(error?.message).toMatch(
+      /^2 of 2 log records were not acknowledged by tcp:\/\/127\.0\.0\.1:1: no ack within 3000 ms \(timeoutMillis\); last fault: .*connection refused/,
+    );
+    expect((error?.cause as FluentForwardConnectionError).code).toBe('FLUENT_FORWARD_CONNECT_FAILED');
+    expect(((error?.cause as Error).cause as NodeJS.ErrnoException).code).toBe('ECONNREFUSED');
+  });
+
+  it('is told apart from a name that cannot be looked up', async () => {
+    const { clock, send } = start({
+      endpoint: 'tcp://nowhere',
+      resolver: async () => {
+        throw new Error('ENOTFOUND nowhere');
+      },
+      timeoutMillis: 500,
+    });
+    const result = send('a');
+    await until(() => warnings().length > 0);
+    await clock.advance(500);
+    expect((await result).error?.message).toMatch(/no address for tcp:\/\/nowhere:24224: ENOTFOUND nowhere/);
+  });
+
+  it('is given up on after connectTimeoutMillis when it does not answer the dial', async () => {
+    const { clock, send } = start({
+      endpoint: 'tcp://silent',
+      resolver: () => new Promise(() => {}),
+      timeoutMillis: 6_000,
+    });
+    const result = send('a');
+    await clock.advance(5_000);
+    expect(warnings()[0]).toMatch(/tcp:\/\/silent:24224: the name lookup took longer than 5000 ms/);
+    await clock.advance(1_000);
+    expect((await result).code).toBe(1);
+  });
+
+  it('leaves no timer, socket or byte behind after shutdown()', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint, flushTimeoutMillis: 1_000 });
+    const result = send('a');
+    await receiver.waitForEntries(1);
+    const closed = exporter.shutdown();
+    await clock.advance(1_000);
+    await closed;
+    expect((await result).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+    expect(clock.timers).toBe(0);
+    await until(() => receiver.openConnections === 0);
+  });
+});
+
+describe('a chunk that receivers refuse', () => {
+  it('is reported with its size, tag and the likely causes, and does not stop the others', async () => {
+    const receiver = await listen({
+      messageFaults: ({ entries }) =>
+        (entries[0]?.record as { message: string }).message === 'poison'
+          ? { kind: 'reset', when: 'before ack' }
+          : undefined,
+    });
+    const { clock, send } = start({ endpoint: receiver.endpoint, tag: 'app' });
+    const poison = send('poison');
+    const others: Promise<{ code: number }>[] = [];
+    for (let i = 0; i < 25; i++) {
+      others.push(send(i));
+      await clock.advance(1_000);
+    }
+    await clock.advance(5_000);
+    expect((await Promise.all(others)).every(({ code }) => code === 0)).toBe(true);
+    // Its tries get rarer, and cost the others no more than a few resends.
+    const tries = receiver.messages.filter(
+      ({ entries }) => (entries[0]?.record as { message: unknown }).message === 'poison',
+    );
+    expect(tries.length).toBeLessThan(12);
+    expect(receiver.messageCount - tries.length).toBeLessThan(25 + 12);
+    const { error } = await poison;
+    expect(error?.code).toBe('FLUENT_FORWARD_CHUNK_REFUSED');
+    expect(error?.message).toMatch(
+      /a chunk of \d+ bytes \(1 record\(s\), tag "app"\).*chunk_size_limit \(Fluentd\).*buffer_max_size/,
+    );
+    expect(warnings().filter((text) => text.includes('chunk_size_limit'))).toHaveLength(1);
+  });
+});
+
+describe('a receiver that closes connections', () => {
+  it('does no harm by a FIN with nothing in flight', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'close', when: 'after ack' }] });
+    const { send } = start({ endpoint: receiver.endpoint });
+    await send('a');
+    await send('b');
+    await until(() => receiver.openConnections === 0);
+    // No backoff either: no time passes on the exporter's clock.
+    expect((await send('c')).code).toBe(0);
+    expect(receiver.connectionCount).toBe(2);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('is sent one message a connection when it closes after each ack', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'close', when: 'after ack' }) });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    for (let i = 0; i < 10; i++) {
+      const result = send(i);
+      await settle();
+      await clock.advance(100);
+      expect((await result).code).toBe(0);
+      await until(() => receiver.openConnections === 0);
+    }
+    expect(receiver.connectionCount).toBe(10);
+    expect(warnings()).toEqual([]);
+    // Under load a chunk may be on its way when the FIN comes; not any more once that is known.
+    const before = receiver.messageCount;
+    const results = Array.from({ length: 20 }, (_, i) => send(i));
+    expect((await Promise.all(results)).every(({ code }) => code === 0)).toBe(true);
+    expect(receiver.messageCount - before).toBe(20);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('is taken for what it is again when it does not close any more', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'close', when: 'after ack' }) });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    for (let i = 0; i < 4; i++) {
+      await send(i);
+      await until(() => receiver.openConnections === 0);
+    }
+    receiver.messageFaults = [];
+    await send('stays open');
+    const results = [send('x'), send('y')];
+    await clock.advance(1_000);
+    expect((await Promise.all(results)).map(({ code }) => code)).toEqual([0, 0]);
+    expect(receiver.connectionCount).toBe(5);
+  });
+});
+
+describe('the flush budget', () => {
+  it('ends a dead receiver’s exports together, and those that come with the same flush at once', async () => {
+    const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', flushTimeoutMillis: 10_000 });
+    const running = [send('a'), send('b')];
+    const flushed = exporter.forceFlush();
+    await clock.advance(9_999);
+    await clock.advance(1);
+    await flushed;
+    for (const result of running) expect((await result).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+    // BatchLogRecordProcessor exports the rest of its queue now.
+    expect((await send('c')).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+    await exporter.forceFlush();
+    // What comes later has its own time again.
+    await clock.advance(1_000);
+    const later = send('d');
+    await clock.advance(24_999);
+    const state = await Promise.race([later, settle().then(() => 'running')]);
+    expect(state).toBe('running');
+    await clock.advance(1);
+    expect((await later).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
+  });
+
+  it('is renewed by each ack', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 100 }, { kind: 'withhold' }] });
+    const { clock, exporter, send } = start({
+      endpoint: receiver.endpoint,
+      ...ONE_RECORD_CHUNKS,
+      flushTimeoutMillis: 3_000,
+      ackTimeoutMillis: 20_000,
+    });
+    const result = send(...bodies(2));
+    let isFlushed = false;
+    const flushed = exporter.forceFlush().finally(() => {
+      isFlushed = true;
+    });
+    await receiver.waitForEntries(1);
+    await clock.advance(2_000);
+    // The second chunk leaves when the first is acknowledged.
+    await receiver.waitForEntries(2);
+    await clock.advance(2_999);
+    expect(isFlushed).toBe(false);
+    await clock.advance(1);
+    expect((await result).error).toMatchObject({ code: 'FLUENT_FORWARD_FLUSH_TIMEOUT', acknowledgedRecords: 1 });
+    await flushed;
+  });
+});

@@ -1,0 +1,53 @@
+import { diag } from '@opentelemetry/api';
+import { afterEach, beforeEach } from 'vitest';
+import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
+import { dispose, type Harness, harness, type LogLine, recordDiag } from './harness.ts';
+
+export interface Cases {
+  /** What has been said through `diag` in this test. */
+  readonly log: LogLine[];
+  warnings(): string[];
+  listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver>;
+  start(options: Parameters<typeof harness>[0]): Harness;
+}
+
+/** Receivers and exporters that are closed after each test of the file. */
+export function cases(): Cases {
+  const receivers: ForwardReceiver[] = [];
+  const harnesses: Harness[] = [];
+  const log: LogLine[] = [];
+
+  beforeEach(() => {
+    log.length = 0;
+    recordDiag(log);
+  });
+
+  afterEach(async () => {
+    diag.disable();
+    await Promise.all(harnesses.splice(0).map(dispose));
+    await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
+  });
+
+  return {
+    log,
+    warnings: () => log.filter(([level]) => level === 'warn' || level === 'error').map(([, text]) => text),
+    listen: async (options) => {
+      const receiver = await ForwardReceiver.listen(options);
+      receivers.push(receiver);
+      return receiver;
+    },
+    start: (options) => {
+      const made = harness(options);
+      harnesses.push(made);
+      return made;
+    },
+  };
+}
+
+/** An endpoint whose name stands for all of the receivers. */
+export function named(...behind: ForwardReceiver[]) {
+  return {
+    endpoint: 'tcp://fluent',
+    resolver: async () => behind.map(({ port }) => ({ address: '127.0.0.1', port })),
+  };
+}
