@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ForwardReceiver } from '../../src/testing/index.ts';
-import { cases, named } from '../support/cases.ts';
+import { cases, named, textOf } from '../support/cases.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Harness, harness } from '../support/harness.ts';
 
@@ -115,9 +115,7 @@ describe('rotation', () => {
     expect((await probe).code).toBe(0);
     await until(() => receiver.openConnections >= 1);
     expect(receiver.messages.filter(({ connection }) => connection === 0).length).toBe(5);
-    const [first, again] = receiver.messages.filter(
-      ({ entries }) => (entries[0]?.record as { message: string }).message === 'probe',
-    );
+    const [first, again] = receiver.messages.filter((message) => textOf(message) === 'probe');
     expect(again?.chunk).toBe(first?.chunk);
   });
 

@@ -1,11 +1,10 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { encode } from '@msgpack/msgpack';
 import { describe, expect, it } from 'vitest';
-import type { FluentForwardConnectionError } from '../../src/index.ts';
 import { FrameReader } from '../../src/protocol/frame.ts';
 import type { MessageFault } from '../../src/testing/index.ts';
 import { decodeMessage } from '../../src/testing/message.ts';
-import { cases, named } from '../support/cases.ts';
+import { cases, named, textOf } from '../support/cases.ts';
 import { settle, until } from '../support/fake-clock.ts';
 
 const { listen, start, warnings, log } = cases();
@@ -279,8 +278,7 @@ describe('a receiver that is away', () => {
     expect(error?.message).toMatch(
       /^2 of 2 log records were not acknowledged by tcp:\/\/127\.0\.0\.1:1: no ack within 3000 ms \(timeoutMillis\); last fault: .*connection refused/,
     );
-    expect((error?.cause as FluentForwardConnectionError).code).toBe('FLUENT_FORWARD_CONNECT_FAILED');
-    expect(((error?.cause as Error).cause as NodeJS.ErrnoException).code).toBe('ECONNREFUSED');
+    expect(error?.cause).toMatchObject({ code: 'FLUENT_FORWARD_CONNECT_FAILED', cause: { code: 'ECONNREFUSED' } });
   });
 
   it('is told apart from a name that cannot be looked up', async () => {
@@ -327,10 +325,7 @@ describe('a receiver that is away', () => {
 describe('a chunk that receivers refuse', () => {
   it('is reported with its size, tag and the likely causes, and does not stop the others', async () => {
     const receiver = await listen({
-      messageFaults: ({ entries }) =>
-        (entries[0]?.record as { message: string }).message === 'poison'
-          ? { kind: 'reset', when: 'before ack' }
-          : undefined,
+      messageFaults: (message) => (textOf(message) === 'poison' ? { kind: 'reset', when: 'before ack' } : undefined),
     });
     const { clock, send } = start({ endpoint: receiver.endpoint, tag: 'app' });
     const poison = send('poison');
@@ -342,11 +337,9 @@ describe('a chunk that receivers refuse', () => {
     await clock.advance(5_000);
     expect((await Promise.all(others)).every(({ code }) => code === 0)).toBe(true);
     // Its tries get rarer, and cost the others no more than a few resends.
-    const tries = receiver.messages.filter(
-      ({ entries }) => (entries[0]?.record as { message: unknown }).message === 'poison',
-    );
-    expect(tries.length).toBeLessThan(12);
-    expect(receiver.messageCount - tries.length).toBeLessThan(25 + 12);
+    const tries = receiver.messages.filter((message) => textOf(message) === 'poison');
+    expect(tries.length).toBeLessThan(15);
+    expect(receiver.messageCount - tries.length).toBeLessThan(25 + tries.length);
     const { error } = await poison;
     expect(error?.code).toBe('FLUENT_FORWARD_CHUNK_REFUSED');
     expect(error?.message).toMatch(

@@ -1,6 +1,6 @@
 import { diag } from '@opentelemetry/api';
 import { afterEach, beforeEach } from 'vitest';
-import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
+import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
 import { dispose, type Harness, harness, type LogLine, recordDiag } from './harness.ts';
 
 export interface Cases {
@@ -50,4 +50,9 @@ export function named(...behind: ForwardReceiver[]) {
     endpoint: 'tcp://fluent',
     resolver: async () => behind.map(({ port }) => ({ address: '127.0.0.1', port })),
   };
+}
+
+/** The string body of a message's first record. */
+export function textOf({ entries }: ReceivedMessage): unknown {
+  return (entries[0]?.record as { message?: unknown } | undefined)?.message;
 }
