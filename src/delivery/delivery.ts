@@ -58,7 +58,10 @@ interface Flush {
 const PROBABLY_REFUSED = 3;
 /** What one export counts at least towards `maxInFlightBytes`. */
 const MIN_EXPORT_BYTES = 1024;
-/** How long after the flush budget's end exports still fail by it: those of the same flush. */
+/**
+ * The exports of a flush follow each other at once. What comes so long after the last of them, or
+ * after the end of their budget, is not one of them and has its own time.
+ */
 const FLUSH_GRACE_MILLIS = 1_000;
 
 /** Brings each chunk to an ack: over one connection after the other, until its export's deadline. */
@@ -75,9 +78,11 @@ export class Delivery implements PoolObserver {
   readonly #postponed = new Map<Delivered, Timer>();
   #inFlightBytes = 0;
   readonly #flushes = new Set<Flush>();
-  /** The end of the budget that running flushes share. */
-  #flushEndsAt: number | undefined;
+  /** When the last export had its outcome, or a flush found none. */
+  #idleSince = 0;
+  /** Runs while there is a budget that flushes share. */
   #flushTimer: Timer | undefined;
+  #flushSpentAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -91,9 +96,7 @@ export class Delivery implements PoolObserver {
 
   /** Whether a flush has used up its time without an ack, so that what comes with it cannot be delivered either. */
   get isFlushSpent(): boolean {
-    if (this.#flushEndsAt === undefined) return false;
-    const now = this.#options.clock.now();
-    return now >= this.#flushEndsAt && now < this.#flushEndsAt + FLUSH_GRACE_MILLIS;
+    return this.#options.clock.now() < this.#flushSpentAt + FLUSH_GRACE_MILLIS;
   }
 
   /** The last fault, while there has been no ack since. */
@@ -104,6 +107,7 @@ export class Delivery implements PoolObserver {
   /** Delivers the chunks of one export; `done` is called once, in a later turn. */
   deliver(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
     const { clock, config } = this.#options;
+    if (this.#exports.size === 0 && clock.now() > this.#idleSince + FLUSH_GRACE_MILLIS) this.#endFlushBudget();
     let heldBytes = 0;
     for (const chunk of chunks) heldBytes += chunk.heldBytes;
     const owner: Export = {
@@ -130,8 +134,9 @@ export class Delivery implements PoolObserver {
    * an ack: what is left then fails. Ends a backoff that is being waited for.
    */
   async flush(): Promise<void> {
-    if (this.#exports.size === 0) return;
+    // BatchLogRecordProcessor flushes also just before it exports.
     this.#startFlushBudget();
+    if (this.#exports.size === 0) return;
     const settled = new Promise<void>((resolve) => this.#flushes.add({ exports: new Set(this.#exports), resolve }));
     for (const delivered of this.#postponed.keys()) this.#resume(delivered);
     this.#pool.retryNow();
@@ -246,6 +251,7 @@ export class Delivery implements PoolObserver {
     owner.deadline.cancel();
     this.#exports.delete(owner);
     this.#inFlightBytes -= owner.heldBytes;
+    this.#idleSince = this.#options.clock.now();
     // The application's callback may export again; it must not find this half done.
     process.nextTick(() => {
       owner.done(outcome);
@@ -260,29 +266,34 @@ export class Delivery implements PoolObserver {
 
   /** A budget that runs, or has just been used up, is everybody's. */
   #startFlushBudget(): void {
-    const { clock } = this.#options;
-    if (this.#flushEndsAt === undefined || clock.now() >= this.#flushEndsAt + FLUSH_GRACE_MILLIS)
-      this.#renewFlushBudget();
+    if (this.#exports.size === 0) this.#idleSince = this.#options.clock.now();
+    if (this.#flushTimer === undefined && !this.isFlushSpent) this.#renewFlushBudget();
   }
 
   /** An ack: the receiver works, and who still waits has the whole time again. */
   #restartFlushBudget(): void {
-    if (this.#flushEndsAt === undefined) return;
-    this.#flushTimer?.cancel();
-    this.#flushEndsAt = undefined;
+    this.#endFlushBudget();
     if (this.#flushes.size > 0) this.#renewFlushBudget();
+  }
+
+  #endFlushBudget(): void {
+    this.#flushTimer?.cancel();
+    this.#flushTimer = undefined;
+    this.#flushSpentAt = Number.NEGATIVE_INFINITY;
   }
 
   #renewFlushBudget(): void {
     const { clock, config } = this.#options;
-    this.#flushTimer?.cancel();
-    this.#flushEndsAt = clock.now() + config.flushTimeoutMillis;
-    this.#flushTimer = clock.after(config.flushTimeoutMillis, () =>
+    const timer = clock.after(config.flushTimeoutMillis, () =>
       clock.afterReads(() => {
-        if (!this.isFlushSpent) return;
+        // An ack may have come in the meantime.
+        if (this.#flushTimer !== timer) return;
+        this.#flushTimer = undefined;
+        if (this.#exports.size > 0) this.#flushSpentAt = clock.now();
         for (const owner of [...this.#exports]) this.#fail(owner, 'flush timeout');
       }),
     );
+    this.#flushTimer = timer;
   }
 }
 

@@ -420,6 +420,22 @@ describe('the flush budget', () => {
     expect((await later).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
   });
 
+  it('also counts for an export that a processor starts just after its flush, and for no later one', async () => {
+    const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', flushTimeoutMillis: 3_000 });
+    await exporter.forceFlush();
+    const soon = send('soon');
+    await clock.advance(3_000);
+    expect((await soon).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+
+    await clock.advance(1_000);
+    await exporter.forceFlush();
+    await clock.advance(2_000);
+    const later = send('later');
+    await clock.advance(24_999);
+    await clock.advance(1);
+    expect((await later).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
+  });
+
   it('is renewed by each ack', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 100 }, { kind: 'withhold' }] });
     const { clock, exporter, send } = start({
