@@ -29,8 +29,8 @@ export interface ConnectionObserver {
    * ack is still told as `acknowledged`.
    */
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
-  /** It takes no more chunks because of a fault. */
-  failed(connection: Connection, error: FluentForwardConnectionError): void;
+  /** It takes no more chunks because of a fault, which leaves `chunks` to be sent again. */
+  failed(connection: Connection, error: FluentForwardConnectionError, chunks: readonly Chunk[]): void;
   /** The receiver has not closed after a single ack, as it was expected to. */
   stayedOpen(connection: Connection): void;
   closed(connection: Connection): void;
@@ -156,8 +156,9 @@ export class Connection {
     const pending = this.#pending.get(chunk.id);
     if (pending === undefined) return;
     this.#pending.delete(chunk.id);
-    if (givenUp && !pending.overdue)
-      this.#retireFaulty(this.#error('FLUENT_FORWARD_ACK_TIMEOUT', 'no ack before the deadline'));
+    if (givenUp && !pending.overdue) {
+      this.#retireFaulty(this.#error('FLUENT_FORWARD_ACK_TIMEOUT', 'no ack before the deadline'), []);
+    }
     this.#closeIfDrained();
   }
 
@@ -268,7 +269,7 @@ export class Connection {
       if (pending.overdue) continue;
       this.#pending.delete(pending.chunk.id);
       const error = this.#error('FLUENT_FORWARD_NOT_ACCEPTED', 'the server answered a chunk without accepting it');
-      this.#retireFaulty(error);
+      this.#retireFaulty(error, [pending.chunk]);
       this.#options.observer.unanswered(this, pending.chunk, error);
       break;
     }
@@ -327,14 +328,14 @@ export class Connection {
   /** Gives a chunk up to another connection, and waits on for its ack: a slow receiver must not breed duplicates. */
   #overdue(pending: Pending, error: FluentForwardConnectionError): void {
     pending.overdue = true;
-    this.#retireFaulty(error);
+    this.#retireFaulty(error, [pending.chunk]);
     this.#options.observer.unanswered(this, pending.chunk, error);
   }
 
-  #retireFaulty(error: FluentForwardConnectionError): void {
+  #retireFaulty(error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
     if (this.#state !== 'open') return;
     this.#to('retiring');
-    this.#options.observer.failed(this, error);
+    this.#options.observer.failed(this, error, chunks);
   }
 
   /** A FIN: no ack will come any more. With nothing in flight it is no fault. */
@@ -352,9 +353,9 @@ export class Connection {
   #fail(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): void {
     if (this.#state === 'closed') return;
     const error = this.#error(code, reason, cause);
-    const isFault =
-      this.#state === 'connecting' || code === 'FLUENT_FORWARD_BAD_ANSWER' || this.#unanswered().length > 0;
-    if (isFault) this.#options.observer.failed(this, error);
+    const chunks = this.#unanswered().map(({ chunk }) => chunk);
+    const isFault = this.#state === 'connecting' || code === 'FLUENT_FORWARD_BAD_ANSWER' || chunks.length > 0;
+    if (isFault) this.#options.observer.failed(this, error, chunks);
     this.#end(error);
   }
 

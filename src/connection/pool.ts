@@ -157,7 +157,12 @@ export class ConnectionPool implements SlotObserver {
     this.#options.observer.unanswered(connection, chunk, error);
   }
 
-  failed(connection: Connection, error: FluentForwardConnectionError, isHarmless: boolean): void {
+  failed(
+    connection: Connection,
+    error: FluentForwardConnectionError,
+    chunks: readonly Chunk[],
+    isHarmless: boolean,
+  ): void {
     const { clock, diagnostics, random } = this.#options;
     if (connection.address !== undefined) this.#addresses.failed(connection.address);
     if (isHarmless) {
@@ -166,11 +171,7 @@ export class ConnectionPool implements SlotObserver {
     }
     if (this.#lastError === undefined) this.#failingSince = clock.now();
     this.#lastError = error;
-    const chunks = connection.inFlight;
-    diagnostics.warn(
-      error.code,
-      `${error.message}; ${chunks === 0 ? 'trying again' : `${chunks} unacknowledged chunk(s) will be sent again`}`,
-    );
+    diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`);
     if (this.isBackingOff || !this.#needsBackoff(error)) return;
     this.#failures++;
     this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
@@ -208,4 +209,10 @@ export class ConnectionPool implements SlotObserver {
 
 function isBefore(a: Connection, b: Connection): boolean {
   return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.lastUse < b.lastUse);
+}
+
+function nextStep(chunks: readonly Chunk[]): string {
+  if (chunks.length === 0) return 'another connection is opened when there are records to send';
+  const records = chunks.reduce((sum, chunk) => sum + chunk.records, 0);
+  return `${records} unacknowledged record(s) in ${chunks.length} chunk(s) will be sent again`;
 }

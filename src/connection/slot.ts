@@ -22,7 +22,12 @@ export interface SlotObserver {
   acknowledged(connection: Connection, chunk: Chunk): void;
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
   /** `isHarmless`: a rotation's dial failed, and the connection that it would have replaced works. */
-  failed(connection: Connection, error: FluentForwardConnectionError, isHarmless: boolean): void;
+  failed(
+    connection: Connection,
+    error: FluentForwardConnectionError,
+    chunks: readonly Chunk[],
+    isHarmless: boolean,
+  ): void;
   rotated(from: Connection, to: Connection): void;
 }
 
@@ -94,9 +99,9 @@ export class Slot implements ConnectionObserver {
     this.#options.observer.available();
   }
 
-  failed(connection: Connection, error: FluentForwardConnectionError): void {
+  failed(connection: Connection, error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
     const isRotation = connection === this.#candidate && this.#current !== undefined;
-    this.#options.observer.failed(connection, error, isRotation && connection.inFlight === 0);
+    this.#options.observer.failed(connection, error, chunks, isRotation && chunks.length === 0);
     this.#leave(connection);
     if (connection.state === 'retiring') this.#retain(connection);
     if (!isRotation) return;

@@ -13,14 +13,14 @@ function normalize(time: unknown): WallTime | undefined {
   if (!Array.isArray(time)) return undefined;
   const [seconds, nanoseconds] = time as unknown[];
   if (typeof seconds !== 'number' || typeof nanoseconds !== 'number') return undefined;
-  // The usual case needs no arithmetic.
+  // The usual case needs no arithmetic. Never `time` itself: read again, a getter could say something else.
   if (
     Number.isInteger(seconds) &&
     Number.isInteger(nanoseconds) &&
     nanoseconds >= 0 &&
     nanoseconds < NANOS_PER_SECOND
   ) {
-    return time as unknown as WallTime;
+    return [seconds, nanoseconds];
   }
   if (!Number.isFinite(seconds) || !Number.isFinite(nanoseconds)) return undefined;
   const wholeSeconds = Math.floor(seconds);

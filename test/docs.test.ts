@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '../src/config/config.ts';
+import { FluentForwardLogExporter } from '../src/index.ts';
+import { ForwardReceiver } from '../src/testing/index.ts';
+
+const root = new URL('..', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+const readme = read('README.md');
+
+/** The code block behind a `<!-- name -->` comment. */
+function block(name: string): string {
+  const match = new RegExp(`<!-- ${name} -->\\n\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(readme);
+  if (match?.[1] === undefined) throw new Error(`README.md has no block ${name}`);
+  return match[1];
+}
+
+describe('README.md', () => {
+  it('shows the quickstart as it is', () => {
+    expect(block('examples/quickstart/quickstart.mjs')).toBe(read('examples/quickstart/quickstart.mjs'));
+  });
+
+  it('shows what a record becomes', async () => {
+    const receiver = await ForwardReceiver.listen();
+    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const record = {
+      hrTime: [1_700_000_000, 123_456_789],
+      hrTimeObserved: [1_700_000_000, 223_456_789],
+      body: 'payment declined',
+      severityText: 'WARN',
+      severityNumber: 13,
+      eventName: 'payment.declined',
+      spanContext: { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 },
+      attributes: { 'order.id': 4711, items: ['a', 'b'] },
+      resource: { attributes: { 'service.name': 'shop' } },
+      instrumentationScope: { name: 'checkout', version: '1.4.0' },
+      droppedAttributesCount: 1,
+    };
+    await new Promise((done) => exporter.export([record] as never, done));
+    await exporter.shutdown();
+    await receiver.close();
+    expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block('record'))));
+  });
+
+  it('shows a test with the receiver that works', async () => {
+    const code = block('receiver');
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
+      cwd: root,
+    });
+    expect(code).toContain(`// ${stdout.trim()}\n`);
+  });
+
+  it('lists every option with its variable and default', () => {
+    const rows = [...readme.matchAll(/^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`([^`]+)`|DNS) \|/gm)];
+    const defaults = resolveConfig({}, {}, fail);
+    expect(rows.map(([, option]) => option)).toEqual(Object.keys(defaults));
+    for (const [, option, variable, shown] of rows) {
+      const value = defaults[option as keyof typeof defaults];
+      if (option === 'resolver') continue;
+      expect(
+        resolveConfig({ [option as string]: typeof value === 'number' ? Number(shown) : shown }, {}, fail),
+      ).toEqual(defaults);
+      // The variable means this option, and no other.
+      const other = typeof value === 'number' ? value + 1 : option === 'tag' ? 'other' : 'tcp://other:1';
+      const name = `OTEL_EXPORTER_FLUENT_FORWARD_${variable}`;
+      expect(resolveConfig({}, { [name]: String(other) }, () => {})).toEqual(
+        resolveConfig({ [option as string]: other }, {}, () => {}),
+      );
+      expect(resolveConfig({}, { [name]: String(other) }, () => {})).not.toEqual(defaults);
+    }
+  });
+
+  it('lists every code of an error and every marker in a value', () => {
+    for (const [, code] of read('src/errors.ts').matchAll(/\| '(FLUENT_FORWARD_\w+)'/g)) {
+      expect(readme).toContain((code as string).replace(/^FLUENT_FORWARD_(?=CONNECT|ACK|NOT|BAD|CLOSED)/, ''));
+    }
+    for (const [, marker] of read('src/encode/value.ts').matchAll(/string\('(\[[A-Z][a-z ]+\])'\)/g)) {
+      expect(readme).toContain(marker);
+    }
+  });
+});
+
+function fail(message: string): never {
+  throw new Error(message);
+}
