@@ -1,0 +1,270 @@
+import { mkdtempSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as zlib from 'node:zlib';
+import { decodeMulti, Encoder, ExtData, encode } from '@msgpack/msgpack';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  type ConnectionFault,
+  ForwardReceiver,
+  type ForwardReceiverOptions,
+  type MessageFault,
+} from '../../src/testing/index.ts';
+import { until } from '../support/fake-clock.ts';
+
+const open: { close(): unknown }[] = [];
+
+afterEach(async () => {
+  for (const item of open.splice(0)) await item.close();
+});
+
+async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver> {
+  const receiver = await ForwardReceiver.listen(options);
+  open.push(receiver);
+  return receiver;
+}
+
+/** A client that keeps what it is answered, and how its connection ended. */
+class Client {
+  readonly socket: Socket;
+  answered = Buffer.alloc(0);
+  reads = 0;
+  end: 'FIN' | 'RST' | undefined;
+
+  constructor(receiver: ForwardReceiver) {
+    const { pathname, protocol } = new URL(receiver.endpoint);
+    this.socket = connect(protocol === 'unix:' ? { path: pathname } : { port: receiver.port, host: '127.0.0.1' });
+    this.socket.on('data', (data) => {
+      this.answered = Buffer.concat([this.answered, data]);
+      this.reads++;
+    });
+    this.socket.once('end', () => {
+      this.end ??= 'FIN';
+    });
+    this.socket.once('error', () => {
+      this.end ??= 'RST';
+    });
+    open.push({ close: () => this.socket.destroy() });
+  }
+
+  send(message: unknown): void {
+    this.socket.write(encode(message));
+  }
+
+  get answers(): unknown[] {
+    return [...decodeMulti(this.answered)];
+  }
+}
+
+const TIME = new ExtData(0, Uint8Array.of(0x65, 0x53, 0xf1, 0x00, 0x07, 0x5b, 0xcd, 0x15));
+const RECORD = { log: 'hello', n: 1 };
+const time = { seconds: 1_700_000_000, nanoseconds: 123_456_789 };
+const ENTRIES = Buffer.concat([encode([TIME, RECORD]), encode([1_700_000_001, RECORD])]);
+const expected = [
+  { tag: 't', time, record: RECORD },
+  { tag: 't', time: { seconds: 1_700_000_001, nanoseconds: 0 }, record: RECORD },
+];
+
+describe('ForwardReceiver', () => {
+  const modes: [name: string, message: unknown, mode: string, entries: unknown][] = [
+    ['Message', ['t', TIME, RECORD, { chunk: 'c' }], 'message', expected.slice(0, 1)],
+    [
+      'Forward',
+      [
+        't',
+        [
+          [TIME, RECORD],
+          [1_700_000_001, RECORD],
+        ],
+        { chunk: 'c' },
+      ],
+      'forward',
+      expected,
+    ],
+    [
+      'Forward with metadata',
+      ['t', [[[TIME, { m: 1 }], RECORD]], { chunk: 'c' }],
+      'forward',
+      [{ ...expected[0], metadata: { m: 1 } }],
+    ],
+    ['PackedForward', ['t', ENTRIES, { chunk: 'c', size: 2 }], 'packed', expected],
+    ['gzip', ['t', zlib.gzipSync(ENTRIES), { chunk: 'c', compressed: 'gzip' }], 'compressed', expected],
+    [
+      'gzip in two members',
+      ['t', Buffer.concat([zlib.gzipSync(ENTRIES), zlib.gzipSync(ENTRIES)]), { chunk: 'c', compressed: 'gzip' }],
+      'compressed',
+      [...expected, ...expected],
+    ],
+  ];
+  const { zstdCompressSync } = zlib as { zstdCompressSync?: (data: Uint8Array) => Uint8Array };
+  if (zstdCompressSync !== undefined) {
+    modes.push(['zstd', ['t', zstdCompressSync(ENTRIES), { chunk: 'c', compressed: 'zstd' }], 'compressed', expected]);
+  }
+
+  it.each(modes)('understands and acknowledges %s', async (_, message, mode, entries) => {
+    const receiver = await listen();
+    const client = new Client(receiver);
+    client.send(message);
+    await until(() => client.answered.length > 0);
+    expect(client.answers).toEqual([{ ack: 'c' }]);
+    expect(receiver.entries).toEqual(entries);
+    expect(receiver.messages[0]).toMatchObject({ mode, tag: 't', chunk: 'c', connection: 0 });
+  });
+
+  it('does not acknowledge what wants no ack', async () => {
+    const receiver = await listen();
+    const client = new Client(receiver);
+    client.send(['t', TIME, RECORD]);
+    client.send(['t', TIME, RECORD, { chunk: 'c' }]);
+    await until(() => client.answered.length > 0);
+    expect(client.answers).toEqual([{ ack: 'c' }]);
+    expect(receiver.entryCount).toBe(2);
+  });
+
+  it('keeps integers exact', async () => {
+    const receiver = await listen();
+    const record = { small: 5n, large: 2n ** 63n, negative: -(2n ** 62n) };
+    new Client(receiver).socket.write(new Encoder({ useBigInt64: true }).encode(['t', 1, record]));
+    await receiver.waitForEntries(1);
+    expect(receiver.entries[0]?.record).toEqual({ ...record, small: 5 });
+  });
+
+  it('reads messages however they are split', async () => {
+    const receiver = await listen();
+    const client = new Client(receiver);
+    for (const byte of encode(['t', ENTRIES, { chunk: 'c' }])) {
+      client.socket.write(Uint8Array.of(byte));
+      await new Promise(setImmediate);
+    }
+    await until(() => client.answered.length > 0);
+    expect(receiver.entries).toEqual(expected);
+  });
+
+  it('listens on a Unix socket', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'receiver-')), 'socket');
+    const receiver = await listen({ path });
+    expect(receiver.endpoint).toBe(`unix://${path}`);
+    new Client(receiver).send(['t', TIME, RECORD]);
+    await receiver.waitForEntries(1);
+  });
+
+  it('resets a connection that brings no Forward message, and says why', async () => {
+    const receiver = await listen();
+    const reasons: string[] = [];
+    receiver.on('invalid', (error) => reasons.push(error.message));
+    for (const nonsense of [{}, [1], ['t', [1]], ['t', ENTRIES, { compressed: 'lz4' }], ['t', 'x']]) {
+      const client = new Client(receiver);
+      client.send(nonsense);
+      await until(() => client.end === 'RST');
+    }
+    expect(reasons).toHaveLength(5);
+    expect(reasons[3]).toBe('the compression lz4 is unknown');
+  });
+
+  it('tells by waitForEntries() what is missing', async () => {
+    const receiver = await listen();
+    new Client(receiver).send(['t', TIME, RECORD]);
+    await expect(receiver.waitForEntries(2, { timeoutMillis: 50 })).rejects.toThrow('received 1 of 2 entries in 50 ms');
+  });
+
+  it('gives the entries as they arrive, until it is closed', async () => {
+    const receiver = await listen({ retain: false });
+    const client = new Client(receiver);
+    const tags: string[] = [];
+    const reading = (async () => {
+      for await (const { tag } of receiver) tags.push(tag);
+    })();
+    for (const tag of ['a', 'b']) client.send([tag, TIME, RECORD]);
+    await receiver.waitForEntries(2);
+    await receiver.close();
+    await reading;
+    expect(tags).toEqual(['a', 'b']);
+    expect(receiver.entries).toEqual([]);
+  });
+
+  const ack = encode({ ack: 'c' });
+  const faults: [fault: MessageFault, answered: Uint8Array, end: 'FIN' | 'RST' | undefined, taken: number][] = [
+    [{ kind: 'withhold' }, Buffer.alloc(0), undefined, 1],
+    [{ kind: 'delay', millis: 20 }, ack, undefined, 1],
+    [{ kind: 'misaddress' }, encode({ ack: 'nobody sent this chunk' }), undefined, 1],
+    [{ kind: 'repeat', times: 2 }, Buffer.concat([ack, ack]), undefined, 1],
+    [{ kind: 'refuse' }, encode({}), undefined, 0],
+    [{ kind: 'close', when: 'before ack' }, Buffer.alloc(0), 'FIN', 1],
+    [{ kind: 'close', when: 'after ack' }, ack, 'FIN', 1],
+    [{ kind: 'reset', when: 'before ack' }, Buffer.alloc(0), 'RST', 1],
+    [{ kind: 'truncate' }, ack.subarray(0, ack.length >> 1), undefined, 1],
+    [{ kind: 'drip', millis: 1 }, ack, undefined, 1],
+    [{ kind: 'garbage' }, Uint8Array.of(0xc1, 0xc1, 0xc1, 0xc1), undefined, 1],
+    [{ kind: 'garbage', bytes: Uint8Array.of(7) }, Uint8Array.of(7), undefined, 1],
+  ];
+
+  it.each(faults)('can do this to a message: %j', async (fault, answered, end, taken) => {
+    const receiver = await listen({ messageFaults: [fault] });
+    const client = new Client(receiver);
+    client.send(['t', TIME, RECORD, { chunk: 'c' }]);
+    await until(() => receiver.messageCount === 1 && client.answered.length >= answered.length && client.end === end);
+    expect(client.answered).toEqual(Buffer.from(answered));
+    expect(receiver.entryCount).toBe(taken);
+    // The script is over: the next message is acknowledged, behind whatever was said.
+    const next = new Client(receiver);
+    next.send(['t', TIME, RECORD, { chunk: 'd' }]);
+    await until(() => next.answered.length > 0);
+    expect(next.answers).toEqual([{ ack: 'd' }]);
+  });
+
+  it('can reset a connection after the ack', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'after ack' }] });
+    const client = new Client(receiver);
+    client.send(['t', TIME, RECORD, { chunk: 'c' }]);
+    // The reset may overtake the ack in the client's kernel.
+    await until(() => client.end === 'RST' || client.end === 'FIN');
+  });
+
+  it('answers in the order of the messages, also when one answer is late', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 30 }] });
+    const client = new Client(receiver);
+    for (const chunk of ['a', 'b']) client.send(['t', TIME, RECORD, { chunk }]);
+    await until(() => client.answers.length === 2);
+    expect(client.answers).toEqual([{ ack: 'a' }, { ack: 'b' }]);
+  });
+
+  const message = encode(['t', TIME, RECORD, { chunk: 'c' }]);
+  const connectionFaults: [fault: ConnectionFault, end: 'FIN' | 'RST' | undefined, taken: number][] = [
+    [{ kind: 'close', afterBytes: 0 }, 'FIN', 0],
+    [{ kind: 'reset', afterBytes: 0 }, 'RST', 0],
+    [{ kind: 'close', afterBytes: message.length - 1 }, 'FIN', 0],
+    [{ kind: 'reset', afterBytes: message.length - 1 }, 'RST', 0],
+    [{ kind: 'close', afterBytes: message.length }, 'FIN', 1],
+    [{ kind: 'stop reading', afterBytes: message.length }, undefined, 1],
+  ];
+
+  it.each(connectionFaults)('can do this to a connection: %j', async (fault, end, taken) => {
+    const receiver = await listen({ connectionFaults: [fault] });
+    const client = new Client(receiver);
+    client.socket.write(message);
+    await until(() => client.end === end && receiver.entryCount === taken);
+    const next = new Client(receiver);
+    next.socket.write(message);
+    await receiver.waitForEntries(taken + 1);
+    if (fault.kind !== 'stop reading') return;
+    client.socket.write(message);
+    next.socket.write(message);
+    await receiver.waitForEntries(taken + 2);
+    expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1, 1]);
+  });
+
+  it('takes a new script while it runs, and functions', async () => {
+    const receiver = await listen();
+    const client = new Client(receiver);
+    client.send(['t', TIME, RECORD, { chunk: 'a' }]);
+    await until(() => client.answers.length === 1);
+    receiver.messageFaults = [undefined, { kind: 'withhold' }];
+    for (const chunk of ['b', 'c', 'd']) client.send(['t', TIME, RECORD, { chunk }]);
+    await until(() => client.answers.length === 3);
+    receiver.messageFaults = ({ tag }) => (tag === 'bad' ? { kind: 'refuse' } : undefined);
+    client.send(['bad', TIME, RECORD, { chunk: 'e' }]);
+    await until(() => client.answers.length === 4);
+    expect(client.answers).toEqual([{ ack: 'a' }, { ack: 'b' }, { ack: 'd' }, {}]);
+  });
+});
