@@ -159,6 +159,18 @@ describe('rotation', () => {
     expect([a, b, c].map(({ entryCount }) => entryCount)).toEqual([1, 1, 1]);
   });
 
+  it('never goes back to the address that it leaves, also where it would be its turn', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const { clock, send } = start({ ...named(a, b), connections: 2 });
+    await send('a');
+    await Promise.all([send('b'), send('c')]);
+    await until(() => a.connectionCount === 1 && b.connectionCount === 1);
+    // The last dial went to b; next on the ring is a, where the connection that rotates first is.
+    await clock.advance(INTERVAL / 4);
+    await until(() => a.connectionCount + b.connectionCount === 3);
+    expect(b.connectionCount).toBe(2);
+  });
+
   it('tries the next address at once where a dial fails, and tells nobody', async () => {
     // Nothing listens on port 1.
     const [a, b] = [await listen(), await listen()];
@@ -210,6 +222,9 @@ describe('rotation', () => {
     expect(receiver.connectionCount).toBe(connections);
     await clock.advance(INTERVAL / 2);
     await until(() => receiver.connectionCount === connections + 1);
+    await send('z');
+    await clock.advance(INTERVAL);
+    await until(() => receiver.connectionCount === connections + 2);
     expect(warnings().length).toBe(1);
     expect(warnings()[0]).toMatch(
       /name lookup for tcp:\/\/fluent:24224 failed \(SERVFAIL\); going on with the last answer/,

@@ -110,6 +110,7 @@ describe('a chunk without an ack', () => {
       good.messageFaults = [];
       await until(() => fault.kind === 'withhold' || fault.kind === 'truncate' || warnings().length > 0);
       await settle();
+      expect(good.messageCount).toBe(0);
       await clock.advance(waitMillis);
       expect((await result).code).toBe(0);
       const again = good.messages[0];
@@ -176,8 +177,11 @@ describe('a chunk without an ack', () => {
     await clock.advance(5_000);
     await other.waitForEntries(1);
     expect((await result).code).toBe(0);
-    // The connection that was waited on has no purpose any more.
-    await until(() => a.openConnections + b.openConnections <= 1);
+    // The connection that was waited on has no purpose any more, and the other owes nothing.
+    await until(() => a.openConnections + b.openConnections === 1);
+    other.messageFaults = [];
+    expect((await send('y')).code).toBe(0);
+    expect(other.entryCount).toBe(2);
   });
 
   it('is suspect as soon as a later one of the same connection is acknowledged', async () => {
