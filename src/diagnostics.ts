@@ -24,17 +24,18 @@ export class Diagnostics {
     this.#logger.info(message);
   }
 
-  /** `cause` comes from a small fixed set. */
-  warn(cause: string, message: string): void {
+  /** `cause` comes from a small fixed set. Returns whether the message was told. */
+  warn(cause: string, message: string): boolean {
     const now = this.#clock.now();
     const last = this.#causes.get(cause);
     if (last !== undefined && now - last.since < WINDOW_MILLIS) {
       last.leftOut++;
-      return;
+      return false;
     }
     this.#causes.set(cause, { since: now, leftOut: 0 });
     const leftOut = last?.leftOut ?? 0;
     this.#logger.warn(leftOut === 0 ? message : `${message} (and ${leftOut} like it since the last such message)`);
+    return true;
   }
 
   /** For messages that come once anyway, such as a bad environment variable's. */
@@ -54,10 +55,10 @@ export function warnOfFirstLoss(error: Error): void {
   const flags = globalThis as { [LOSS_TOLD]?: boolean };
   if (flags[LOSS_TOLD]) return;
   flags[LOSS_TOLD] = true;
-  process.emitWarning(`${error.message}. Further losses are told through OpenTelemetry's diag only.`, {
+  process.emitWarning(error.message, {
     code: 'FLUENT_FORWARD_EXPORT_FAILED',
     detail:
-      "To see more, give diag a logger: import { diag, DiagConsoleLogger, DiagLogLevel } from '@opentelemetry/api'; " +
+      "Further losses are told through OpenTelemetry's diag only. To see them, give it a logger: import { diag, DiagConsoleLogger, DiagLogLevel } from '@opentelemetry/api'; " +
       'diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN)',
   });
 }

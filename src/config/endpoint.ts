@@ -9,6 +9,9 @@ export const DEFAULT_PORT = 24224;
 export const ENDPOINT_RULE =
   'tcp://host[:port] (IPv6 addresses in brackets, port 1 to 65535, default 24224) or unix:///absolute/path';
 
+/** A name (in its ASCII form) or an IPv4 address, or an IPv6 address in brackets. */
+const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/i;
+
 /** Parses an endpoint; `undefined` when it breaks {@link ENDPOINT_RULE}. */
 export function parseEndpoint(text: string): Endpoint | undefined {
   let url: URL;
@@ -20,7 +23,7 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return undefined;
   switch (url.protocol) {
     case 'tcp:': {
-      if (url.hostname === '' || (url.pathname !== '' && url.pathname !== '/')) return undefined;
+      if (!HOST.test(url.hostname) || (url.pathname !== '' && url.pathname !== '/')) return undefined;
       const port = url.port === '' ? DEFAULT_PORT : Number(url.port);
       if (port === 0) return undefined;
       const host = url.hostname.replace(/^\[(.*)\]$/, '$1');

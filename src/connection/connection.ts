@@ -112,6 +112,11 @@ export class Connection {
     return this.#acks > 0;
   }
 
+  /** Whether its receiver may take one message a connection: what came behind that is no worse for having no ack. */
+  get endedAfterSingleAck(): boolean {
+    return this.#acks === 1 && this.#options.clock.now() - this.#lastAckAt <= SINGLE_ACK_MILLIS;
+  }
+
   /** Slow start: a receiver that accepts and never answers costs one chunk's delay. */
   get canTake(): boolean {
     if (this.#state !== 'open' || this.#resting) return false;
@@ -196,11 +201,11 @@ export class Connection {
       this.#options.observer.opened(this);
     });
     socket.on('data', (data) => this.#receive(data));
-    socket.once('end', () => this.#ended());
+    socket.once('end', () => this.#lost('the server closed the connection'));
     // Stays for good: closing towards Fluentd often ends in ECONNRESET.
     socket.on('error', (error) => {
       if (this.#state === 'connecting') this.#fail('FLUENT_FORWARD_CONNECT_FAILED', connectFailure(error), error);
-      else this.#fail('FLUENT_FORWARD_CONNECTION_LOST', lossReason(error), error);
+      else this.#lost(lossReason(error), error);
     });
     socket.once('close', () => this.#fail('FLUENT_FORWARD_CONNECTION_LOST', 'the connection was closed'));
     // Node counts bytes that leave as activity, also in the middle of a write: what times out here
@@ -253,12 +258,10 @@ export class Connection {
       if (!pending.overdue) skipped.push(pending);
     }
     this.#pending.delete(id);
-    for (const pending of skipped) {
-      this.#overdue(
-        pending,
-        this.#error('FLUENT_FORWARD_ACK_SKIPPED', 'the server acknowledged a later chunk and not this one'),
-      );
-    }
+    this.#overdue(
+      skipped,
+      this.#error('FLUENT_FORWARD_ACK_SKIPPED', 'the server acknowledged a later chunk and not this one'),
+    );
     if ((this.#address?.singleAckCloses ?? 0) >= SINGLE_ACK_CLOSES) this.#rest();
     observer.acknowledged(this, acked.chunk);
     this.#closeIfDrained();
@@ -320,16 +323,16 @@ export class Connection {
 
   #overdueWhere(condition: (pending: Pending) => boolean, reason: string): void {
     if (this.#state === 'closed') return;
-    for (const pending of this.#unanswered()) {
-      if (condition(pending)) this.#overdue(pending, this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason));
-    }
+    this.#overdue(this.#unanswered().filter(condition), this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason));
   }
 
-  /** Gives a chunk up to another connection, and waits on for its ack: a slow receiver must not breed duplicates. */
-  #overdue(pending: Pending, error: FluentForwardConnectionError): void {
-    pending.overdue = true;
-    this.#retireFaulty(error, [pending.chunk]);
-    this.#options.observer.unanswered(this, pending.chunk, error);
+  /** Gives chunks up to another connection, and waits on for their acks: a slow receiver must not breed duplicates. */
+  #overdue(overdue: readonly Pending[], error: FluentForwardConnectionError): void {
+    if (overdue.length === 0) return;
+    for (const pending of overdue) pending.overdue = true;
+    const chunks = overdue.map(({ chunk }) => chunk);
+    this.#retireFaulty(error, chunks);
+    for (const chunk of chunks) this.#options.observer.unanswered(this, chunk, error);
   }
 
   #retireFaulty(error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
@@ -338,16 +341,15 @@ export class Connection {
     this.#options.observer.failed(this, error, chunks);
   }
 
-  /** A FIN: no ack will come any more. With nothing in flight it is no fault. */
-  #ended(): void {
+  /**
+   * A FIN, after which no ack will come any more, or an error: a receiver that closes after each ack
+   * answers what was written behind it by a reset. With nothing in flight neither is a fault.
+   */
+  #lost(reason: string, cause?: unknown): void {
     if (this.#state === 'closed') return;
-    const { clock } = this.#options;
-    if (this.#address !== undefined) {
-      const afterSingleAck = this.#acks === 1 && clock.now() - this.#lastAckAt <= SINGLE_ACK_MILLIS;
-      if (afterSingleAck) this.#address.singleAckCloses++;
-      else if (this.#acks > 1) this.#address.singleAckCloses = 0;
-    }
-    this.#fail('FLUENT_FORWARD_CONNECTION_LOST', 'the server closed the connection');
+    if (this.endedAfterSingleAck) (this.#address as Address).singleAckCloses++;
+    else if (this.#acks > 1) (this.#address as Address).singleAckCloses = 0;
+    this.#fail('FLUENT_FORWARD_CONNECTION_LOST', reason, cause);
   }
 
   #fail(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): void {

@@ -34,6 +34,7 @@ export class ConnectionPool implements SlotObserver {
   /** Failures since the last ack. */
   #failures = 0;
   #failingSince = 0;
+  #failureTold = false;
   #lastError: FluentForwardConnectionError | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
   #retryTimer: Timer | undefined;
@@ -171,7 +172,7 @@ export class ConnectionPool implements SlotObserver {
     }
     if (this.#lastError === undefined) this.#failingSince = clock.now();
     this.#lastError = error;
-    diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`);
+    if (diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`)) this.#failureTold = true;
     if (this.isBackingOff || !this.#needsBackoff(error)) return;
     this.#failures++;
     this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
@@ -203,6 +204,8 @@ export class ConnectionPool implements SlotObserver {
     this.#lastError = undefined;
     this.#failures = 0;
     this.#retryAt = Number.NEGATIVE_INFINITY;
+    if (!this.#failureTold) return;
+    this.#failureTold = false;
     diagnostics.info(`${connection.address?.text} acknowledges again, after ${seconds.toFixed(1)} s`);
   }
 }

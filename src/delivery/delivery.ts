@@ -72,9 +72,12 @@ export class Delivery implements PoolObserver {
   readonly #exports = new Set<Export>();
   /** Not sent yet, and at the end those that had to wait for their own turn. */
   readonly #waiting = new Set<Delivered>();
-  /** Sent in vain; they go first, once the backoff is over. */
+  /** Lost with their connections; they go first, once the backoff is over. */
   readonly #again = new Set<Delivered>();
-  /** Probably refused: each waits longer each time, so that it does not cost the others their connections. */
+  /**
+   * Perhaps refused: each waits on its own, longer each time, and then goes last. On a new connection
+   * it would keep all others waiting for an ack that may never come.
+   */
   readonly #postponed = new Map<Delivered, Timer>();
   #inFlightBytes = 0;
   readonly #flushes = new Set<Flush>();
@@ -164,13 +167,15 @@ export class Delivery implements PoolObserver {
     this.#send();
   }
 
-  unanswered(_connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
     const delivered = this.#chunks.get(chunk.id);
     if (delivered === undefined) return;
-    delivered.unanswered++;
     delivered.lastError = error;
-    if (delivered.unanswered < PROBABLY_REFUSED) this.#again.add(delivered);
-    else this.#postpone(delivered);
+    if (!connection.endedAfterSingleAck) delivered.unanswered++;
+    // A connection that lives on without acknowledging the chunk puts the chunk in doubt.
+    const isDoubtful = connection.state !== 'closed' || delivered.unanswered >= PROBABLY_REFUSED;
+    if (isDoubtful) this.#postpone(delivered);
+    else this.#again.add(delivered);
     this.#send();
   }
 

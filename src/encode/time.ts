@@ -5,6 +5,8 @@ const NANOS_PER_SECOND = 1_000_000_000;
 /** Fluentd replaces second 0 by its own time, and Fluent Bit keeps the two highest for group markers. */
 const MIN_SECONDS = 1;
 const MAX_SECONDS = 0xfffffffd;
+/** For a machine whose clock says 1970. */
+const FIRST_TIME: WallTime = [MIN_SECONDS, 0];
 /** The end of year 9999, the last that RFC 3339 can write. */
 const MAX_RFC3339_SECONDS = 253_402_300_799;
 
@@ -39,7 +41,7 @@ export function writeEntryTime(writer: Writer, recordTime: unknown, observedTime
   let time = normalize(recordTime);
   if (!isEntryTime(time)) {
     time = normalize(observedTime);
-    if (!isEntryTime(time)) time = now;
+    if (!isEntryTime(time)) time = isEntryTime(now) ? now : FIRST_TIME;
   }
   writer.eventTime(time[0], time[1]);
 }

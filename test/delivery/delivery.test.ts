@@ -97,8 +97,8 @@ describe('a chunk without an ack', () => {
     ['garbage in its place', { kind: 'garbage' }, 100, /answered with the byte 0xc1, which is no MessagePack/],
     ['nil in its place', { kind: 'garbage', bytes: Uint8Array.of(0xc0) }, 100, /neither map nor array/],
     ['a 100 MB string', { kind: 'garbage', bytes: Uint8Array.of(0xdb, 6, 0, 0, 0) }, 100, /more than 65536 bytes/],
-    ['half an ack', { kind: 'truncate' }, 5_000, /no ack within 5000 ms/],
-    ['silence', { kind: 'withhold' }, 5_000, /no ack within 5000 ms/],
+    ['half an ack', { kind: 'truncate' }, 5_100, /no ack within 5000 ms/],
+    ['silence', { kind: 'withhold' }, 5_100, /no ack within 5000 ms/],
   ];
 
   it.each(faults)(
@@ -176,7 +176,7 @@ describe('a chunk without an ack', () => {
     const other = a.messageCount === 1 ? b : a;
     other.messageFaults = () => ({ kind: 'withhold' });
     await settle();
-    await clock.advance(5_000);
+    await clock.advance(5_100);
     await other.waitForEntries(1);
     expect((await result).code).toBe(0);
     // The connection that was waited on has no purpose any more, and the other owes nothing.
@@ -188,15 +188,38 @@ describe('a chunk without an ack', () => {
 
   it('is suspect as soon as a later one of the same connection is acknowledged', async () => {
     const receiver = await listen();
-    const { send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS });
+    const { clock, send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS });
     await send('proof');
     receiver.messageFaults = [undefined, { kind: 'withhold' }, undefined];
-    // No time passes on the exporter's clock.
-    expect((await send(...bodies(4))).code).toBe(0);
+    const result = send(...bodies(4));
+    await until(() => warnings().length > 0);
+    expect(warnings()[0]).toMatch(/acknowledged a later chunk and not this one; 1 unacknowledged record/);
+    await clock.advance(100);
+    expect((await result).code).toBe(0);
     const chunks = receiver.messages.slice(1).map(({ chunk }) => chunk);
+    expect(chunks.filter((chunk) => chunk === chunks[1])).toHaveLength(2);
     expect(chunks).toHaveLength(5);
-    expect(chunks[4]).toBe(chunks[1]);
     expect(receiver.connectionCount).toBe(2);
+  });
+
+  it('does not keep others waiting on a new connection when it is never acknowledged', async () => {
+    // As Fluentd does with what is over its chunk_size_limit.
+    const receiver = await listen({
+      messageFaults: (message) => (textOf(message) === 'refused' ? { kind: 'withhold' } : undefined),
+    });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    await send('proof');
+    const refused = send('refused');
+    for (let i = 0; i < 200; i++) {
+      const sentAt = clock.now();
+      const result = send(i);
+      await settle();
+      while ((await Promise.race([result, 'waiting'])) === 'waiting') await clock.advance(10);
+      expect(clock.now() - sentAt).toBeLessThanOrEqual(100);
+      await clock.advance(50);
+    }
+    await clock.advance(25_000);
+    expect((await refused).error?.code).toBe('FLUENT_FORWARD_CHUNK_REFUSED');
   });
 
   it('does not cost the other chunks of its connection their acks', async () => {
@@ -221,20 +244,23 @@ describe('a chunk without an ack', () => {
     const result = send(...bodies(20));
     await until(() => a.entryCount + b.entryCount === 21);
     expect(silent.entryCount).toBe(1);
-    await clock.advance(5_000);
+    await clock.advance(5_100);
     expect((await result).code).toBe(0);
   });
 
   it('goes elsewhere when the receiver stops reading in the middle of it', async () => {
     const stuck = await listen({ connectionFaults: [{ kind: 'stop reading', afterBytes: 1 }] });
     // The limit is Node's own: it watches the bytes of a write leave.
-    const { send } = start({
+    const { clock, send } = start({
       endpoint: stuck.endpoint,
       ackTimeoutMillis: 200,
       maxChunkBytes: 6_000_000,
       maxStringBytes: 6_000_000,
     });
-    expect((await send('x'.repeat(5_900_000))).code).toBe(0);
+    const result = send('x'.repeat(5_900_000));
+    await until(() => warnings().length > 0);
+    await clock.advance(100);
+    expect((await result).code).toBe(0);
     expect(stuck.connectionCount).toBe(2);
     expect(warnings()[0]).toMatch(/the server has read nothing for 200 ms/);
   });
@@ -377,6 +403,21 @@ describe('a receiver that closes connections', () => {
     expect((await Promise.all(results)).every(({ code }) => code === 0)).toBe(true);
     expect(receiver.messageCount - before).toBe(20);
     expect(warnings()).toEqual([]);
+  });
+
+  it('is found out under load too, where what follows the ack is answered by a reset', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'reset', when: 'after ack' }) });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    const results = Promise.all(Array.from({ length: 50 }, (_, i) => send(i)));
+    let isDone = false;
+    void results.then(() => {
+      isDone = true;
+    });
+    while (!isDone) await clock.advance(10);
+    expect((await results).every(({ code }) => code === 0)).toBe(true);
+    expect(clock.now()).toBeLessThan(1_000);
+    expect(warnings().filter((text) => text.includes('chunk_size_limit'))).toEqual([]);
+    expect(receiver.messageCount).toBeLessThanOrEqual(50 + 3 * 8);
   });
 
   it('is taken for what it is again when it does not close any more', async () => {

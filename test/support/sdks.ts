@@ -1,10 +1,13 @@
-import * as sdk3 from '@opentelemetry/sdk-logs';
-import * as sdk0 from '../sdk-0.223/index.ts';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import { BatchLogRecordProcessor, LoggerProvider, SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
+import * as older from '../sdk-0.223/index.ts';
 
-type Sdk = Pick<typeof sdk3, 'BatchLogRecordProcessor' | 'LoggerProvider' | 'SimpleLogRecordProcessor'>;
+const current = { BatchLogRecordProcessor, LoggerProvider, SimpleLogRecordProcessor, resourceFromAttributes };
+export type Sdk = typeof current;
 
-/** Both lines of the SDK; their types differ in nothing that the tests use. */
-export const SDKS: readonly (readonly [line: string, sdk: Sdk])[] = [
-  ['3.x', sdk3],
-  ['0.223', sdk0 as unknown as Sdk],
+/** Both lines of the SDK, for `describe.each`. */
+export const SDK_LINES: readonly { readonly line: string; readonly sdk: Sdk }[] = [
+  { line: 'sdk-logs 3.x', sdk: current },
+  // Its types differ in names only where these tests do not look.
+  { line: 'sdk-logs 0.223', sdk: older as unknown as Sdk },
 ];

@@ -1,0 +1,345 @@
+import { setImmediate as immediately } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { BatchLogRecordProcessor, LoggerProvider, type LogRecordProcessor } from '@opentelemetry/sdk-logs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
+import { VALUES } from '../encode/values.ts';
+import { Fluentd, requireFluentd } from '../support/fluentd.ts';
+import { batchEncoder } from '../support/records.ts';
+import { SDK_LINES, type Sdk } from '../support/sdks.ts';
+import { ATTRIBUTE_LIMIT, LOGGERS, mixedRecord, RESOURCES } from './mixed-records.ts';
+import { Witness } from './witness.ts';
+
+const TEST_LIMIT_MILLIS = 90_000;
+
+/** What the exporter has said through `diag`, but for the debug messages. */
+let said: string[] = [];
+
+beforeEach(requireFluentd);
+beforeEach(() => {
+  said = [];
+  const hear = (namespace: string, ...rest: unknown[]) => {
+    if (namespace === 'opentelemetry-exporter-fluent-forward') said.push(rest.join(' '));
+  };
+  diag.setLogger(
+    { error: hear, warn: hear, info: hear, debug: () => {}, verbose: () => {} },
+    { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true },
+  );
+});
+afterEach(() => diag.disable());
+
+describe.each(SDK_LINES)('$line', ({ sdk }) => {
+  const RECORDS = 20_000;
+
+  test('20,000 records of mixed shape arrive once each, over rotating connections', {
+    timeout: TEST_LIMIT_MILLIS,
+  }, async ({ annotate }) => {
+    const fluentd = await Fluentd.start();
+    const witness = new Witness(exporterTo(fluentd, { rotationIntervalMillis: 200 }));
+    const providers = RESOURCES.map(
+      (attributes, i) =>
+        new sdk.LoggerProvider({
+          resource: sdk.resourceFromAttributes(attributes),
+          processors: [batchProcessor(sdk, witness, 100)],
+          ...(i === 1 ? { logRecordLimits: { attributeCountLimit: ATTRIBUTE_LIMIT } } : {}),
+        }),
+    );
+    const loggers = LOGGERS.map(({ provider, name, version, schemaUrl }) =>
+      providers[provider]?.getLogger(name, version, schemaUrl === undefined ? {} : { schemaUrl }),
+    );
+
+    const startedAt = performance.now();
+    for (let n = 0; n < RECORDS; n++) {
+      const { record, logger } = mixedRecord(n);
+      loggers[logger]?.emit(record);
+      // More than that, and the processors' queues would overflow.
+      await witness.until(() => n - witness.settledRecords < 500);
+    }
+    await Promise.all(providers.map((provider) => provider.forceFlush()));
+    await Promise.all(providers.map((provider) => provider.shutdown()));
+    const seconds = (performance.now() - startedAt) / 1000;
+
+    expect(witness.failures).toEqual([]);
+    expect(witness.acknowledged).toHaveLength(RECORDS);
+    const lines = await fluentd.output();
+    const byTime = new Map(lines.map((line) => [(JSON.parse(line) as Line).fluent_time, line]));
+    const wrong: unknown[] = [];
+    for (let n = 0; n < RECORDS; n++) {
+      const { expected, contains = '' } = mixedRecord(n);
+      const line = byTime.get(expected.fluent_time);
+      const received: unknown = line === undefined ? 'nothing' : JSON.parse(line);
+      if (!isDeepStrictEqual(received, expected) || !line?.includes(contains)) wrong.push({ n, received, expected });
+    }
+    expect(wrong.slice(0, 3)).toEqual([]);
+    expect(lines).toHaveLength(RECORDS);
+    expect(byTime.size).toBe(RECORDS);
+    // Half of what the interval promises, for slow machines.
+    expect(fluentd.connections).toBeGreaterThan(Math.max(2, seconds / 0.4));
+    expect(new Set(fluentd.acks).size).toBe(fluentd.acks.length);
+    expect(fluentd.complaints).toEqual([]);
+    expect(said).toEqual([]);
+    await annotate(`${seconds.toFixed(1)} s, ${fluentd.acks.length} chunks on ${fluentd.connections} connections`);
+  });
+});
+
+describe('Fluentd goes away in mid-stream and comes back', () => {
+  test('killed three times: nothing acknowledged is missing, no export fails', {
+    timeout: TEST_LIMIT_MILLIS,
+  }, async ({ annotate }) => {
+    const fluentd = await Fluentd.start();
+    const stream = new Stream(fluentd);
+    const streaming = stream.run();
+    const interrupted: number[] = [];
+    const killAndRestart = async (): Promise<void> => {
+      interrupted.push(stream.witness.pendingRecords);
+      await fluentd.kill('SIGKILL');
+      await fluentd.start();
+    };
+    // Twice at whatever it is just doing.
+    await stream.flow();
+    await killAndRestart();
+    await stream.flow();
+    await immediately();
+    await killAndRestart();
+    // Once while it certainly owes acks: it is frozen, and every processor waits for an export.
+    await stream.flow();
+    fluentd.freeze();
+    await stream.witness.until(() => stream.witness.pending.size === Stream.PROCESSORS);
+    await killAndRestart();
+    await stream.flow();
+    stream.end();
+    await streaming;
+
+    expect(stream.witness.failures).toEqual([]);
+    const { lost, duplicates } = await stream.compare();
+    expect(lost).toEqual([]);
+    expect(interrupted[2]).toBeGreaterThan(0);
+    expect(duplicates).toBeLessThanOrEqual(interrupted.reduce((sum, records) => sum + records));
+    expect(said[0]).toMatch(/(reset|closed) the connection; .* will be sent again$/);
+    expect(said.join('\n')).not.toContain('refuse it');
+    await annotate(
+      `${stream.emitted} records, ${interrupted} of them unanswered at the kills, ${duplicates} duplicates`,
+    );
+  });
+
+  test('stopped twice: nothing acknowledged is missing, no export fails', {
+    timeout: TEST_LIMIT_MILLIS,
+  }, async ({ annotate }) => {
+    const fluentd = await Fluentd.start();
+    const stream = new Stream(fluentd);
+    const streaming = stream.run();
+    for (let i = 0; i < 2; i++) {
+      await stream.flow();
+      await fluentd.kill('SIGTERM');
+      await fluentd.start();
+    }
+    await stream.flow();
+    stream.end();
+    await streaming;
+
+    expect(stream.witness.failures).toEqual([]);
+    const { lost, duplicates } = await stream.compare();
+    expect(lost).toEqual([]);
+    // While it stops it still takes chunks; those that come after its last flush stay in its buffer's files.
+    expect(fluentd.complaints.filter((line) => !line.includes('restoring buffer file'))).toEqual([]);
+    expect(said.join('\n')).not.toContain('refuse it');
+    await annotate(`${stream.emitted} records, ${duplicates} duplicates`);
+  });
+});
+
+test('Fluentd takes one message a connection (deny_keepalive): the exporter settles into it', {
+  timeout: TEST_LIMIT_MILLIS,
+}, async ({ annotate }) => {
+  const fluentd = await Fluentd.start('deny_keepalive true');
+  const stream = new Stream(fluentd);
+  const streaming = stream.run();
+  await stream.flow();
+  const learnt = said.length;
+  for (let i = 0; i < 4; i++) await stream.flow();
+  stream.end();
+  await streaming;
+
+  expect(stream.witness.failures).toEqual([]);
+  const { lost, duplicates } = await stream.compare();
+  expect(lost).toEqual([]);
+  expect(duplicates).toBe(0);
+  // Every failure would be followed by a message that the receiver acknowledges again.
+  expect(said.slice(learnt)).toEqual([]);
+  expect(said.join('\n')).not.toContain('refuse it');
+  expect(fluentd.acks).toHaveLength(fluentd.connections);
+  await annotate(`${stream.emitted} records on ${fluentd.connections} connections; said until settled: ${learnt}`);
+});
+
+describe('Fluentd writes as JSON, without a complaint', () => {
+  test('every kind of value', async () => {
+    const fluentd = await Fluentd.start();
+    const witness = new Witness(exporterTo(fluentd));
+    const provider = new LoggerProvider({
+      processors: [batchProcessor({ BatchLogRecordProcessor }, witness, VALUES.length)],
+    });
+    const logger = provider.getLogger('values');
+    const encoder = batchEncoder();
+    for (const { name, value } of VALUES) {
+      logger.emit({ eventName: name, body: value(encoder) });
+    }
+    await provider.forceFlush();
+    await provider.shutdown();
+
+    expect(witness.failures).toEqual([]);
+    const lines = await fluentd.output();
+    expect(fluentd.complaints).toEqual([]);
+    expect(said).toEqual([]);
+    expect(lines).toHaveLength(VALUES.length);
+    const byName = new Map(lines.map((line) => [(JSON.parse(line) as Line).event_name, line]));
+    for (const { name, expected } of VALUES) {
+      // `values.ts` writes that key so.
+      const line = byName.get(name)?.replaceAll('"__proto__"', '"__prot0__"') ?? '{}';
+      const { message, body = message } = JSON.parse(line) as Line;
+      const { json, digits } = asJson(expected);
+      expect(isDeepStrictEqual(body, json), `${name}: ${line.slice(0, 1_000)}`).toBe(true);
+      for (const digit of digits) expect(line).toContain(digit);
+    }
+  });
+
+  test('every kind of time', async () => {
+    const fluentd = await Fluentd.start();
+    const provider = new LoggerProvider({
+      processors: [batchProcessor({ BatchLogRecordProcessor }, exporterTo(fluentd), 100)],
+    });
+    const logger = provider.getLogger('times');
+    const OBSERVED = '1700000001.000000005';
+    const TIMES: [timestamp: [number, number], written: string][] = [
+      [[1_700_000_000, 0], '1700000000.000000000'],
+      [[1_700_000_000, 1], '1700000000.000000001'],
+      [[1_700_000_000, 999_999_999], '1700000000.999999999'],
+      [[1, 0], '1.000000000'],
+      [[1, 2e9], '3.000000000'],
+      [[1.5, 0.5], '1.500000000'],
+      [[0xfffffffd, 999_999_999], '4294967293.999999999'],
+      [[0xfffffffe, 0], OBSERVED],
+      [[0xffffffff, 0], OBSERVED],
+      [[0, 0], OBSERVED],
+      [[-1, 0], OBSERVED],
+      [[Number.NaN, 0], OBSERVED],
+      [[0, Number.POSITIVE_INFINITY], OBSERVED],
+    ];
+    for (const [timestamp] of TIMES) {
+      logger.emit({ body: String(timestamp), timestamp, observedTimestamp: [1_700_000_001, 5] });
+    }
+    const before = Date.now();
+    logger.emit({ body: 'none', timestamp: [0, 0], observedTimestamp: [0, 0] });
+    await provider.forceFlush();
+    await provider.shutdown();
+    const after = Date.now();
+
+    const lines = (await fluentd.output()).map((line) => JSON.parse(line) as Line);
+    const { none, ...written } = Object.fromEntries(lines.map(({ message, fluent_time }) => [message, fluent_time]));
+    expect(fluentd.complaints).toEqual([]);
+    expect(lines).toHaveLength(TIMES.length + 1);
+    expect(written).toEqual(Object.fromEntries(TIMES.map(([timestamp, time]) => [String(timestamp), time])));
+    const noneMillis = Math.round(Number(none) * 1000);
+    expect(noneMillis).toBeGreaterThanOrEqual(before);
+    expect(noneMillis).toBeLessThanOrEqual(after);
+  });
+});
+
+/** A line of Fluentd's output. */
+type Line = Readonly<Record<string, unknown>>;
+
+/** Records with numbers, emitted through several processors, so that several chunks are on the way. */
+class Stream {
+  static readonly PROCESSORS = 4;
+  static readonly BATCH = 25;
+  readonly witness: Witness;
+  readonly #fluentd: Fluentd;
+  readonly #providers: readonly LoggerProvider[];
+  #emitted = 0;
+  #ended = false;
+
+  constructor(fluentd: Fluentd) {
+    this.#fluentd = fluentd;
+    this.witness = new Witness(exporterTo(fluentd));
+    this.#providers = Array.from(
+      { length: Stream.PROCESSORS },
+      () =>
+        new LoggerProvider({ processors: [batchProcessor({ BatchLogRecordProcessor }, this.witness, Stream.BATCH)] }),
+    );
+  }
+
+  get emitted(): number {
+    return this.#emitted;
+  }
+
+  /** Emits until {@link end} and waits for the results. */
+  async run(): Promise<void> {
+    const loggers = this.#providers.map((provider) => provider.getLogger('stream'));
+    while (!this.#ended) {
+      for (const logger of loggers) {
+        for (let i = 0; i < Stream.BATCH; i++) logger.emit({ body: `record ${this.#emitted++}` });
+      }
+      const goal = this.#emitted - Stream.PROCESSORS * Stream.BATCH;
+      await this.witness.until(() => this.witness.settledRecords >= goal);
+    }
+    await Promise.all(this.#providers.map((provider) => provider.forceFlush()));
+    await Promise.all(this.#providers.map((provider) => provider.shutdown()));
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** Waits until 500 more records are acknowledged and an export is on its way. */
+  async flow(): Promise<void> {
+    const { acknowledged, pending } = this.witness;
+    const goal = acknowledged.length + 500;
+    await this.witness.until(() => acknowledged.length >= goal && pending.size > 0);
+  }
+
+  /** Stops Fluentd and compares what it has with what was acknowledged. */
+  async compare(): Promise<{ lost: string[]; duplicates: number }> {
+    expect(this.witness.acknowledged).toHaveLength(this.#emitted);
+    const received = (await this.#fluentd.output()).map(messageOf);
+    const distinct = new Set(received);
+    const lost = this.witness.acknowledged.map(({ body }) => body as string).filter((body) => !distinct.has(body));
+    return { lost, duplicates: received.length - distinct.size };
+  }
+}
+
+/**
+ * The text of a record. After a kill in the middle of a write, Fluentd goes on behind the torn
+ * line: a whole one stands at its end.
+ */
+function messageOf(line: string): string {
+  return (JSON.parse(line.slice(line.lastIndexOf('{"message":'))) as { message: string }).message;
+}
+
+function exporterTo(
+  fluentd: Fluentd,
+  options: Partial<FluentForwardLogExporterOptions> = {},
+): FluentForwardLogExporter {
+  return new FluentForwardLogExporter({ endpoint: fluentd.endpoint, ...options });
+}
+
+function batchProcessor(
+  { BatchLogRecordProcessor }: Pick<Sdk, 'BatchLogRecordProcessor'>,
+  exporter: ConstructorParameters<Sdk['BatchLogRecordProcessor']>[0]['exporter'],
+  maxExportBatchSize: number,
+): LogRecordProcessor {
+  return new BatchLogRecordProcessor({ exporter, maxExportBatchSize, maxQueueSize: 2_000, scheduledDelayMillis: 5 });
+}
+
+/** What `JSON.parse` gives for a value, and the integers that it cannot hold. */
+function asJson(value: unknown): { json: unknown; digits: string[] } {
+  const digits: string[] = [];
+  const convert = (part: unknown): unknown => {
+    if (typeof part === 'bigint') {
+      digits.push(String(part));
+      return Number(part);
+    }
+    if (Array.isArray(part)) return part.map(convert);
+    if (typeof part !== 'object' || part === null) return part;
+    return Object.fromEntries(Object.entries(part).map(([key, item]) => [key, convert(item)]));
+  };
+  return { json: convert(value), digits };
+}
