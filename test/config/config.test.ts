@@ -1,0 +1,274 @@
+import { describe, expect, it } from 'vitest';
+import { type Config, resolveConfig } from '../../src/config/config.ts';
+import type { Environment } from '../../src/config/env.ts';
+import type { FluentForwardLogExporterOptions } from '../../src/config/options.ts';
+
+const PREFIX = 'OTEL_EXPORTER_FLUENT_FORWARD_';
+const MAX_MILLIS = 2 ** 31 - 1;
+
+/** Resolves `options`, of any shape, with `environment`, whose names lack the prefix. */
+function resolve(options: object = {}, environment: Environment = {}): { config: Config; warnings: string[] } {
+  const warnings: string[] = [];
+  const variables = Object.fromEntries(Object.entries(environment).map(([name, text]) => [PREFIX + name, text]));
+  const config = resolveConfig(options as FluentForwardLogExporterOptions, variables, (message) => {
+    warnings.push(message);
+  });
+  return { config, warnings };
+}
+
+const tcp = (host: string, port: number): Config['endpoint'] => ({
+  protocol: 'tcp',
+  host,
+  port,
+  url: `tcp://${host}:${port}`,
+});
+
+interface NumberOption {
+  readonly option: keyof FluentForwardLogExporterOptions;
+  readonly variable: string;
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+const NUMBERS: readonly NumberOption[] = [
+  { option: 'timeoutMillis', variable: 'TIMEOUT', fallback: 25_000, min: 1, max: MAX_MILLIS },
+  { option: 'ackTimeoutMillis', variable: 'ACK_TIMEOUT', fallback: 5_000, min: 1, max: MAX_MILLIS },
+  { option: 'connectTimeoutMillis', variable: 'CONNECT_TIMEOUT', fallback: 5_000, min: 1, max: MAX_MILLIS },
+  { option: 'flushTimeoutMillis', variable: 'FLUSH_TIMEOUT', fallback: 10_000, min: 1, max: MAX_MILLIS },
+  { option: 'rotationIntervalMillis', variable: 'ROTATION_INTERVAL', fallback: 60_000, min: 0, max: MAX_MILLIS },
+  { option: 'connections', variable: 'CONNECTIONS', fallback: 1, min: 1, max: 256 },
+  { option: 'maxInFlightChunks', variable: 'MAX_IN_FLIGHT_CHUNKS', fallback: 8, min: 1, max: 1024 },
+  { option: 'maxChunkBytes', variable: 'MAX_CHUNK_BYTES', fallback: 1_000_000, min: 2048, max: 6_000_000 },
+  { option: 'maxStringBytes', variable: 'MAX_STRING_BYTES', fallback: 262_144, min: 64, max: 6_000_000 },
+  {
+    option: 'maxInFlightBytes',
+    variable: 'MAX_IN_FLIGHT_BYTES',
+    fallback: 33_554_432,
+    min: 1024,
+    max: Number.MAX_SAFE_INTEGER,
+  },
+];
+
+describe('without options and variables', () => {
+  it('every option has its default', () => {
+    const { config, warnings } = resolve();
+    expect(config).toStrictEqual({
+      endpoint: tcp('localhost', 24224),
+      tag: 'opentelemetry.logs',
+      resolver: undefined,
+      ...Object.fromEntries(NUMBERS.map(({ option, fallback }) => [option, fallback])),
+    });
+    expect(warnings).toEqual([]);
+  });
+
+  it('an option that is undefined is as good as absent', () => {
+    const options = Object.fromEntries(Object.keys(resolve().config).map((option) => [option, undefined]));
+    expect(resolve(options).config).toStrictEqual(resolve().config);
+  });
+
+  it('what comes of it cannot be changed', () => {
+    expect(Object.isFrozen(resolve().config)).toBe(true);
+  });
+});
+
+describe('code goes before the environment, and the environment before the default', () => {
+  it.each(NUMBERS)('$option', ({ option, variable, min, max }) => {
+    expect(resolve({}, { [variable]: String(max) }).config[option]).toBe(max);
+    expect(resolve({ [option]: min }, { [variable]: String(max) }).config[option]).toBe(min);
+    expect(resolve({ [option]: undefined }, { [variable]: String(max) }).config[option]).toBe(max);
+  });
+
+  it('endpoint and tag', () => {
+    const environment = { ENDPOINT: 'tcp://env:1', TAG: 'env.tag' };
+    expect(resolve({}, environment).config).toMatchObject({ endpoint: tcp('env', 1), tag: 'env.tag' });
+    expect(resolve({ endpoint: 'tcp://code:2', tag: 'code.tag' }, environment).config).toMatchObject({
+      endpoint: tcp('code', 2),
+      tag: 'code.tag',
+    });
+  });
+
+  it('field by field', () => {
+    const { config } = resolve({ tag: 'code.tag' }, { TIMEOUT: '7000', TAG: 'env.tag' });
+    expect(config).toMatchObject({ tag: 'code.tag', timeoutMillis: 7_000, ackTimeoutMillis: 5_000 });
+  });
+
+  it('a resolver comes from code only', () => {
+    const resolver = async (): Promise<[]> => [];
+    expect(resolve({ resolver }).config.resolver).toBe(resolver);
+    expect(resolve({}, { RESOLVER: 'x' }).config.resolver).toBeUndefined();
+  });
+
+  it('variables without the prefix are none of ours', () => {
+    const config = resolveConfig({}, { TAG: 'x', TIMEOUT: '1', ENDPOINT: 'tcp://x' }, () => {});
+    expect(config).toStrictEqual(resolve().config);
+  });
+});
+
+describe('a bad value in code throws', () => {
+  const RANGE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1_000_000.5];
+  const TYPE = ['5', null, true, 5n, {}, [], () => {}, Symbol('s')];
+
+  it.each(NUMBERS)('$option', ({ option, min, max }) => {
+    const allowed = `an integer from ${min} to ${max}`;
+    for (const value of [min - 1, max + 1, -1, ...RANGE]) {
+      const expected = new RangeError(`option ${option}: got ${value}, allowed: ${allowed}`);
+      expect(() => resolve({ [option]: value })).toThrow(expected);
+      expect(() => resolve({ [option]: value })).toThrow(RangeError);
+    }
+    for (const value of TYPE) {
+      expect(() => resolve({ [option]: value })).toThrow(TypeError);
+      expect(() => resolve({ [option]: value })).toThrow(new RegExp(`^option ${option}: got .+, allowed: ${allowed}$`));
+    }
+    for (const value of [min, max]) expect(resolve({ [option]: value }).config[option]).toBe(value);
+  });
+
+  it.each([
+    ['an empty tag', '', 'got "", allowed: a string of 1 to 1024 bytes'],
+    ['1025 bytes', 'x'.repeat(1025), `got "${'x'.repeat(199)}…, allowed: a string of 1 to 1024 bytes`],
+    ['1026 bytes of 513 characters', 'é'.repeat(513), `got "${'é'.repeat(199)}…, allowed: a string of 1 to 1024 bytes`],
+  ])('tag: %s', (_, tag, message) => {
+    expect(() => resolve({ tag })).toThrow(RangeError);
+    expect(() => resolve({ tag })).toThrow(`option tag: ${message}`);
+  });
+
+  it('but tags of 1 to 1024 bytes, blanks included, are good', () => {
+    for (const tag of ['x', ' x ', 'x'.repeat(1024), 'é'.repeat(512)]) expect(resolve({ tag }).config.tag).toBe(tag);
+  });
+
+  it('the wrong type for a tag, an endpoint, a resolver', () => {
+    expect(() => resolve({ tag: 5 })).toThrow(new TypeError('option tag: got 5, allowed: a string of 1 to 1024 bytes'));
+    expect(() => resolve({ endpoint: new URL('tcp://a') })).toThrow(TypeError);
+    expect(() => resolve({ endpoint: ['tcp://a'] })).toThrow(/^option endpoint: got an object, allowed: tcp:\/\//);
+    expect(() => resolve({ resolver: 'dns' })).toThrow(TypeError);
+    expect(() => resolve({ resolver: 'dns' })).toThrow(/^option resolver: got "dns", allowed: a function \(endpoint\)/);
+  });
+
+  it('a bad endpoint', () => {
+    expect(() => resolve({ endpoint: 'http://a' })).toThrow(RangeError);
+    expect(() => resolve({ endpoint: 'http://a' })).toThrow(
+      'option endpoint: got "http://a", allowed: tcp://host[:port] (IPv6 addresses in brackets, port 1 to 65535, ' +
+        'default 24224) or unix:///absolute/path',
+    );
+  });
+
+  it('an option that does not exist', () => {
+    expect(() => resolve({ timeout: 5 })).toThrow(TypeError);
+    expect(() => resolve({ timeout: 5 })).toThrow(
+      /^unknown option timeout; the options are endpoint, tag, timeoutMillis/,
+    );
+    // Also when it is undefined, and when every object has one of that name.
+    expect(() => resolve({ timeout: undefined })).toThrow(TypeError);
+    expect(() => resolve({ toString: undefined })).toThrow('unknown option toString');
+  });
+
+  it.each([null, 'tcp://a', 5, () => {}])('options that are no object: %s', (options) => {
+    expect(() => resolve(options as object)).toThrow(TypeError);
+  });
+
+  it('also when the environment has a good one', () => {
+    expect(() => resolve({ timeoutMillis: 0 }, { TIMEOUT: '5' })).toThrow(RangeError);
+  });
+});
+
+describe('a bad variable warns and counts as unset', () => {
+  it.each(NUMBERS)('$variable', ({ option, variable, fallback, min, max }) => {
+    const bad = [
+      'x',
+      '1e3',
+      '0x10',
+      '5.5',
+      '5ms',
+      '1 000',
+      '1,000',
+      '٥',
+      'NaN',
+      'Infinity',
+      String(min - 1),
+      `${max}0`,
+    ];
+    for (const text of bad) {
+      const { config, warnings } = resolve({}, { [variable]: text });
+      expect(config[option]).toBe(fallback);
+      expect(warnings).toEqual([
+        `${PREFIX}${variable}: got "${text}", allowed: an integer from ${min} to ${max}; using ${fallback}`,
+      ]);
+    }
+  });
+
+  it('TAG and ENDPOINT', () => {
+    const { config, warnings } = resolve({}, { TAG: 'x'.repeat(1025), ENDPOINT: 'localhost:24224' });
+    expect(config).toStrictEqual(resolve().config);
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: got "localhost:24224", allowed: tcp:.*; using "tcp:\/\/localhost:24224"$/,
+      ),
+      expect.stringMatching(
+        /^OTEL_EXPORTER_FLUENT_FORWARD_TAG: got "x{199}…, allowed: .*; using "opentelemetry.logs"$/,
+      ),
+    ]);
+  });
+
+  it('but not where code has a value', () => {
+    expect(resolve({ timeoutMillis: 7_000 }, { TIMEOUT: 'x' })).toMatchObject({
+      config: { timeoutMillis: 7_000 },
+      warnings: [],
+    });
+  });
+
+  it.each([
+    ['', 25_000],
+    [' \t\n', 25_000],
+    [undefined, 25_000],
+    [' 7000\n', 7_000],
+    ['007000', 7_000],
+    ['+7000', 7_000],
+  ])('TIMEOUT=%j is %i without a warning', (text, expected) => {
+    const { config, warnings } = resolve({}, { TIMEOUT: text });
+    expect(config.timeoutMillis).toBe(expected);
+    expect(warnings).toEqual([]);
+  });
+
+  it.each(['', '  '])('TAG=%j and ENDPOINT=%j are unset', (text) => {
+    const { config, warnings } = resolve({}, { TAG: text, ENDPOINT: text });
+    expect(config).toStrictEqual(resolve().config);
+    expect(warnings).toEqual([]);
+  });
+
+  it('blanks around a text do not count', () => {
+    const { config, warnings } = resolve({}, { TAG: ' a.b ', ENDPOINT: ' tcp://h:5 ' });
+    expect(config).toMatchObject({ tag: 'a.b', endpoint: tcp('h', 5) });
+    expect(warnings).toEqual([]);
+  });
+
+  it('0 is a rotation interval, and no time limit', () => {
+    expect(resolve({}, { ROTATION_INTERVAL: '0' })).toMatchObject({
+      config: { rotationIntervalMillis: 0 },
+      warnings: [],
+    });
+    expect(resolve({}, { ACK_TIMEOUT: '0' }).warnings).toHaveLength(1);
+  });
+});
+
+describe('time limits that contradict each other warn', () => {
+  const NEVER_ELSEWHERE = 'an unanswered chunk is never sent to another receiver';
+  const PROCESSOR = 'after which BatchLogRecordProcessor by default gives up on an export that still runs';
+
+  it.each<[FluentForwardLogExporterOptions, string[]]>([
+    [{ ackTimeoutMillis: 9_999, timeoutMillis: 10_000 }, []],
+    [{ ackTimeoutMillis: 10_000, timeoutMillis: 10_000 }, [NEVER_ELSEWHERE]],
+    [{ timeoutMillis: 4_000 }, [NEVER_ELSEWHERE]],
+    [{ timeoutMillis: 29_999 }, []],
+    [{ timeoutMillis: 30_000 }, [PROCESSOR]],
+    [{ timeoutMillis: 60_000, ackTimeoutMillis: 60_000 }, [NEVER_ELSEWHERE, PROCESSOR]],
+  ])('%j', (options, expected) => {
+    const { warnings, config } = resolve(options);
+    expect(warnings).toEqual(expected.map((text) => expect.stringContaining(text)));
+    expect(config).toMatchObject(options);
+  });
+
+  it('wherever they come from', () => {
+    const { warnings } = resolve({ ackTimeoutMillis: 8_000 }, { TIMEOUT: '8000' });
+    expect(warnings).toEqual([`ackTimeoutMillis (8000) is not below timeoutMillis (8000): ${NEVER_ELSEWHERE}`]);
+  });
+});

@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { BufferPool, sizeClass } from '../../src/encode/buffer-pool.ts';
+
+const MIB = 1024 * 1024;
+
+describe('BufferPool', () => {
+  it.each([
+    [0, 1024],
+    [1, 1024],
+    [1024, 1024],
+    [1025, 2048],
+    [65_536, 65_536],
+    [65_537, 131_072],
+    [6_000_000, 8 * MIB],
+  ])('lends for %i bytes a buffer of %i', (bytes, size) => {
+    expect(sizeClass(bytes)).toBe(size);
+    expect(new BufferPool().acquire(bytes)).toHaveLength(size);
+  });
+
+  it('lends a buffer again once it is back, and not before', () => {
+    const pool = new BufferPool();
+    const first = pool.acquire(2048);
+    expect(pool.acquire(2048)).not.toBe(first);
+    pool.release(first);
+    expect(pool.retainedBytes).toBe(2048);
+    expect(pool.acquire(1024)).not.toBe(first);
+    expect(pool.acquire(2000)).toBe(first);
+    expect(pool.retainedBytes).toBe(0);
+    expect(pool.acquire(2000)).not.toBe(first);
+  });
+
+  it('keeps no more than 4 MiB', () => {
+    const pool = new BufferPool();
+    for (const buffer of Array.from({ length: 10 }, () => pool.acquire(MIB))) pool.release(buffer);
+    expect(pool.retainedBytes).toBe(4 * MIB);
+    for (const buffer of Array.from({ length: 10 }, () => pool.acquire(1024))) pool.release(buffer);
+    expect(pool.retainedBytes).toBe(4 * MIB);
+  });
+
+  it('keeps no buffer of more than 1 MiB', () => {
+    const pool = new BufferPool();
+    pool.release(pool.acquire(MIB + 1));
+    expect(pool.retainedBytes).toBe(0);
+  });
+});

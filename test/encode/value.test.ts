@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import {
+  assertReadable,
+  batchEncoder,
+  type DecodedChunk,
+  decodeChunk,
+  NOW,
+  record,
+  roundTrip,
+} from '../support/records.ts';
+import { VALUES } from './values.ts';
+
+/** Encodes a record and a sane one behind it, and decodes what must be one readable chunk. */
+function encodeWith(fields: (encoder: ReturnType<typeof batchEncoder>) => Parameters<typeof record>[0]): DecodedChunk {
+  const encoder = batchEncoder();
+  const { chunks, dropped } = encoder.encode([record(fields(encoder)), record({ body: 'next' })], NOW);
+  expect({ chunks: chunks.length, dropped }).toEqual({ chunks: 1, dropped: 0 });
+  const decoded = decodeChunk(chunks[0] as (typeof chunks)[0]);
+  expect(assertReadable(decoded.payload)).toBe(2);
+  return decoded;
+}
+
+describe('every kind of value becomes what is documented', () => {
+  it.each(VALUES)('as a body: $name', ({ value, expected }) => {
+    let key = 'body';
+    const { entries } = encodeWith((encoder) => {
+      const body = value(encoder);
+      if (typeof body === 'string') key = 'message';
+      return { body };
+    });
+    const first = expected === undefined ? {} : { [key]: expected };
+    expect(entries.map((entry) => entry.record)).toStrictEqual([first, { message: 'next' }]);
+  });
+
+  it.each(VALUES.filter(({ onlyAsBody }) => !onlyAsBody))('as an attribute: $name', ({ value, expected }) => {
+    const { entries } = encodeWith((encoder) => ({ attributes: { value: value(encoder), last: 1 } }));
+    const attributes = expected === undefined ? { last: 1 } : { value: expected, last: 1 };
+    expect(entries.map((entry) => entry.record)).toStrictEqual([{ attributes }, { message: 'next' }]);
+  });
+});
+
+describe('what a table cannot say', () => {
+  it('shows the stack of an Error as it is', () => {
+    const error = new Error('boom');
+    expect(roundTrip(record({ body: error })).record).toEqual({
+      body: { name: 'Error', message: 'boom', stack: error.stack },
+    });
+    expect(error.stack).toContain('value.test.ts');
+  });
+
+  it('counts the attributes map as a container of the 50', () => {
+    let value: unknown = 1;
+    for (let i = 0; i < 100; i++) value = [value];
+    let left = roundTrip(record({ attributes: { value } })).record.attributes as unknown;
+    left = (left as { value: unknown }).value;
+    let arrays = 0;
+    for (; Array.isArray(left); left = left[0]) arrays++;
+    expect({ arrays, left }).toEqual({ arrays: 47, left: '[Too deep]' });
+  });
+
+  it('counts containers anew for each record', () => {
+    const body = Array.from({ length: 9_999 }, () => []);
+    const { chunks } = batchEncoder().encode([record({ body }), record({ body })], NOW);
+    const records = chunks.flatMap((chunk) => decodeChunk(chunk).entries);
+    expect(records.map((entry) => entry.record)).toStrictEqual([{ body }, { body }]);
+  });
+
+  it('does not take a container of a record that failed for an ancestor of the next', () => {
+    const shared = { text: 'x'.repeat(200_000) };
+    const tooLarge = Array.from({ length: 40 }, () => shared);
+    const { chunks, dropped } = batchEncoder().encode([record({ body: [tooLarge] }), record({ body: [shared] })], NOW);
+    expect(dropped).toBe(1);
+    expect(chunks.flatMap((chunk) => decodeChunk(chunk).entries[0]?.record)).toStrictEqual([{ body: [shared] }]);
+  });
+
+  it.each([64, 100, 1000])('cuts strings, keys and bytes to maxStringBytes of %i', (maxStringBytes) => {
+    for (const text of ['x', 'é', '€', '😀'].map((character) => character.repeat(maxStringBytes + 1))) {
+      const bytes = Buffer.from(text);
+      const { body } = roundTrip(record({ body: [text, { [text]: 1 }, bytes] }), { maxStringBytes }).record;
+      const [string, map, base64] = body as [string, object, string];
+      for (const cut of [string, Object.keys(map)[0] as string]) {
+        const [, kept = '', count] = /^(.*)…\[truncated (\d+) bytes\]$/u.exec(cut) ?? [];
+        expect(text.startsWith(kept) && kept.length > 0).toBe(true);
+        expect(Number(count)).toBe(bytes.length - Buffer.byteLength(kept));
+        expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(maxStringBytes);
+      }
+      const [, start = '', left] = /^(.*)…\[truncated (\d+) bytes\]$/.exec(base64) ?? [];
+      expect(bytes.subarray(0, bytes.length - Number(left))).toEqual(Buffer.from(start, 'base64'));
+      expect(Buffer.byteLength(base64)).toBeLessThanOrEqual(maxStringBytes);
+    }
+  });
+
+  it('cuts no string that just fits', () => {
+    for (const character of ['x', 'é', '€', '😀']) {
+      const fits = character.repeat(600 / Buffer.byteLength(character));
+      const options = { maxStringBytes: 600 };
+      expect(roundTrip(record({ body: fits }), options).record.message).toBe(fits);
+      expect(roundTrip(record({ body: `${fits}x` }), options).record.message).toMatch(/…\[truncated \d+ bytes\]$/);
+    }
+  });
+});

@@ -1,0 +1,114 @@
+import { encode } from '@msgpack/msgpack';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Answer, AnswerReader } from '../../src/protocol/answer.ts';
+import { FrameError } from '../../src/protocol/frame.ts';
+
+const ID = 'uPzmLyTtRNyTbq2pYGvMaw==';
+const ACK: Answer = { kind: 'ack', chunk: ID };
+const NOT_ACCEPTED: Answer = { kind: 'not accepted' };
+const HELLO: Answer = { kind: 'hello' };
+
+const NOT_UTF8 = Buffer.from('ff00c180fe90a4c1ff00c180fe90a4c1', 'hex');
+/** Fluent Bit's: nonce and auth are str of 16 raw bytes. */
+const FLUENT_BIT_HELO = Buffer.concat([
+  Buffer.from([0x92, 0xa4]),
+  Buffer.from('HELO'),
+  Buffer.from([0x82, 0xa5]),
+  Buffer.from('nonce'),
+  Buffer.from([0xb0]),
+  NOT_UTF8,
+  Buffer.from([0xa4]),
+  Buffer.from('auth'),
+  Buffer.from([0xb0]),
+  NOT_UTF8,
+]);
+
+function read(...parts: readonly Uint8Array[]): Answer[] {
+  const reader = new AnswerReader();
+  return parts.flatMap((part) => [...reader.push(Buffer.from(part))]);
+}
+
+describe('answers', () => {
+  it.each<[string, Uint8Array, Answer]>([
+    ['an ack with a str id', encode({ ack: ID }), ACK],
+    ['an ack with a bin id', encode({ ack: Buffer.from(ID) }), ACK],
+    ['an ack with other keys', encode({ x: [1, { y: null }], ack: ID, z: 1.5 }), ACK],
+    ['an ack of a long id', encode({ ack: 'x'.repeat(300) }), { kind: 'ack', chunk: 'x'.repeat(300) }],
+    ['an ack of an empty id', encode({ ack: '' }), { kind: 'ack', chunk: '' }],
+    ['an empty map', encode({}), NOT_ACCEPTED],
+    ['a map without ack', encode({ error: 'no' }), NOT_ACCEPTED],
+    ['a nil ack', encode({ ack: null }), NOT_ACCEPTED],
+    ['an ack that is a number', encode({ ack: 1 }), NOT_ACCEPTED],
+    ['an ack that is an array', encode({ ack: [ID] }), NOT_ACCEPTED],
+    ['the HELO of Fluent Bit', FLUENT_BIT_HELO, HELLO],
+    ['the HELO of Fluentd', encode(['HELO', { nonce: NOT_UTF8, auth: NOT_UTF8, keepalive: true }]), HELLO],
+  ])('%s', (_, bytes, expected) => {
+    expect(read(bytes)).toEqual([expected]);
+  });
+
+  it('come in order, however they are split', () => {
+    const stream = Buffer.concat([encode({ ack: ID }), encode({}), FLUENT_BIT_HELO, encode({ ack: Buffer.from('b') })]);
+    const expected = [ACK, NOT_ACCEPTED, HELLO, { kind: 'ack', chunk: 'b' }];
+    expect(read(...[...stream].map((byte) => Buffer.of(byte)))).toEqual(expected);
+    for (let at = 0; at <= stream.length; at++) {
+      expect(read(stream.subarray(0, at), stream.subarray(at))).toEqual(expected);
+    }
+  });
+});
+
+describe('what is no answer is refused', () => {
+  it.each([
+    ['nil', encode(null), 'a value that is neither map nor array'],
+    ['a string', encode('ack'), 'a value that is neither map nor array'],
+    ['a number', encode(1), 'a value that is neither map nor array'],
+    ['bytes', encode(Buffer.from('ack')), 'a value that is neither map nor array'],
+    ['a timestamp', Buffer.from('d6ff00000000', 'hex'), 'a value that is neither map nor array'],
+    ['an unknown ext', Buffer.from('d40500', 'hex'), 'a value that is neither map nor array'],
+    ['an empty array', encode([]), 'an array that is no HELO'],
+    ['a PONG that nobody asked for', encode(['PONG', true, '', 'host', 'digest']), 'an array that is no HELO'],
+    ['a key that is no string', Buffer.from('81c0c0', 'hex'), 'a message that cannot be decoded'],
+    [
+      'a key __proto__',
+      Buffer.concat([Buffer.from([0x81]), encode('__proto__'), encode({})]),
+      'a message that cannot be decoded',
+    ],
+    ['a timestamp of a wrong size', Buffer.from('91d4ff00', 'hex'), 'a message that cannot be decoded'],
+    ['no MessagePack', Buffer.of(0xc1), 'the byte 0xc1, which is no MessagePack'],
+    ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request\r\n'), 'a value that is neither map nor array'],
+    ['100 MB', Buffer.from('81a361636bdb05f5e100', 'hex'), 'a message of more than 65536 bytes'],
+  ])('%s', (_, bytes, message) => {
+    expect(() => read(bytes)).toThrow(new FrameError(message));
+  });
+
+  it('but the answers before it count', () => {
+    const answers: Answer[] = [];
+    expect(() => {
+      const data = Buffer.concat([encode({ ack: ID }), encode(null)]);
+      for (const answer of new AnswerReader().push(data)) answers.push(answer);
+    }).toThrow(FrameError);
+    expect(answers).toEqual([ACK]);
+  });
+
+  it('and never with another error, whatever arrives', () => {
+    const messages = [encode({ ack: ID, list: [1.5, 'x', { y: [] }] }), FLUENT_BIT_HELO].map((bytes) =>
+      Buffer.from(bytes),
+    );
+    const broken = fc
+      .tuple(fc.constantFrom(...messages), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }))
+      .map(([message, changes]) => {
+        const copy = Buffer.from(message);
+        for (const [at, byte] of changes) copy[at % copy.length] = byte;
+        return copy;
+      });
+    const random = fc.uint8Array({ maxLength: 200 }).map((data) => Buffer.from(data));
+    const property = fc.property(fc.oneof(random, broken), (data) => {
+      try {
+        for (const { kind } of read(data)) expect(['ack', 'not accepted', 'hello']).toContain(kind);
+      } catch (error) {
+        expect(error).toBeInstanceOf(FrameError);
+      }
+    });
+    fc.assert(property, { seed: 1, numRuns: 5_000 });
+  });
+});
