@@ -117,7 +117,11 @@ export class Delivery implements PoolObserver {
       chunks: new Set(),
       done,
       // The one timer that holds the process: as long as records wait, and not longer than this.
-      deadline: clock.after(config.timeoutMillis, () => clock.afterReads(() => this.#fail(owner, 'timeout')), true),
+      deadline: clock.after(
+        config.timeoutMillis,
+        () => clock.afterReads(() => this.#exports.has(owner) && this.#giveUp([owner], 'timeout')),
+        true,
+      ),
       heldBytes: Math.max(MIN_EXPORT_BYTES, heldBytes),
       acknowledgedRecords: 0,
     };
@@ -220,18 +224,28 @@ export class Delivery implements PoolObserver {
   #settle(delivered: Delivered, givenUp: boolean): void {
     const { chunk, owner, sentOn } = delivered;
     this.#chunks.delete(chunk.id);
-    this.#waiting.delete(delivered);
-    this.#again.delete(delivered);
-    this.#postponed.get(delivered)?.cancel();
-    this.#postponed.delete(delivered);
+    this.#unqueue(delivered);
     owner.chunks.delete(delivered);
     for (const connection of sentOn) connection.forget(chunk, givenUp);
     chunk.release();
   }
 
-  /** Gives an export up; whatever of it is still under way. */
+  #unqueue(delivered: Delivered): void {
+    this.#waiting.delete(delivered);
+    this.#again.delete(delivered);
+    this.#postponed.get(delivered)?.cancel();
+    this.#postponed.delete(delivered);
+  }
+
+  /** Gives exports up, whatever of them is still under way. */
+  #giveUp(owners: readonly Export[], reason: 'timeout' | 'flush timeout'): void {
+    // First of all, so that no connection that comes free takes one of their chunks.
+    for (const owner of owners) for (const delivered of owner.chunks) this.#unqueue(delivered);
+    for (const owner of owners) this.#fail(owner, reason);
+    this.#send();
+  }
+
   #fail(owner: Export, reason: 'timeout' | 'flush timeout'): void {
-    if (!this.#exports.has(owner)) return;
     let refused: Chunk | undefined;
     let cause: FluentForwardConnectionError | undefined;
     for (const delivered of [...owner.chunks]) {
@@ -243,7 +257,6 @@ export class Delivery implements PoolObserver {
     const { acknowledgedRecords } = owner;
     const why: FailureReason = refused === undefined ? { reason } : { reason: 'refused', chunk: refused };
     this.#finish(owner, { kind: 'failed', acknowledgedRecords, cause, ...why });
-    this.#send();
   }
 
   /** It ended unanswered on several connections, or by its deadline on one that nothing else is wrong with. */
@@ -295,7 +308,7 @@ export class Delivery implements PoolObserver {
         if (this.#flushTimer !== timer) return;
         this.#flushTimer = undefined;
         if (this.#exports.size > 0) this.#flushSpentAt = clock.now();
-        for (const owner of [...this.#exports]) this.#fail(owner, 'flush timeout');
+        this.#giveUp([...this.#exports], 'flush timeout');
       }),
     );
     this.#flushTimer = timer;

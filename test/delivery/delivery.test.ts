@@ -304,6 +304,18 @@ describe('a receiver that is away', () => {
     expect(error?.cause).toMatchObject({ code: 'FLUENT_FORWARD_CONNECT_FAILED', cause: { code: 'ECONNREFUSED' } });
   });
 
+  it('is not dialled for the rest of an export that is given up', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
+    const { clock, send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS, ackTimeoutMillis: 30_000 });
+    const result = send(...bodies(3));
+    await receiver.waitForEntries(1);
+    await clock.advance(25_000);
+    expect((await result).code).toBe(1);
+    await until(() => receiver.openConnections === 0);
+    await settle();
+    expect(receiver.connectionCount).toBe(1);
+  });
+
   it('is told apart from a name that cannot be looked up', async () => {
     const { clock, send } = start({
       endpoint: 'tcp://nowhere',
