@@ -1,0 +1,112 @@
+import { afterAll, expect, test } from 'vitest';
+import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
+import { deadEndpoint, runExample } from './run-example.ts';
+
+/** It runs for about six seconds. */
+const LIMIT = { timeout: 40_000 };
+
+const receivers: ForwardReceiver[] = [];
+
+afterAll(async () => {
+  for (const receiver of receivers) await receiver.close();
+});
+
+async function listen(options: ForwardReceiverOptions = {}): Promise<ForwardReceiver> {
+  const receiver = await ForwardReceiver.listen(options);
+  receivers.push(receiver);
+  return receiver;
+}
+
+/** The number in a row of the table at the end. */
+function row(stdout: string, label: string): number {
+  const value = new RegExp(`^  ${label} +([\\d,]+)(?:  |$)`, 'm').exec(stdout)?.[1];
+  if (value === undefined) throw new Error(`no row '${label}' in:\n${stdout}`);
+  return Number(value.replaceAll(',', ''));
+}
+
+const runDemo = (args: readonly string[] = [], env: Record<string, string> = {}) =>
+  runExample('demo/demo.mjs', { args, env });
+
+test.concurrent('moves between two receivers and loses nothing', LIMIT, async () => {
+  const { code, stdout, stderr } = await runDemo();
+  expect(stderr).toBe('');
+  expect(row(stdout, 'emitted')).toBe(6_000);
+  expect(row(stdout, 'acknowledged')).toBe(6_000);
+  const [a, b] = [row(stdout, 'received by A'), row(stdout, 'received by B')];
+  expect(a + b).toBe(6_000);
+  expect(Math.min(a, b)).toBeGreaterThan(0);
+  // The first falls within the first second, the others a second ± 10 % later.
+  expect(row(stdout, 'rotations')).toBeGreaterThanOrEqual(3);
+  for (const label of ['resent', 'lost', 'duplicated']) expect([label, row(stdout, label)]).toEqual([label, 0]);
+  expect(stdout).toContain('Every record arrived exactly once');
+  expect(code).toBe(0);
+
+  // Off a terminal: a plain line every second, and no colours.
+  expect(
+    stdout.match(/^ {2}\d+\.\d s {2}emitted [\d,]+ {2}acknowledged [\d,]+ {2}A [\d,]+ {2}B [\d,]+/gm)?.length,
+  ).toBeGreaterThanOrEqual(5);
+  expect(stdout).not.toContain('\x1b');
+
+  const record = JSON.parse(/^ {2}(\{$[\s\S]+?^ {2}\}$)/m.exec(stdout)?.[1] ?? 'null');
+  expect(record).toMatchObject({
+    message: expect.stringMatching(/^(GET|POST) \//),
+    severity_text: expect.stringMatching(/^(INFO|WARN)$/),
+    attributes: { 'demo.run': expect.any(String), 'demo.sequence': expect.any(Number) },
+    scope: { name: 'demo' },
+  });
+});
+
+test.concurrent('sends to a receiver of the user', LIMIT, async () => {
+  const receiver = await listen();
+  const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '1200']);
+  expect(stderr).toBe('');
+  expect(row(stdout, 'emitted')).toBe(1_200);
+  expect(row(stdout, 'acknowledged')).toBe(1_200);
+  expect(code).toBe(0);
+  const run = /demo\.run: (\S+)/.exec(stdout)?.[1];
+  const attributes = receiver.entries.map(({ record }) => (record as { attributes: object }).attributes);
+  expect(attributes).toHaveLength(1_200);
+  expect(attributes.every((each) => 'demo.run' in each && each['demo.run'] === run)).toBe(true);
+  expect(receiver.connectionCount).toBeGreaterThan(1);
+});
+
+test.concurrent('counts only what was acknowledged', LIMIT, async () => {
+  const receiver = await listen({ messageFaults: () => ({ kind: 'refuse' }) });
+  const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '60']);
+  expect(row(stdout, 'acknowledged')).toBe(0);
+  expect(stderr).toContain('records were not acknowledged');
+  expect(code).toBe(1);
+});
+
+test.concurrent('says what is wrong when nothing listens there', LIMIT, async () => {
+  const endpoint = await deadEndpoint();
+  const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '100000']);
+  expect(row(stdout, 'emitted')).toBeLessThan(100_000);
+  expect(row(stdout, 'acknowledged')).toBe(0);
+  expect(stderr).toContain(`  warn: ${endpoint}: connection refused; is the receiver running, and listening there?`);
+  expect(stderr).toMatch(/^Failed: [\d,]+ records were not acknowledged; [\d,]+ were not emitted any more\.$/m);
+  expect(code).toBe(1);
+});
+
+test.concurrent('--help tells the options', async () => {
+  const { code, stdout, stderr } = await runDemo(['--help']);
+  expect(stdout).toContain('--endpoint <endpoint>');
+  expect(stdout).toContain('--records <n>');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
+
+test.concurrent.each([
+  { args: ['--records', '0'], message: "--records is a whole number from 1 to 10,000,000, not '0'" },
+  { args: ['--records', '1.5'], message: "--records is a whole number from 1 to 10,000,000, not '1.5'" },
+  { args: ['--records', ''], message: "--records is a whole number from 1 to 10,000,000, not ''" },
+  { args: ['--records', 'many'], message: "not 'many'" },
+  { args: ['--endpoint', 'http://localhost'], message: 'option endpoint: got "http://localhost"' },
+  { args: ['--endpoint', ''], message: 'option endpoint: got ""' },
+  { args: ['--speed', '3'], message: "Unknown option '--speed'" },
+  { args: ['now'], message: "Unexpected argument 'now'" },
+])('refuses $args', async ({ args, message }) => {
+  const { code, stdout, stderr } = await runDemo(args);
+  expect(stderr).toContain(message);
+  expect(stderr).toContain('Usage: npm run demo');
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+});
