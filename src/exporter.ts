@@ -8,7 +8,7 @@ import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/chunk.ts';
 import { RecordEncoder } from './encode/record.ts';
-import { type ExportErrorCode, FluentForwardExportError } from './errors.ts';
+import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError } from './errors.ts';
 
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
 
@@ -172,7 +172,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   ): void {
     const { records, acknowledgedRecords = 0, cause } = batch;
     const endpoint = this.#config.endpoint.url;
-    const fault = cause instanceof Error ? `; last fault: ${cause.message}` : '';
+    const fault = cause instanceof FluentForwardConnectionError ? `; last fault: ${cause.message}` : '';
     const error = new FluentForwardExportError(
       code,
       `${records - acknowledgedRecords} of ${records} log records were not acknowledged by ${endpoint}: ${reason}${fault}`,
