@@ -28,12 +28,13 @@ export async function run(
   args: readonly string[],
   cwd: string,
   node: string = process.execPath,
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<Finished> {
   const inherited = Object.entries(process.env).filter(([name]) => NPM_SETTING.test(name) || !NOT_INHERITED.test(name));
   const env = Object.fromEntries(inherited);
   const child = spawn(command, args, {
     cwd,
-    env: { ...env, PATH: `${dirname(node)}${delimiter}${env.PATH}` },
+    env: { ...env, ...variables, PATH: `${dirname(node)}${delimiter}${env.PATH}` },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: RUN_LIMIT_MILLIS,
     killSignal: 'SIGKILL',
@@ -96,7 +97,8 @@ export async function install(
   flags: readonly string[] = [],
 ): Promise<Finished> {
   const [script, ...args] = await installCommand(manager, node);
-  return run(node, [script, ...args, ...flags, ...packages], project, node);
+  // Yarn 1 leaves temporary folders behind; here they go when the project goes.
+  return run(node, [script, ...args, ...flags, ...packages], project, node, { TMPDIR: dirname(project) });
 }
 
 async function installCommand(manager: PackageManager, node: string): Promise<[string, ...string[]]> {
