@@ -24,6 +24,9 @@ export interface Clock {
   afterReads(callback: () => void): void;
 }
 
+/** Node fires a timer at once when it is set to more. */
+const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallTime: () => {
@@ -31,7 +34,7 @@ export const systemClock: Clock = {
     return [Math.floor(millis / 1000), (millis % 1000) * 1_000_000];
   },
   after: (millis, callback, keepAlive = false) => {
-    const timer = setTimeout(callback, millis);
+    const timer = setTimeout(callback, Math.min(millis, MAX_TIMER_MILLIS));
     if (!keepAlive) timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },

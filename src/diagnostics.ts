@@ -17,11 +17,11 @@ export class Diagnostics {
   }
 
   debug(message: string): void {
-    this.#logger.debug(message);
+    this.#tell('debug', message);
   }
 
   info(message: string): void {
-    this.#logger.info(message);
+    this.#tell('info', message);
   }
 
   /** `cause` comes from a small fixed set. Returns whether the message was told. */
@@ -34,13 +34,22 @@ export class Diagnostics {
     }
     this.#causes.set(cause, { since: now, leftOut: 0 });
     const leftOut = last?.leftOut ?? 0;
-    this.#logger.warn(leftOut === 0 ? message : `${message} (and ${leftOut} like it since the last such message)`);
+    this.#tell('warn', leftOut === 0 ? message : `${message} (and ${leftOut} like it since the last such message)`);
     return true;
   }
 
   /** For messages that come once anyway, such as a bad environment variable's. */
   warnOnce(message: string): void {
-    this.#logger.warn(message);
+    this.#tell('warn', message);
+  }
+
+  /** The logger is the application's: what it throws must not end in a socket's event. */
+  #tell(level: 'debug' | 'info' | 'warn', message: string): void {
+    try {
+      this.#logger[level](message);
+    } catch {
+      // There is nobody left to tell.
+    }
   }
 }
 

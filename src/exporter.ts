@@ -8,6 +8,7 @@ import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/chunk.ts';
 import { RecordEncoder } from './encode/record.ts';
+import { thrown } from './encode/value.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError } from './errors.ts';
 
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
@@ -71,11 +72,13 @@ export class FluentForwardLogExporter implements LogRecordExporter {
    * code 1 and a {@link FluentForwardExportError}.
    */
   export(records: ReadableLogRecord[], resultCallback: ResultCallback): void {
+    let length = 0;
     try {
-      this.#export(records, resultCallback);
+      length = records.length;
+      this.#export(records, length, resultCallback);
     } catch (error) {
-      const reason = `a fault of the exporter: ${error instanceof Error ? error.message : String(error)}`;
-      this.#fail(resultCallback, 'FLUENT_FORWARD_INTERNAL', reason, { records: records?.length ?? 0, cause: error });
+      const reason = `a fault of the exporter: ${thrown(error)}`;
+      this.#fail(resultCallback, 'FLUENT_FORWARD_INTERNAL', reason, { records: length, cause: error });
     }
   }
 
@@ -98,8 +101,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#delivery.close();
   }
 
-  #export(records: ReadableLogRecord[], callback: ResultCallback): void {
-    const { length } = records;
+  #export(records: ReadableLogRecord[], length: number, callback: ResultCallback): void {
     if (length === 0) {
       this.#call(callback, { code: SUCCESS });
       return;
@@ -115,6 +117,13 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       this.#fail(callback, 'FLUENT_FORWARD_UNENCODABLE', `no record could be encoded: ${batch.dropReason}`, {
         records: length,
       });
+      return;
+    }
+    // The application's own code ran while its values were encoded.
+    const lateRefusal = this.#refusal();
+    if (lateRefusal !== undefined) {
+      for (const chunk of batch.chunks) chunk.release();
+      this.#fail(callback, ...lateRefusal, { records: length, cause: this.#delivery.lastError });
       return;
     }
     inCleanContext(() => this.#delivery.deliver(batch.chunks, (outcome) => this.#conclude(outcome, length, callback)));

@@ -44,8 +44,9 @@ export class Addresses {
   readonly #options: AddressesOptions;
   readonly #resolve: (() => Promise<readonly ResolvedAddress[]>) | undefined;
   #known: readonly Address[] = [];
+  /** Those that are not in the last answer and are in use, or left out: answers may be parts of the whole. */
+  #absent: readonly Address[] = [];
   #lookup: Promise<void> | undefined;
-  #lookupIsLate = false;
   #lookupError: unknown;
   /** The family of a dual-stack name that last worked. */
   #family: number | undefined;
@@ -63,7 +64,7 @@ export class Addresses {
     } else if (isIP(endpoint.host) !== 0) {
       this.#known = [this.#address({ host: endpoint.host, port: endpoint.port }, isIP(endpoint.host))];
     } else {
-      this.#resolve = () => lookup(endpoint.host, { all: true, verbatim: true });
+      this.#resolve = oneAtATime(() => lookup(endpoint.host, { all: true, verbatim: true }));
     }
   }
 
@@ -73,7 +74,10 @@ export class Addresses {
    * Whoever gets an address gives it back by {@link release}.
    */
   async acquire(avoid: Address | undefined): Promise<Address> {
-    if (this.#resolve !== undefined) await this.#refresh(this.#resolve);
+    if (this.#resolve !== undefined) {
+      this.#lookup ??= this.#refresh(this.#resolve);
+      await this.#lookup;
+    }
     const address = this.#choose(avoid);
     if (address === undefined) {
       const reason = this.#lookupError instanceof Error ? this.#lookupError.message : String(this.#lookupError);
@@ -107,9 +111,14 @@ export class Addresses {
     address.ejectedUntil = now + backoffDelay(address.failures, this.#options.random, EJECTION);
   }
 
+  /** How many dials in a row may fail before there is nothing new to try. */
+  get count(): number {
+    return this.#known.length;
+  }
+
   /** Whether a dial now would go to an address that is not ejected; `other` is left out of account. */
   hasHealthy(other?: Address): boolean {
-    return this.#known.some((address) => address !== other && this.#isHealthy(address));
+    return this.#known.some((address) => address.text !== other?.text && this.#isHealthy(address));
   }
 
   /** One that failed is tried by one connection, and takes no others before its first ack. */
@@ -124,7 +133,7 @@ export class Addresses {
     const family = this.#family ?? this.#known[0]?.family;
     const pool = healthy.filter((address) => address.family === family);
     const candidates = pool.length > 0 ? pool : healthy;
-    const others = candidates.filter((address) => address !== avoid);
+    const others = candidates.filter(({ text }) => text !== avoid?.text);
     const choice = others.length > 0 ? others : candidates;
     const fewest = Math.min(...choice.map((address) => address.connections));
     return leastBy(
@@ -138,31 +147,18 @@ export class Addresses {
     return distance > 0 ? distance : distance + 1;
   }
 
-  /** Waits for a fresh answer, or a while where there is an older one to go on with. */
+  /** Waits for a fresh answer, but not for ever; where there is an older one, half of the time is for the connect. */
   async #refresh(resolve: () => Promise<readonly ResolvedAddress[]>): Promise<void> {
-    // One lookup at a time: those of a slow name server would fill the process's thread pool.
-    this.#lookup ??= this.#startLookup(resolve);
-    if (this.#known.length === 0) return this.#lookup;
-    if (this.#lookupIsLate) return;
-    const { clock, connectTimeoutMillis } = this.#options;
-    await new Promise<void>((done) => {
-      // The other half is for the connect.
-      const limit = clock.after(Math.ceil(connectTimeoutMillis / 2), () => {
-        this.#lookupIsLate = true;
-        this.#keepLastAnswer('no answer yet');
-        done();
-      });
-      void this.#lookup?.then(() => {
-        limit.cancel();
-        done();
-      });
-    });
-  }
-
-  async #startLookup(resolve: () => Promise<readonly ResolvedAddress[]>): Promise<void> {
+    const { connectTimeoutMillis } = this.#options;
+    const limitMillis = Math.ceil(this.#known.length > 0 ? connectTimeoutMillis / 2 : connectTimeoutMillis);
     try {
-      const answer = this.#parse(await resolve());
+      const answer = this.#parse(await this.#within(limitMillis, resolve()));
       if (answer.length === 0) throw new Error('the answer was empty');
+      const now = this.#options.clock.now();
+      this.#absent = [...this.#absent, ...this.#known]
+        .filter((address) => !answer.includes(address))
+        .filter(({ connections, ejectedUntil }) => connections > 0 || ejectedUntil > now)
+        .slice(-MAX_ADDRESSES);
       this.#known = answer;
       this.#lookupError = undefined;
     } catch (error) {
@@ -170,8 +166,15 @@ export class Addresses {
       if (this.#known.length > 0) this.#keepLastAnswer(error instanceof Error ? error.message : String(error));
     } finally {
       this.#lookup = undefined;
-      this.#lookupIsLate = false;
     }
+  }
+
+  #within<T>(limitMillis: number, promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = new Error(`no answer within ${limitMillis} ms`);
+      const limit = this.#options.clock.after(limitMillis, () => reject(late));
+      promise.then(resolve, reject).finally(() => limit.cancel());
+    });
   }
 
   #keepLastAnswer(reason: string): void {
@@ -186,7 +189,7 @@ export class Addresses {
   #parse(answer: readonly ResolvedAddress[]): Address[] {
     const { endpoint } = this.#options;
     if (!Array.isArray(answer)) throw new TypeError('the resolver gave no array');
-    const known = new Map(this.#known.map((address) => [address.text, address]));
+    const known = new Map([...this.#absent, ...this.#known].map((address) => [address.text, address]));
     const parsed = new Map<string, Address>();
     for (const { address, port = endpoint.protocol === 'tcp' ? endpoint.port : 0 } of answer.slice(0, MAX_ADDRESSES)) {
       if (typeof address !== 'string' || address === '' || !Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -218,4 +221,15 @@ function leastBy<T>(items: readonly T[], key: (item: T) => number): T | undefine
   let least: T | undefined;
   for (const item of items) if (least === undefined || key(item) < key(least)) least = item;
   return least;
+}
+
+/** Lookups by the system cannot be cancelled, and several that hang would fill the process's thread pool. */
+function oneAtATime<T>(look: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => {
+    running ??= look().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
 }

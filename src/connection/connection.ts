@@ -55,6 +55,8 @@ interface Pending {
   writtenAt: number | undefined;
   /** Told as unanswered; its ack still counts. */
   overdue: boolean;
+  /** Nobody waits for its ack, which still tells whether the receiver works. */
+  isGivenUp: boolean;
 }
 
 /** After three connections that the receiver closed after one ack each, one message is all it takes. */
@@ -88,10 +90,13 @@ export class Connection {
     this.#options = options;
     const { clock, connectTimeoutMillis } = options;
     this.lastSentAt = clock.now();
-    this.#connectTimer = clock.after(connectTimeoutMillis, () => {
-      const stage = this.#socket === undefined ? 'the name lookup' : 'the connect';
-      this.#fail('FLUENT_FORWARD_CONNECT_TIMEOUT', `${stage} took longer than ${connectTimeoutMillis} ms`);
-    });
+    this.#connectTimer = clock.after(connectTimeoutMillis, () =>
+      clock.afterReads(() => {
+        if (this.#state !== 'connecting') return;
+        const stage = this.#socket === undefined ? 'the name lookup' : 'the connect';
+        this.#fail('FLUENT_FORWARD_CONNECT_TIMEOUT', `${stage} took longer than ${connectTimeoutMillis} ms`);
+      }),
+    );
     void this.#dial();
   }
 
@@ -126,7 +131,7 @@ export class Connection {
   /** Writes a chunk; only while {@link canTake}. Chunks sent in one turn leave in one write. */
   send(chunk: Chunk, use: number): void {
     const socket = this.#socket as Socket;
-    const pending: Pending = { chunk, writtenAt: undefined, overdue: false };
+    const pending: Pending = { chunk, writtenAt: undefined, overdue: false, isGivenUp: false };
     this.#pending.set(chunk.id, pending);
     this.lastSentAt = this.#options.clock.now();
     this.lastUse = use;
@@ -153,17 +158,15 @@ export class Connection {
     this.#closeIfDrained();
   }
 
-  /**
-   * The chunk is settled: acknowledged on another connection, or given up. An ack of it means nothing
-   * any more. One that was given up while this connection owed the ack retires the connection.
-   */
+  /** The chunk is settled: acknowledged on another connection, or given up. */
   forget(chunk: Chunk, givenUp: boolean): void {
     const pending = this.#pending.get(chunk.id);
     if (pending === undefined) return;
-    this.#pending.delete(chunk.id);
-    if (givenUp && !pending.overdue) {
-      this.#retireFaulty(this.#error('FLUENT_FORWARD_ACK_TIMEOUT', 'no ack before the deadline'), []);
+    if (givenUp && !pending.overdue && this.#state === 'open') {
+      pending.isGivenUp = true;
+      return;
     }
+    this.#pending.delete(chunk.id);
     this.#closeIfDrained();
   }
 
@@ -173,6 +176,8 @@ export class Connection {
   }
 
   async #dial(): Promise<void> {
+    // The resolver is the application's and may log: not before the slot knows of this connection.
+    await undefined;
     let address: Address;
     try {
       address = await this.#options.acquire();
@@ -267,14 +272,15 @@ export class Connection {
     this.#closeIfDrained();
   }
 
+  /** It is about the oldest chunk, as answers come in order. */
   #notAccepted(): void {
-    for (const pending of this.#pending.values()) {
-      if (pending.overdue) continue;
-      this.#pending.delete(pending.chunk.id);
+    const [pending] = this.#pending.values();
+    if (pending === undefined) return;
+    this.#pending.delete(pending.chunk.id);
+    if (!pending.overdue) {
       const error = this.#error('FLUENT_FORWARD_NOT_ACCEPTED', 'the server answered a chunk without accepting it');
-      this.#retireFaulty(error, [pending.chunk]);
+      this.#faulty(error, [pending.chunk]);
       this.#options.observer.unanswered(this, pending.chunk, error);
-      break;
     }
     this.#closeIfDrained();
   }
@@ -329,15 +335,19 @@ export class Connection {
   /** Gives chunks up to another connection, and waits on for their acks: a slow receiver must not breed duplicates. */
   #overdue(overdue: readonly Pending[], error: FluentForwardConnectionError): void {
     if (overdue.length === 0) return;
-    for (const pending of overdue) pending.overdue = true;
-    const chunks = overdue.map(({ chunk }) => chunk);
-    this.#retireFaulty(error, chunks);
+    for (const pending of overdue) {
+      pending.overdue = true;
+      if (pending.isGivenUp) this.#pending.delete(pending.chunk.id);
+    }
+    const chunks = overdue.filter(({ isGivenUp }) => !isGivenUp).map(({ chunk }) => chunk);
+    this.#faulty(error, chunks);
     for (const chunk of chunks) this.#options.observer.unanswered(this, chunk, error);
+    this.#closeIfDrained();
   }
 
-  #retireFaulty(error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
-    if (this.#state !== 'open') return;
-    this.#to('retiring');
+  /** Takes no more chunks. */
+  #faulty(error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
+    if (this.#state === 'open') this.#to('retiring');
     this.#options.observer.failed(this, error, chunks);
   }
 
@@ -355,7 +365,9 @@ export class Connection {
   #fail(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): void {
     if (this.#state === 'closed') return;
     const error = this.#error(code, reason, cause);
-    const chunks = this.#unanswered().map(({ chunk }) => chunk);
+    const chunks = this.#unanswered()
+      .filter(({ isGivenUp }) => !isGivenUp)
+      .map(({ chunk }) => chunk);
     const isFault = this.#state === 'connecting' || code === 'FLUENT_FORWARD_BAD_ANSWER' || chunks.length > 0;
     if (isFault) this.#options.observer.failed(this, error, chunks);
     this.#end(error);

@@ -30,11 +30,12 @@ export class ConnectionPool implements SlotObserver {
   readonly #addresses: Addresses;
   readonly #slots: readonly Slot[];
   #uses = 0;
-  #rotations = 0;
   /** Failures since the last ack. */
   #failures = 0;
   #failingSince = 0;
   #failureTold = false;
+  /** Since one succeeded. */
+  #failedDials = 0;
   #lastError: FluentForwardConnectionError | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
   #retryTimer: Timer | undefined;
@@ -64,7 +65,7 @@ export class ConnectionPool implements SlotObserver {
               clock,
               observer,
             }),
-          hasHealthy: (other) => this.#addresses.hasHealthy(other),
+          hasHealthy: (other) => this.#failedDials < this.#addresses.count && this.#addresses.hasHealthy(other),
           observer: this,
         }),
     );
@@ -99,14 +100,13 @@ export class ConnectionPool implements SlotObserver {
     if (this.#isClosed) return;
     for (const slot of this.#slots) {
       if (!slot.isEmpty) continue;
-      if (!this.#addresses.hasHealthy()) {
-        if (this.isBackingOff) {
-          this.wakeAfterBackoff();
-          return;
-        }
-        // One connection tries before others follow.
-        if (this.#slots.some((other) => !other.isEmpty && !other.current?.isProven)) return;
+      if (this.isBackingOff) {
+        this.wakeAfterBackoff();
+        return;
       }
+      // With no healthy address one connection tries before others follow.
+      const isTrying = this.#slots.some((other) => !other.isEmpty && !other.current?.isProven);
+      if (isTrying && !this.#addresses.hasHealthy()) return;
       slot.dial();
     }
   }
@@ -140,15 +140,12 @@ export class ConnectionPool implements SlotObserver {
     return this.#lastError;
   }
 
-  get rotations(): number {
-    return this.#rotations;
-  }
-
   available(): void {
     this.#options.observer.available();
   }
 
   acknowledged(connection: Connection, chunk: Chunk): void {
+    this.#failedDials = 0;
     if (connection.address !== undefined) this.#addresses.succeeded(connection.address);
     if (this.#lastError !== undefined) this.#recovered(connection);
     this.#options.observer.acknowledged(chunk);
@@ -166,35 +163,26 @@ export class ConnectionPool implements SlotObserver {
   ): void {
     const { clock, diagnostics, random } = this.#options;
     if (connection.address !== undefined) this.#addresses.failed(connection.address);
-    if (isHarmless) {
-      diagnostics.debug(`${error.message}; the connection that it was to replace stays in use`);
+    const needsBackoff = this.#needsBackoff(error);
+    if (isHarmless || (isDialFailure(error) && !needsBackoff)) {
+      diagnostics.debug(`${error.message}; another address is tried, or the connection in use stays`);
       return;
     }
     if (this.#lastError === undefined) this.#failingSince = clock.now();
     this.#lastError = error;
     if (diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`)) this.#failureTold = true;
-    if (this.isBackingOff || !this.#needsBackoff(error)) return;
+    if (this.isBackingOff || !needsBackoff) return;
     this.#failures++;
     this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
   }
 
-  /** A chunk without an ack has waited long enough, and a dial need not wait for another address. */
+  /** A chunk without an ack has waited long enough, and a dial need not wait while there is another address. */
   #needsBackoff(error: FluentForwardConnectionError): boolean {
-    switch (error.code) {
-      case 'FLUENT_FORWARD_ACK_TIMEOUT':
-      case 'FLUENT_FORWARD_ACK_SKIPPED':
-        return false;
-      case 'FLUENT_FORWARD_LOOKUP_FAILED':
-      case 'FLUENT_FORWARD_CONNECT_FAILED':
-      case 'FLUENT_FORWARD_CONNECT_TIMEOUT':
-        return !this.#addresses.hasHealthy();
-      default:
-        return true;
-    }
+    if (isDialFailure(error)) return ++this.#failedDials >= this.#addresses.count || !this.#addresses.hasHealthy();
+    return error.code !== 'FLUENT_FORWARD_ACK_TIMEOUT' && error.code !== 'FLUENT_FORWARD_ACK_SKIPPED';
   }
 
   rotated(from: Connection, to: Connection): void {
-    this.#rotations++;
     this.#options.diagnostics.debug(`rotated from ${from.address?.text} to ${to.address?.text}`);
   }
 
@@ -212,6 +200,17 @@ export class ConnectionPool implements SlotObserver {
 
 function isBefore(a: Connection, b: Connection): boolean {
   return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.lastUse < b.lastUse);
+}
+
+function isDialFailure({ code }: FluentForwardConnectionError): boolean {
+  switch (code) {
+    case 'FLUENT_FORWARD_LOOKUP_FAILED':
+    case 'FLUENT_FORWARD_CONNECT_FAILED':
+    case 'FLUENT_FORWARD_CONNECT_TIMEOUT':
+      return true;
+    default:
+      return false;
+  }
 }
 
 function nextStep(chunks: readonly Chunk[]): string {

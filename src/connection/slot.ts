@@ -46,6 +46,7 @@ export class Slot implements ConnectionObserver {
   /** Those that take no chunks any more and wait for acks. */
   readonly #retired = new Set<Connection>();
   #timer: Timer | undefined;
+  #isClosed = false;
   #lastAddress: Address | undefined;
 
   constructor(options: SlotOptions) {
@@ -71,11 +72,11 @@ export class Slot implements ConnectionObserver {
 
   /** Closes everything at once. */
   close(): void {
+    this.#isClosed = true;
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#current?.close();
-    this.#candidate?.close();
-    for (const connection of this.#retired) connection.close();
+    // The candidate first: the current one's end would promote it.
+    for (const connection of [this.#candidate, this.#current, ...this.#retired]) connection?.close();
   }
 
   opened(connection: Connection): void {
@@ -163,7 +164,7 @@ export class Slot implements ConnectionObserver {
 
   #schedule(millis: number): void {
     this.#timer?.cancel();
-    if (this.#options.rotationIntervalMillis === 0) return;
+    if (this.#options.rotationIntervalMillis === 0 || this.#isClosed) return;
     this.#timer = this.#options.clock.after(millis, () => this.#due());
   }
 
@@ -185,7 +186,7 @@ export class Slot implements ConnectionObserver {
   }
 
   #rotate(): void {
-    if (this.#current === undefined || this.#candidate !== undefined) return;
+    if (this.#current === undefined || this.#candidate !== undefined || this.#isClosed) return;
     if (this.#retired.size >= MAX_DRAINING) return;
     this.dial();
   }

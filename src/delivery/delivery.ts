@@ -34,6 +34,8 @@ interface Export {
   readonly done: (outcome: Outcome) => void;
   readonly deadline: Timer;
   readonly heldBytes: number;
+  /** A flush waits for it, or came just before it. */
+  isFlushed: boolean;
   acknowledgedRecords: number;
 }
 
@@ -45,6 +47,7 @@ interface Delivered {
   readonly sentOn: Set<Connection>;
   /** Connections that it ended unanswered on. */
   unanswered: number;
+  sentAt: number;
   lastError: FluentForwardConnectionError | undefined;
 }
 
@@ -59,8 +62,8 @@ const PROBABLY_REFUSED = 3;
 /** What one export counts at least towards `maxInFlightBytes`. */
 const MIN_EXPORT_BYTES = 1024;
 /**
- * The exports of a flush follow each other at once. What comes so long after the last of them, or
- * after the end of their budget, is not one of them and has its own time.
+ * BatchLogRecordProcessor may call `forceFlush()` just before it exports, and exports the rest of its
+ * queue when a flushed batch has failed. What comes later than this has nothing to do with the flush.
  */
 const FLUSH_GRACE_MILLIS = 1_000;
 
@@ -81,8 +84,7 @@ export class Delivery implements PoolObserver {
   readonly #postponed = new Map<Delivered, Timer>();
   #inFlightBytes = 0;
   readonly #flushes = new Set<Flush>();
-  /** When the last export had its outcome, or a flush found none. */
-  #idleSince = 0;
+  #flushedAt = Number.NEGATIVE_INFINITY;
   /** Runs while there is a budget that flushes share. */
   #flushTimer: Timer | undefined;
   #flushSpentAt = Number.NEGATIVE_INFINITY;
@@ -110,7 +112,6 @@ export class Delivery implements PoolObserver {
   /** Delivers the chunks of one export; `done` is called once, in a later turn. */
   deliver(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
     const { clock, config } = this.#options;
-    if (this.#exports.size === 0 && clock.now() > this.#idleSince + FLUSH_GRACE_MILLIS) this.#endFlushBudget();
     let heldBytes = 0;
     for (const chunk of chunks) heldBytes += chunk.heldBytes;
     const owner: Export = {
@@ -123,12 +124,13 @@ export class Delivery implements PoolObserver {
         true,
       ),
       heldBytes: Math.max(MIN_EXPORT_BYTES, heldBytes),
+      isFlushed: clock.now() <= this.#flushedAt + FLUSH_GRACE_MILLIS,
       acknowledgedRecords: 0,
     };
     this.#exports.add(owner);
     this.#inFlightBytes += owner.heldBytes;
     for (const chunk of chunks) {
-      const delivered: Delivered = { chunk, owner, sentOn: new Set(), unanswered: 0, lastError: undefined };
+      const delivered: Delivered = { chunk, owner, sentOn: new Set(), unanswered: 0, sentAt: 0, lastError: undefined };
       owner.chunks.add(delivered);
       this.#chunks.set(chunk.id, delivered);
       this.#waiting.add(delivered);
@@ -141,9 +143,9 @@ export class Delivery implements PoolObserver {
    * an ack: what is left then fails. Ends a backoff that is being waited for.
    */
   async flush(): Promise<void> {
-    // BatchLogRecordProcessor flushes also just before it exports.
     this.#startFlushBudget();
     if (this.#exports.size === 0) return;
+    for (const owner of this.#exports) owner.isFlushed = true;
     const settled = new Promise<void>((resolve) => this.#flushes.add({ exports: new Set(this.#exports), resolve }));
     for (const delivered of this.#postponed.keys()) this.#resume(delivered);
     this.#pool.retryNow();
@@ -175,7 +177,10 @@ export class Delivery implements PoolObserver {
     const delivered = this.#chunks.get(chunk.id);
     if (delivered === undefined) return;
     delivered.lastError = error;
-    if (!connection.endedAfterSingleAck) delivered.unanswered++;
+    if (connection.state === 'closed') delivered.sentOn.delete(connection);
+    // The one reset what came too late for it; the other wants a handshake, and no chunk is to blame.
+    const isBlameless = connection.endedAfterSingleAck || error.code === 'FLUENT_FORWARD_BAD_ANSWER';
+    if (!isBlameless) delivered.unanswered++;
     // A connection that lives on without acknowledging the chunk puts the chunk in doubt.
     const isDoubtful = connection.state !== 'closed' || delivered.unanswered >= PROBABLY_REFUSED;
     if (isDoubtful) this.#postpone(delivered);
@@ -217,6 +222,7 @@ export class Delivery implements PoolObserver {
       if (connection === undefined) return;
       queue.delete(delivered);
       delivered.sentOn.add(connection);
+      delivered.sentAt = this.#options.clock.now();
       this.#pool.send(connection, delivered.chunk);
     }
   }
@@ -259,17 +265,18 @@ export class Delivery implements PoolObserver {
     this.#finish(owner, { kind: 'failed', acknowledgedRecords, cause, ...why });
   }
 
-  /** It ended unanswered on several connections, or by its deadline on one that nothing else is wrong with. */
-  #isProbablyRefused({ unanswered, sentOn }: Delivered): boolean {
+  /** It ended unanswered on several connections, or by its deadline on one that had the time to answer. */
+  #isProbablyRefused({ unanswered, sentOn, sentAt }: Delivered): boolean {
     if (unanswered >= PROBABLY_REFUSED) return true;
-    return unanswered === 0 && this.#pool.lastError === undefined && [...sentOn].some(({ state }) => state === 'open');
+    const { clock, config } = this.#options;
+    const enoughMillis = Math.min(config.ackTimeoutMillis, config.timeoutMillis / 2);
+    return clock.now() - sentAt >= enoughMillis && [...sentOn].some(({ state }) => state === 'open');
   }
 
   #finish(owner: Export, outcome: Outcome): void {
     owner.deadline.cancel();
     this.#exports.delete(owner);
     this.#inFlightBytes -= owner.heldBytes;
-    this.#idleSince = this.#options.clock.now();
     // The application's callback may export again; it must not find this half done.
     process.nextTick(() => {
       owner.done(outcome);
@@ -284,7 +291,7 @@ export class Delivery implements PoolObserver {
 
   /** A budget that runs, or has just been used up, is everybody's. */
   #startFlushBudget(): void {
-    if (this.#exports.size === 0) this.#idleSince = this.#options.clock.now();
+    this.#flushedAt = this.#options.clock.now();
     if (this.#flushTimer === undefined && !this.isFlushSpent) this.#renewFlushBudget();
   }
 
@@ -307,8 +314,9 @@ export class Delivery implements PoolObserver {
         // An ack may have come in the meantime.
         if (this.#flushTimer !== timer) return;
         this.#flushTimer = undefined;
-        if (this.#exports.size > 0) this.#flushSpentAt = clock.now();
-        this.#giveUp([...this.#exports], 'flush timeout');
+        const flushed = [...this.#exports].filter(({ isFlushed }) => isFlushed);
+        if (flushed.length > 0) this.#flushSpentAt = clock.now();
+        this.#giveUp(flushed, 'flush timeout');
       }),
     );
     this.#flushTimer = timer;
@@ -319,7 +327,7 @@ export class Delivery implements PoolObserver {
 export function describeRefusal({ bytes, records, tag }: Chunk): string {
   return (
     `a chunk of ${bytes.length} bytes (${records} record(s), tag ${JSON.stringify(tag)}) reaches receivers and is not acknowledged; ` +
-    'probably they refuse it: compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes, ' +
-    'and look whether their buffers are full'
+    'where others get through they probably refuse it: compare chunk_size_limit (Fluentd) and buffer_max_size ' +
+    '(Fluent Bit) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all?'
   );
 }

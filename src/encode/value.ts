@@ -184,7 +184,7 @@ export class ValueWriter {
       const millis = Date.prototype.getTime.call(object);
       this.#writer.string(Number.isNaN(millis) ? 'Invalid Date' : new Date(millis).toISOString());
     } else if (types.isMap(object)) {
-      this.#entries(Map.prototype.entries.call(object), Map.prototype.keys.call(object), depth);
+      this.#entries(object, depth);
     } else if (types.isSet(object)) {
       this.#array([...Set.prototype.values.call(object)], depth);
     } else if (types.isBoxedPrimitive(object)) {
@@ -212,18 +212,23 @@ export class ValueWriter {
     if (written < length) this.#writer.string(cut(length - written));
   }
 
-  #entries(entries: Iterable<[unknown, unknown]>, keys: Iterable<unknown>, depth: number): void {
+  #entries(map: ReadonlyMap<unknown, unknown>, depth: number): void {
     const start = this.#writer.startMap();
-    const names = distinctNames(keys);
+    const nameOf = distinctNames();
     let size = 0;
-    for (const [, value] of entries) {
-      if (size >= MAX_ELEMENTS) {
-        this.#elementsCut(names.length - size);
-        size++;
-        break;
+    let left = 0;
+    for (const [key, value] of Map.prototype.entries.call(map)) {
+      if (size === MAX_ELEMENTS) {
+        left++;
+        continue;
       }
-      this.string(names[size++] ?? '');
+      this.string(nameOf(key));
       this.value(value, depth + 1);
+      size++;
+    }
+    if (left > 0) {
+      this.#elementsCut(left);
+      size++;
     }
     this.#writer.endMap(start, size);
   }
@@ -268,19 +273,19 @@ function prefix(value: string, bytes: number): string {
   return encoded.toString('utf8', 0, written);
 }
 
-/** A name for each key of a Map: its string, with ` (2)` and so on behind one that is there already. */
-function distinctNames(keys: Iterable<unknown>): string[] {
+/** Names for the keys of a Map: a key's string, with ` (2)` and so on behind one that was there before. */
+function distinctNames(): (key: unknown) => string {
   const names = new Set<string>();
   const repeats = new Map<string, number>();
-  for (const key of keys) {
+  return (key) => {
     const name = typeof key === 'string' ? key : readText(() => String(key));
     let distinct = name;
     let n = repeats.get(name) ?? 1;
     while (names.has(distinct)) distinct = `${name} (${++n})`;
     if (n > 1) repeats.set(name, n);
     names.add(distinct);
-  }
-  return [...names];
+    return distinct;
+  };
 }
 
 /** What stands in the place of a value that threw when it was read. */

@@ -161,7 +161,7 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
 
   /** Ends the connections that are open (RST), and goes on listening. */
   resetConnections(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
   }
 
   /** Stops listening and ends all connections. */
@@ -198,7 +198,7 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
           answered = answered.then(() => answer(socket, message.message, message.fault));
         }
       } catch (error) {
-        socket.resetAndDestroy();
+        reset(socket);
         this.emit('invalid', error as Error);
       }
       if (fault !== undefined && bytes >= fault.afterBytes)
@@ -249,7 +249,7 @@ async function answer(socket: Socket, message: ReceivedMessage, fault: MessageFa
     case 'reset':
       if (fault.when === 'after ack') await new Promise<void>((sent) => socket.write(ack, () => sent()));
       if (fault.kind === 'close') socket.end();
-      else socket.resetAndDestroy();
+      else reset(socket);
       break;
     case 'truncate':
       socket.write(ack.subarray(0, ack.length >> 1));
@@ -272,10 +272,16 @@ function breakConnection(socket: Socket, fault: ConnectionFault): void {
       socket.end();
       break;
     case 'reset':
-      socket.resetAndDestroy();
+      reset(socket);
       break;
     case 'stop reading':
       socket.pause();
       break;
   }
+}
+
+/** An RST; a Unix socket has none and is just closed. */
+function reset(socket: Socket): void {
+  if (socket.remoteFamily === undefined) socket.destroy();
+  else socket.resetAndDestroy();
 }

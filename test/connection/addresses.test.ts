@@ -173,6 +173,37 @@ describe('a lookup', () => {
     expect(lookups()).toBe(2);
   });
 
+  it('that never ends holds up one dial, and not the lookups after it', async () => {
+    const clock = new FakeClock();
+    let lookups = 0;
+    const addresses = new Addresses({
+      endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+      resolver: () => (++lookups === 1 ? new Promise(() => {}) : Promise.resolve([{ address: '10.0.0.1' }])),
+      connectTimeoutMillis: 5_000,
+      clock,
+      random: Math.random,
+      diagnostics: new Diagnostics(clock),
+    });
+    const first = addresses.acquire(undefined).catch((error: Error) => error.message);
+    await clock.advance(5_000);
+    expect(await first).toBe('no address for tcp://fluent:24224: no answer within 5000 ms');
+    expect(host(await addresses.acquire(undefined))).toBe('10.0.0.1');
+  });
+
+  it('that gives parts of the whole forgets neither failures nor connections', async () => {
+    const { addresses, answer, dial } = addressesOf('10.0.0.1', '10.0.0.2');
+    const bad = await dial();
+    addresses.failed(bad);
+    const used = await addresses.acquire(bad);
+    answer('10.0.0.3');
+    await dial();
+    answer('10.0.0.1', '10.0.0.2', '10.0.0.3');
+    const next = await addresses.acquire(used);
+    expect(host(next)).toBe('10.0.0.3');
+    expect(bad.ejectedUntil).toBeGreaterThan(0);
+    expect(await addresses.acquire(next)).toBe(used);
+  });
+
   it('of a name goes through the system’s resolver', async () => {
     const clock = new FakeClock();
     const addresses = new Addresses({

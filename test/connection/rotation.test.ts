@@ -214,7 +214,7 @@ describe('rotation', () => {
       connections++;
       await until(() => receiver.connectionCount === connections);
     }
-    // A lookup that hangs is waited for half of connectTimeoutMillis, and only once.
+    // A lookup that hangs is waited for half of connectTimeoutMillis.
     answer = () => new Promise(() => {});
     await send('x');
     await clock.advance(INTERVAL);
@@ -223,12 +223,25 @@ describe('rotation', () => {
     await clock.advance(INTERVAL / 2);
     await until(() => receiver.connectionCount === connections + 1);
     await send('z');
-    await clock.advance(INTERVAL);
+    await clock.advance(INTERVAL * 1.5);
     await until(() => receiver.connectionCount === connections + 2);
     expect(warnings().length).toBe(1);
     expect(warnings()[0]).toMatch(
       /name lookup for tcp:\/\/fluent:24224 failed \(SERVFAIL\); going on with the last answer/,
     );
+  });
+
+  it('leaves nothing behind when the exporter shuts down in the middle of it', async () => {
+    const receiver = await listen();
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint });
+    await send('a');
+    await clock.advance(INTERVAL / 2);
+    await until(() => receiver.openConnections === 2);
+    await exporter.shutdown();
+    await until(() => receiver.openConnections === 0);
+    expect(clock.timers).toBe(0);
+    await clock.advance(5 * INTERVAL);
+    expect(receiver.connectionCount).toBe(2);
   });
 
   it('waits while two old connections still owe acks', async () => {

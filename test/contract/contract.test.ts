@@ -319,7 +319,7 @@ describe('the bounds of the exporter', () => {
 
   it('take 10,000 exports at once', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
     const results = await Promise.all(Array.from({ length: 10_000 }, (_, i) => exportBodies(exporter, i)));
     expect(results.every(({ code }) => code === 0)).toBe(true);
     expect(new Set(receiver.entries.map(({ record }) => (record as { body: number }).body)).size).toBe(10_000);

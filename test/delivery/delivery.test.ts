@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { diag } from '@opentelemetry/api';
 import { describe, expect, it, vi } from 'vitest';
 import type { MessageFault } from '../../src/testing/index.ts';
 import { cases, named, textOf } from '../support/cases.ts';
@@ -306,14 +307,83 @@ describe('a receiver that is away', () => {
 
   it('is not dialled for the rest of an export that is given up', async () => {
     const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
-    const { clock, send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS, ackTimeoutMillis: 30_000 });
+    const { clock, send } = start({
+      endpoint: receiver.endpoint,
+      ...ONE_RECORD_CHUNKS,
+      ackTimeoutMillis: 30_000,
+      rotationIntervalMillis: 0,
+    });
     const result = send(...bodies(3));
     await receiver.waitForEntries(1);
     await clock.advance(25_000);
+    expect((await result).error?.code).toBe('FLUENT_FORWARD_CHUNK_REFUSED');
+    await settle();
+    expect([receiver.connectionCount, receiver.openConnections]).toEqual([1, 1]);
+    // The ack that is still owed tells whether the receiver works.
+    await clock.advance(5_000);
+    await until(() => receiver.openConnections === 0);
+  });
+
+  it('is no reason for a storm of dials, whatever the lookups give', async () => {
+    let lookups = 0;
+    const { clock, send } = start({
+      endpoint: 'tcp://fluent',
+      // Always others, where nothing listens.
+      resolver: async () => [1, 2, 3].map((n) => ({ address: `127.0.${++lookups % 250}.${n}`, port: 1 })),
+      timeoutMillis: 1_000,
+    });
+    const result = send('a');
+    await until(() => warnings().length > 0);
+    await settle();
+    expect(lookups).toBeLessThan(15);
+    await clock.advance(1_000);
     expect((await result).code).toBe(1);
+  });
+
+  it('at one of two addresses is nobody’s trouble', async () => {
+    const receiver = await listen();
+    const { send } = start({
+      endpoint: 'tcp://localhost',
+      resolver: async () => [
+        { address: '127.0.0.2', port: 1 },
+        { address: '127.0.0.1', port: receiver.port },
+      ],
+    });
+    expect((await send('a')).code).toBe(0);
+    expect(log.filter(([level]) => level !== 'debug')).toEqual([]);
+  });
+
+  it('is dialled once, also when its resolver logs through this exporter', async () => {
+    const receiver = await listen();
+    let lookups = 0;
+    const { send } = start({
+      endpoint: 'tcp://fluent',
+      resolver: async () => {
+        if (++lookups < 20) void send('resolving');
+        return [{ address: '127.0.0.1', port: receiver.port }];
+      },
+    });
+    expect((await send('a')).code).toBe(0);
+    await receiver.waitForEntries(2);
+    expect([lookups, receiver.connectionCount]).toEqual([1, 1]);
+  });
+
+  it('does no harm by a logger that throws', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
+    const { exporter, send } = start({ endpoint: receiver.endpoint });
+    const fail = () => {
+      throw new Error('from the logger');
+    };
+    diag.setLogger(
+      { error: fail, warn: fail, info: fail, debug: fail, verbose: fail },
+      { suppressOverrideMessage: true },
+    );
+    const result = send('a');
+    await receiver.waitForEntries(1);
     await until(() => receiver.openConnections === 0);
     await settle();
-    expect(receiver.connectionCount).toBe(1);
+    await exporter.forceFlush();
+    expect((await result).code).toBe(0);
   });
 
   it('is told apart from a name that cannot be looked up', async () => {
@@ -354,6 +424,26 @@ describe('a receiver that is away', () => {
     expect((await result).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
     expect(clock.timers).toBe(0);
     await until(() => receiver.openConnections === 0);
+  });
+});
+
+describe('a deadline', () => {
+  it('says nothing of a connection that had no time to answer', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 50 }, { kind: 'withhold' }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint, timeoutMillis: 1_000 });
+    const first = send('first');
+    await receiver.waitForEntries(1);
+    const second = send('second');
+    await clock.advance(900);
+    // Only now does the second leave, a tenth of a second before its deadline.
+    expect((await first).code).toBe(0);
+    await receiver.waitForEntries(2);
+    await clock.advance(100);
+    expect((await second).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
+    expect(warnings()).toHaveLength(1);
+    expect(warnings()[0]).toMatch(/ackTimeoutMillis \(5000\) is not below timeoutMillis \(1000\)/);
+    expect((await send('third')).code).toBe(0);
+    expect(receiver.connectionCount).toBe(1);
   });
 });
 

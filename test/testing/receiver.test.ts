@@ -149,6 +149,17 @@ describe('ForwardReceiver', () => {
     await receiver.waitForEntries(1);
   });
 
+  it('ends connections on a Unix socket too, where there is no reset', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'receiver-')), 'socket');
+    const receiver = await listen({ path, messageFaults: [{ kind: 'reset', when: 'before ack' }] });
+    const clients = [new Client(receiver), new Client(receiver), new Client(receiver)] as const;
+    clients[0].send(['t', TIME, RECORD, { chunk: 'c' }]);
+    clients[1].send('nonsense');
+    await until(() => clients[0].end !== undefined && clients[1].end !== undefined);
+    receiver.resetConnections();
+    await until(() => clients[2].end !== undefined);
+  });
+
   it('resets a connection that brings no Forward message, and says why', async () => {
     const receiver = await listen();
     const reasons: string[] = [];
