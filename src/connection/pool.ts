@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
-import { Addresses } from './addresses.ts';
+import { type Address, Addresses } from './addresses.ts';
 import { backoffDelay } from './backoff.ts';
 import { Connection } from './connection.ts';
 import { Slot, type SlotObserver } from './slot.ts';
@@ -65,7 +65,7 @@ export class ConnectionPool implements SlotObserver {
               clock,
               observer,
             }),
-          hasHealthy: (other) => this.#failedDials < this.#addresses.count && this.#addresses.hasHealthy(other),
+          mayDial: (other) => this.#mayDial(other),
           observer: this,
         }),
     );
@@ -100,15 +100,21 @@ export class ConnectionPool implements SlotObserver {
     if (this.#isClosed) return;
     for (const slot of this.#slots) {
       if (!slot.isEmpty) continue;
-      if (this.isBackingOff) {
-        this.wakeAfterBackoff();
-        return;
+      if (!this.#mayDial()) {
+        if (this.isBackingOff) {
+          this.wakeAfterBackoff();
+          return;
+        }
+        // One connection tries before others follow.
+        if (this.#slots.some((other) => !other.isEmpty && !other.current?.isProven)) return;
       }
-      // With no healthy address one connection tries before others follow.
-      const isTrying = this.#slots.some((other) => !other.isEmpty && !other.current?.isProven);
-      if (isTrying && !this.#addresses.hasHealthy()) return;
       slot.dial();
     }
+  }
+
+  /** Whether there is a healthy address to dial, `other` left out of account, and no run of failed dials. */
+  #mayDial(other?: Address): boolean {
+    return this.#failedDials < this.#addresses.count && this.#addresses.hasHealthy(other);
   }
 
   /** Tells `available` when the backoff ends. */
@@ -178,7 +184,10 @@ export class ConnectionPool implements SlotObserver {
 
   /** A chunk without an ack has waited long enough, and a dial need not wait while there is another address. */
   #needsBackoff(error: FluentForwardConnectionError): boolean {
-    if (isDialFailure(error)) return ++this.#failedDials >= this.#addresses.count || !this.#addresses.hasHealthy();
+    if (isDialFailure(error)) {
+      this.#failedDials++;
+      return !this.#mayDial();
+    }
     return error.code !== 'FLUENT_FORWARD_ACK_TIMEOUT' && error.code !== 'FLUENT_FORWARD_ACK_SKIPPED';
   }
 

@@ -11,8 +11,8 @@ export interface SlotOptions {
   /** The slot's share of the first interval, so that a process's connections are staggered. */
   readonly firstRotation: { readonly from: number; readonly to: number };
   readonly connect: (avoid: Address | undefined, observer: ConnectionObserver) => Connection;
-  /** Whether a dial would find an address that is neither `other` nor ejected. */
-  readonly hasHealthy: (other: Address | undefined) => boolean;
+  /** Whether to dial again at once: there is a healthy address that is not `other`. */
+  readonly mayDial: (other: Address | undefined) => boolean;
   readonly observer: SlotObserver;
 }
 
@@ -107,7 +107,7 @@ export class Slot implements ConnectionObserver {
     if (connection.state === 'retiring') this.#retain(connection);
     if (!isRotation) return;
     // The next address at once; with none left, the interval's end.
-    if (this.#options.hasHealthy(this.#current?.address)) this.#rotate();
+    if (this.#options.mayDial(this.#current?.address)) this.#rotate();
     else this.#schedule(this.#jittered());
   }
 
