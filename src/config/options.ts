@@ -9,9 +9,9 @@ export interface ResolvedAddress {
 }
 
 /**
- * Finds the addresses of a `tcp://` endpoint. It is called at every dial, at most once at a time;
- * when it rejects, gives nothing, or takes longer than `connectTimeoutMillis`, its last good
- * answer stays in use.
+ * Finds the addresses of a `tcp://` endpoint. It is called at every dial, at most once at a time.
+ * When it rejects, gives nothing, or takes longer than half of `connectTimeoutMillis` (the first
+ * time: all of it), its last good answer stays in use.
  */
 export type Resolver = (endpoint: Extract<Endpoint, { protocol: 'tcp' }>) => Promise<readonly ResolvedAddress[]>;
 

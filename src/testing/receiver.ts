@@ -70,7 +70,7 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
   /** The messages that were taken, in the order of their arrival, with `retain`. */
   readonly messages: ReceivedMessage[] = [];
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Map<number, Socket>();
   readonly #retain: boolean;
   #messageFaults: MessageScript;
   #connectionFaults: ConnectionScript;
@@ -161,7 +161,13 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
 
   /** Ends the connections that are open (RST), and goes on listening. */
   resetConnections(): void {
-    for (const socket of this.#sockets) reset(socket);
+    for (const socket of this.#sockets.values()) reset(socket);
+  }
+
+  /** Ends one connection (RST), named by its number, if it is open. */
+  resetConnection(connection: number): void {
+    const socket = this.#sockets.get(connection);
+    if (socket !== undefined) reset(socket);
   }
 
   /** Stops listening and ends all connections. */
@@ -169,17 +175,17 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.values()) socket.destroy();
     await closed;
     this.emit('close');
   }
 
   #serve(socket: Socket): void {
     const connection = this.#connectionCount++;
-    this.#sockets.add(socket);
+    this.#sockets.set(connection, socket);
     socket.on('error', () => {});
     socket.once('close', () => {
-      this.#sockets.delete(socket);
+      this.#sockets.delete(connection);
       this.emit('disconnect', connection);
     });
     const fault = faultFor(this.#connectionFaults, connection - this.#firstScriptedConnection, connection);

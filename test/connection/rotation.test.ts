@@ -231,6 +231,31 @@ describe('rotation', () => {
     );
   });
 
+  it('has its successor take over at once when the old connection dies', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'close', when: 'before ack' }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint, connections: 1, maxInFlightChunks: 2 });
+    await send('a');
+    await clock.advance(INTERVAL / 2);
+    await until(() => receiver.openConnections === 2);
+    // The successor gets the first of the two, and dies of it; the old one goes on.
+    const results = [send('b'), send('c')];
+    await until(() => warnings().length > 0);
+    await settle();
+    await clock.advance(100);
+    for (const result of results) expect((await result).code).toBe(0);
+
+    await clock.advance(INTERVAL);
+    await until(() => receiver.openConnections === 2);
+    const successor = receiver.connectionCount - 1;
+    const old = receiver.messages.at(-1)?.connection;
+    expect(old).not.toBe(successor);
+    receiver.resetConnection(old ?? -1);
+    await until(() => receiver.openConnections === 1);
+    await settle();
+    expect((await send('d')).code).toBe(0);
+    expect(receiver.messages.at(-1)?.connection).toBe(successor);
+  });
+
   it('leaves nothing behind when the exporter shuts down in the middle of it', async () => {
     const receiver = await listen();
     const { clock, exporter, send } = start({ endpoint: receiver.endpoint });

@@ -166,6 +166,19 @@ describe('a chunk without an ack', () => {
     expect((await result).code).toBe(0);
   });
 
+  it('is not waited with after forceFlush() when it is in doubt', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'withhold' }] });
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint });
+    const result = send('x');
+    await receiver.waitForEntries(1);
+    await settle();
+    await clock.advance(5_000);
+    expect(receiver.messageCount).toBe(1);
+    // No time passes any more.
+    await exporter.forceFlush();
+    expect((await result).code).toBe(0);
+  });
+
   it('is settled by a late ack, although it is on its way elsewhere', async () => {
     const [a, b] = [await listen(), await listen()];
     const faults = [{ kind: 'delay', millis: 300 }] as const;
