@@ -263,10 +263,10 @@ export class Connection {
       if (!pending.overdue) skipped.push(pending);
     }
     this.#pending.delete(id);
-    this.#overdue(
-      skipped,
-      this.#error('FLUENT_FORWARD_ACK_SKIPPED', 'the server acknowledged a later chunk and not this one'),
-    );
+    if (skipped.length > 0) {
+      const reason = 'the server acknowledged a later chunk and not this one';
+      this.#overdue(skipped, this.#error('FLUENT_FORWARD_ACK_SKIPPED', reason));
+    }
     if ((this.#address?.singleAckCloses ?? 0) >= SINGLE_ACK_CLOSES) this.#rest();
     observer.acknowledged(this, acked.chunk);
     this.#closeIfDrained();
@@ -329,12 +329,12 @@ export class Connection {
 
   #overdueWhere(condition: (pending: Pending) => boolean, reason: string): void {
     if (this.#state === 'closed') return;
-    this.#overdue(this.#unanswered().filter(condition), this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason));
+    const overdue = this.#unanswered().filter(condition);
+    if (overdue.length > 0) this.#overdue(overdue, this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason));
   }
 
   /** Gives chunks up to another connection, and waits on for their acks: a slow receiver must not breed duplicates. */
   #overdue(overdue: readonly Pending[], error: FluentForwardConnectionError): void {
-    if (overdue.length === 0) return;
     for (const pending of overdue) {
       pending.overdue = true;
       if (pending.isGivenUp) this.#pending.delete(pending.chunk.id);
