@@ -22,11 +22,6 @@ export class FrameReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes held of a value that is not complete yet. */
-  get pendingBytes(): number {
-    return this.#buffer.length;
-  }
-
   /**
    * Takes what has arrived and gives the values that are complete, in order.
    * @throws FrameError, after which the stream cannot be read on.

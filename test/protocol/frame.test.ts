@@ -64,7 +64,8 @@ const STREAM = Buffer.concat(FRAMES);
 function read(parts: readonly Buffer[], maxBytes = MAX): string[] {
   const reader = new FrameReader(maxBytes);
   const frames = parts.flatMap((part) => [...reader.push(part)].map((frame) => frame.toString('hex')));
-  expect(Buffer.concat(parts)).toHaveLength(frames.join('').length / 2 + reader.pendingBytes);
+  // Nothing is left out between them.
+  expect(Buffer.concat(parts).toString('hex').startsWith(frames.join(''))).toBe(true);
   return frames;
 }
 
@@ -88,7 +89,8 @@ describe('frames', () => {
       const reader = new FrameReader(MAX);
       for (const byte of frame.subarray(0, -1)) expect([...reader.push(Buffer.of(byte))]).toEqual([]);
       expect([...reader.push(frame.subarray(-1))]).toEqual([frame]);
-      expect(reader.pendingBytes).toBe(0);
+      // And nothing of it is left.
+      expect([...reader.push(frame)]).toEqual([frame]);
     }
   });
 
