@@ -27,6 +27,15 @@ export type ConnectionErrorCode =
   | 'FLUENT_FORWARD_BAD_ANSWER'
   | 'FLUENT_FORWARD_CLOSED';
 
+/** What an error says, whatever was thrown: a resolver or a callback of the application can throw anything. */
+export function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return 'what was thrown cannot be read';
+  }
+}
+
 /** A connection failed, or a chunk on it; found as the `cause` of a {@link FluentForwardExportError}. */
 export class FluentForwardConnectionError extends Error {
   override readonly name = 'FluentForwardConnectionError';

@@ -8,8 +8,7 @@ import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/chunk.ts';
 import { RecordEncoder } from './encode/record.ts';
-import { thrown } from './encode/value.ts';
-import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError } from './errors.ts';
+import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
 
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
 
@@ -77,7 +76,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       length = records.length;
       this.#export(records, length, resultCallback);
     } catch (error) {
-      const reason = `a fault of the exporter: ${thrown(error)}`;
+      const reason = `a fault of the exporter: ${messageOf(error)}`;
       this.#fail(resultCallback, 'FLUENT_FORWARD_INTERNAL', reason, { records: length, cause: error });
     }
   }
@@ -106,11 +105,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       this.#call(callback, { code: SUCCESS });
       return;
     }
-    const refusal = this.#refusal();
-    if (refusal !== undefined) {
-      this.#fail(callback, ...refusal, { records: length, cause: this.#delivery.lastError });
-      return;
-    }
+    if (this.#refuse(length, callback)) return;
     const batch = this.#encoder.encode(records, this.#clock.wallTime());
     if (batch.dropped > 0) this.#tellDropped(batch, length);
     if (batch.chunks.length === 0) {
@@ -120,16 +115,21 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       return;
     }
     // The application's own code ran while its values were encoded.
-    const lateRefusal = this.#refusal();
-    if (lateRefusal !== undefined) {
+    if (this.#refuse(length, callback)) {
       for (const chunk of batch.chunks) chunk.release();
-      this.#fail(callback, ...lateRefusal, { records: length, cause: this.#delivery.lastError });
       return;
     }
     inCleanContext(() => this.#delivery.deliver(batch.chunks, (outcome) => this.#conclude(outcome, length, callback)));
   }
 
-  /** Why no export can be taken now: told before anything is encoded. */
+  /** Fails an export that cannot be taken now; tells whether it did. */
+  #refuse(records: number, callback: ResultCallback): boolean {
+    const refusal = this.#refusal();
+    if (refusal === undefined) return false;
+    this.#fail(callback, ...refusal, { records, cause: this.#delivery.lastError });
+    return true;
+  }
+
   #refusal(): [ExportErrorCode, string] | undefined {
     const { maxInFlightBytes } = this.#config;
     const { inFlightBytes, isFlushSpent } = this.#delivery;
@@ -200,7 +200,10 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       try {
         callback(result);
       } catch (error) {
-        this.#diagnostics.warn('callback', `the result callback of export() threw: ${String(error)}`);
+        this.#diagnostics.warn(
+          'callback',
+          `the result callback of export() threw: ${error instanceof Error ? `${error.name}: ` : ''}${messageOf(error)}`,
+        );
       }
     });
   }

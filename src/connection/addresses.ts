@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { Endpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
 import type { Diagnostics } from '../diagnostics.ts';
-import { FluentForwardConnectionError } from '../errors.ts';
+import { FluentForwardConnectionError, messageOf } from '../errors.ts';
 import { backoffDelay } from './backoff.ts';
 import { type Target, targetText } from './socket.ts';
 
@@ -80,10 +80,9 @@ export class Addresses {
     }
     const address = this.#choose(avoid);
     if (address === undefined) {
-      const reason = this.#lookupError instanceof Error ? this.#lookupError.message : String(this.#lookupError);
       throw new FluentForwardConnectionError(
         'FLUENT_FORWARD_LOOKUP_FAILED',
-        `no address for ${this.#options.endpoint.url}: ${reason}`,
+        `no address for ${this.#options.endpoint.url}: ${messageOf(this.#lookupError)}`,
         this.#lookupError,
       );
     }
@@ -163,7 +162,7 @@ export class Addresses {
       this.#lookupError = undefined;
     } catch (error) {
       this.#lookupError = error;
-      if (this.#known.length > 0) this.#keepLastAnswer(error instanceof Error ? error.message : String(error));
+      if (this.#known.length > 0) this.#keepLastAnswer(messageOf(error));
     } finally {
       this.#lookup = undefined;
     }

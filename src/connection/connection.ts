@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import { FluentForwardConnectionError } from '../errors.ts';
+import { FluentForwardConnectionError, messageOf } from '../errors.ts';
 import { type Answer, AnswerReader } from '../protocol/answer.ts';
 import type { Address } from './addresses.ts';
 import { openSocket } from './socket.ts';
@@ -182,7 +182,7 @@ export class Connection {
     try {
       address = await this.#options.acquire();
     } catch (error) {
-      this.#fail('FLUENT_FORWARD_LOOKUP_FAILED', error instanceof Error ? error.message : String(error), error);
+      this.#fail('FLUENT_FORWARD_LOOKUP_FAILED', messageOf(error), error);
       return;
     }
     if (this.#state === 'closed') {
@@ -225,8 +225,7 @@ export class Connection {
         this.#answered(answer);
       }
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#fail('FLUENT_FORWARD_BAD_ANSWER', `the server answered with ${reason}`, error);
+      this.#fail('FLUENT_FORWARD_BAD_ANSWER', `the server answered with ${messageOf(error)}`, error);
     }
   }
 

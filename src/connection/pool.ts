@@ -34,7 +34,7 @@ export class ConnectionPool implements SlotObserver {
   #failures = 0;
   #failingSince = 0;
   #failureTold = false;
-  /** Since one succeeded. */
+  /** In a row, since the last ack. */
   #failedDials = 0;
   #lastError: FluentForwardConnectionError | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
@@ -169,8 +169,10 @@ export class ConnectionPool implements SlotObserver {
   ): void {
     const { clock, diagnostics, random } = this.#options;
     if (connection.address !== undefined) this.#addresses.failed(connection.address);
-    const needsBackoff = this.#needsBackoff(error);
-    if (isHarmless || (isDialFailure(error) && !needsBackoff)) {
+    const isDial = isDialFailure(error);
+    if (isDial) this.#failedDials++;
+    const needsBackoff = isDial ? !this.#mayDial() : !hasWaited(error);
+    if (isHarmless || (isDial && !needsBackoff)) {
       diagnostics.debug(`${error.message}; another address is tried, or the connection in use stays`);
       return;
     }
@@ -180,15 +182,6 @@ export class ConnectionPool implements SlotObserver {
     if (this.isBackingOff || !needsBackoff) return;
     this.#failures++;
     this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
-  }
-
-  /** A chunk without an ack has waited long enough, and a dial need not wait while there is another address. */
-  #needsBackoff(error: FluentForwardConnectionError): boolean {
-    if (isDialFailure(error)) {
-      this.#failedDials++;
-      return !this.#mayDial();
-    }
-    return error.code !== 'FLUENT_FORWARD_ACK_TIMEOUT' && error.code !== 'FLUENT_FORWARD_ACK_SKIPPED';
   }
 
   rotated(from: Connection, to: Connection): void {
@@ -220,6 +213,11 @@ function isDialFailure({ code }: FluentForwardConnectionError): boolean {
     default:
       return false;
   }
+}
+
+/** A chunk that was not acknowledged in time need not wait once more. */
+function hasWaited({ code }: FluentForwardConnectionError): boolean {
+  return code === 'FLUENT_FORWARD_ACK_TIMEOUT' || code === 'FLUENT_FORWARD_ACK_SKIPPED';
 }
 
 function nextStep(chunks: readonly Chunk[]): string {

@@ -148,11 +148,7 @@ export class Slot implements ConnectionObserver {
     }
     this.#schedule(this.#jittered());
     this.#options.observer.rotated(old, next);
-    this.#drain(old);
-  }
-
-  /** The old connection drains; one that owes nothing closes on the spot. */
-  #drain(old: Connection): void {
+    // It drains; if it owes nothing it closes on the spot.
     this.#retain(old);
     old.retire();
   }

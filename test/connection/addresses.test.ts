@@ -190,6 +190,22 @@ describe('a lookup', () => {
     expect(host(await addresses.acquire(undefined))).toBe('10.0.0.1');
   });
 
+  it('that throws what cannot be read keeps the last answer all the same', async () => {
+    const clock = new FakeClock();
+    let answer = async () => [{ address: '10.0.0.1' }];
+    const addresses = new Addresses({
+      endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+      resolver: () => answer(),
+      connectTimeoutMillis: 5_000,
+      clock,
+      random: Math.random,
+      diagnostics: new Diagnostics(clock),
+    });
+    await addresses.acquire(undefined);
+    answer = () => Promise.reject(Object.create(null));
+    expect(host(await addresses.acquire(undefined))).toBe('10.0.0.1');
+  });
+
   it('that gives parts of the whole forgets neither failures nor connections', async () => {
     const { addresses, answer, dial } = addressesOf('10.0.0.1', '10.0.0.2');
     const bad = await dial();

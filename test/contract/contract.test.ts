@@ -317,6 +317,15 @@ describe('the bounds of the exporter', () => {
     await exporter.shutdown();
   });
 
+  it('fail an export at once whose own values shut the exporter down', async () => {
+    const receiver = await listen();
+    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const start = performance.now();
+    const { error } = await exportBodies(exporter, { toJSON: () => void exporter.shutdown() });
+    expect(error?.code).toBe('FLUENT_FORWARD_SHUT_DOWN');
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
+
   it('take 10,000 exports at once', async () => {
     const receiver = await listen();
     const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
