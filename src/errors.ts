@@ -58,7 +58,7 @@ export class FluentForwardExportError extends Error {
   readonly records: number;
   /** Records of the batch that a receiver has acknowledged. */
   readonly acknowledgedRecords: number;
-  /** The configured endpoint. */
+  /** The configured endpoints, with commas between them. */
   readonly endpoint: string;
 
   constructor(

@@ -1,6 +1,7 @@
 import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { type Clock, systemClock } from './clock.ts';
 import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/config.ts';
+import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
 import { inCleanContext } from './connection/clean-context.ts';
 import { Delivery, describeRefusal, type Outcome } from './delivery/delivery.ts';
@@ -9,6 +10,7 @@ import { BufferPool } from './encode/buffer-pool.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/chunk.ts';
 import { RecordEncoder } from './encode/record.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
+import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
 
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
 
@@ -36,6 +38,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #diagnostics: Diagnostics;
+  readonly #counters = new Counters();
   readonly #encoder: BatchEncoder;
   readonly #delivery: Delivery;
   #shutdown: Promise<void> | undefined;
@@ -62,7 +65,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       new RecordEncoder(config.maxStringBytes),
       new BufferPool(),
     );
-    this.#delivery = new Delivery({ config, clock, random, diagnostics });
+    this.#delivery = new Delivery({ config, clock, random, diagnostics, counters: this.#counters });
   }
 
   /**
@@ -77,7 +80,11 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       this.#export(records, length, resultCallback);
     } catch (error) {
       const reason = `a fault of the exporter: ${messageOf(error)}`;
-      this.#fail(resultCallback, 'FLUENT_FORWARD_INTERNAL', reason, { records: length, cause: error });
+      this.#fail(resultCallback, 'FLUENT_FORWARD_INTERNAL', reason, {
+        records: length,
+        failed: unsent(length),
+        cause: error,
+      });
     }
   }
 
@@ -95,6 +102,12 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     return this.#shutdown;
   }
 
+  /** How the exporter stands: a snapshot that later events do not change. */
+  stats(): FluentForwardStats {
+    const { inFlightBytes, connectionStats: connections, addressStats: addresses } = this.#delivery;
+    return { ...this.#counters.snapshot, inFlightBytes, connections, addresses };
+  }
+
   async #flushAndClose(): Promise<void> {
     await this.forceFlush();
     this.#delivery.close();
@@ -105,28 +118,30 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       this.#call(callback, { code: SUCCESS });
       return;
     }
-    if (this.#refuse(length, callback)) return;
+    if (this.#refuse(length, length, callback)) return;
     const batch = this.#encoder.encode(records, this.#clock.wallTime());
-    if (batch.dropped > 0) this.#tellDropped(batch, length);
+    if (batch.dropped > 0) this.#drop(batch, length);
+    const encoded = length - batch.dropped;
     if (batch.chunks.length === 0) {
       this.#fail(callback, 'FLUENT_FORWARD_UNENCODABLE', `no record could be encoded: ${batch.dropReason}`, {
         records: length,
+        failed: unsent(encoded),
       });
       return;
     }
     // The application's own code ran while its values were encoded.
-    if (this.#refuse(length, callback)) {
+    if (this.#refuse(length, encoded, callback)) {
       for (const chunk of batch.chunks) chunk.release();
       return;
     }
     inCleanContext(() => this.#delivery.deliver(batch.chunks, (outcome) => this.#conclude(outcome, length, callback)));
   }
 
-  /** Fails an export that cannot be taken now; tells whether it did. */
-  #refuse(records: number, callback: ResultCallback): boolean {
+  /** Fails an export that cannot be taken now; tells whether it did. `failed` of its records are not counted as dropped. */
+  #refuse(records: number, failed: number, callback: ResultCallback): boolean {
     const refusal = this.#refusal();
     if (refusal === undefined) return false;
-    this.#fail(callback, ...refusal, { records, cause: this.#delivery.lastError });
+    this.#fail(callback, ...refusal, { records, failed: unsent(failed), cause: this.#delivery.lastError });
     return true;
   }
 
@@ -158,8 +173,8 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       this.#call(callback, { code: SUCCESS });
       return;
     }
-    const { acknowledgedRecords, cause } = outcome;
-    this.#fail(callback, ...this.#failure(outcome), { records, acknowledgedRecords, cause });
+    const { acknowledgedRecords, failed, cause } = outcome;
+    this.#fail(callback, ...this.#failure(outcome), { records, acknowledgedRecords, failed, cause });
   }
 
   #failure(outcome: Extract<Outcome, { kind: 'failed' }>): [ExportErrorCode, string] {
@@ -177,10 +192,11 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     callback: ResultCallback,
     code: ExportErrorCode,
     reason: string,
-    batch: { records: number; acknowledgedRecords?: number; cause?: unknown },
+    batch: { records: number; acknowledgedRecords?: number; failed: Volume; cause?: unknown },
   ): void {
-    const { records, acknowledgedRecords = 0, cause } = batch;
-    const endpoint = this.#config.endpoint.url;
+    const { records, acknowledgedRecords = 0, failed, cause } = batch;
+    this.#counters.failed(code, failed);
+    const endpoint = urlsOf(this.#config.endpoint);
     const fault = cause instanceof FluentForwardConnectionError ? `; last fault: ${cause.message}` : '';
     const error = new FluentForwardExportError(
       code,
@@ -191,7 +207,8 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#call(callback, { code: FAILED, error });
   }
 
-  #tellDropped({ dropped, dropReason }: EncodedBatch, records: number): void {
+  #drop({ dropped, dropReason }: EncodedBatch, records: number): void {
+    this.#counters.droppedRecords += dropped;
     this.#diagnostics.warn('dropped', `dropped ${dropped} of ${records} log records: ${dropReason}`);
   }
 
@@ -207,4 +224,9 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       }
     });
   }
+}
+
+/** Records that no chunk carries. */
+function unsent(records: number): Volume {
+  return { records, bytes: 0 };
 }

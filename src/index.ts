@@ -1,5 +1,10 @@
-export type { Endpoint } from './config/endpoint.ts';
-export type { FluentForwardLogExporterOptions, ResolvedAddress, Resolver } from './config/options.ts';
+export type { Endpoint, NetworkEndpoint } from './config/endpoint.ts';
+export type {
+  EndpointOptions,
+  FluentForwardLogExporterOptions,
+  ResolvedAddress,
+  Resolver,
+} from './config/options.ts';
 export {
   type ConnectionErrorCode,
   type ExportErrorCode,
@@ -7,3 +12,4 @@ export {
   FluentForwardExportError,
 } from './errors.ts';
 export { FluentForwardLogExporter } from './exporter.ts';
+export type { AddressStats, ConnectionStats, FluentForwardStats, Volume } from './stats.ts';

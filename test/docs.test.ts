@@ -44,12 +44,12 @@ describe('README.md', () => {
     expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block('record'))));
   });
 
-  it('shows a test with the receiver that works', async () => {
-    const code = block('receiver');
+  it.each(['receiver', 'stats'])('shows code that works: %s', async (name) => {
+    const code = block(name);
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: root,
     });
-    expect(code).toContain(`// ${stdout.trim()}\n`);
+    expect(code).toContain(stdout.replaceAll(/^(?=.)/gm, '// '));
   });
 
   it('lists every option with its variable and default', () => {

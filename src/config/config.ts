@@ -1,10 +1,11 @@
-import { ENDPOINT_RULE, type Endpoint, parseEndpoint } from './endpoint.ts';
+import { messageOf } from '../errors.ts';
+import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf } from './endpoint.ts';
 import { type Environment, readVariable } from './env.ts';
 import type { FluentForwardLogExporterOptions, Resolver } from './options.ts';
 
 /** What the options, the environment and the defaults come to. */
 export interface Config {
-  readonly endpoint: Endpoint;
+  readonly endpoint: readonly Endpoint[];
   readonly tag: string;
   readonly timeoutMillis: number;
   readonly ackTimeoutMillis: number;
@@ -36,7 +37,7 @@ interface Rule<T> {
   readonly fallback: T;
   /** The error class for a value of the right type that is not allowed is `RangeError`. */
   hasType(value: unknown): boolean;
-  /** The value to use, or `undefined` when it is not allowed. */
+  /** The value to use, or `undefined` when it is not allowed; it may also throw an error that says why. */
   accept(value: unknown): T | undefined;
   /** The value that a variable's text stands for; not allowed ones are refused by `accept`. */
   parse(text: string): unknown;
@@ -67,8 +68,9 @@ const RULES: { readonly [K in keyof Config]: Rule<Config[K]> } = {
     ...text,
     allowed: ENDPOINT_RULE,
     variable: 'ENDPOINT',
-    fallback: parseEndpoint('tcp://localhost') as Endpoint,
-    accept: (value) => parseEndpoint(String(value)),
+    fallback: parseEndpoints('tcp://localhost'),
+    hasType: hasEndpointType,
+    accept: parseEndpoints,
   },
   tag: {
     ...text,
@@ -89,7 +91,7 @@ const RULES: { readonly [K in keyof Config]: Rule<Config[K]> } = {
   maxStringBytes: integer('MAX_STRING_BYTES', 64, MESSAGE_CEILING_BYTES, 262_144),
   maxInFlightBytes: integer('MAX_IN_FLIGHT_BYTES', 1024, Number.MAX_SAFE_INTEGER, 33_554_432),
   resolver: {
-    allowed: 'a function (endpoint) => Promise<{ address, port? }[]>',
+    allowed: 'a function (endpoint) => Promise<{ address, port?, priority?, weight? }[]>',
     fallback: undefined,
     hasType: (value) => typeof value === 'function',
     accept: (value) => value as Resolver,
@@ -127,10 +129,10 @@ export function resolveConfig(
 
 function fromCode(name: string, value: unknown, rule: Rule<unknown>): unknown {
   if (value === undefined) return undefined;
-  const accepted = rule.hasType(value) ? rule.accept(value) : undefined;
+  if (!rule.hasType(value)) throw new TypeError(`option ${name}: got ${show(value)}, allowed: ${rule.allowed}`);
+  const { accepted, reason } = judge(rule, value);
   if (accepted !== undefined) return accepted;
-  const message = `option ${name}: got ${show(value)}, allowed: ${rule.allowed}`;
-  throw rule.hasType(value) ? new RangeError(message) : new TypeError(message);
+  throw new RangeError(`option ${name}: got ${show(value)}${reason}, allowed: ${rule.allowed}`);
 }
 
 function fromEnvironment(
@@ -142,13 +144,21 @@ function fromEnvironment(
   if (rule.variable === undefined) return undefined;
   const variable = readVariable(environment, rule.variable);
   if (variable === undefined) return undefined;
-  const parsed = rule.parse(variable.text);
-  const accepted = parsed === undefined ? undefined : rule.accept(parsed);
+  const { accepted, reason } = judge(rule, rule.parse(variable.text));
   if (accepted === undefined) {
-    const used = name === 'endpoint' ? (rule.fallback as Endpoint).url : rule.fallback;
-    warn(`${variable.name}: got ${show(variable.text)}, allowed: ${rule.allowed}; using ${show(used)}`);
+    const used = name === 'endpoint' ? urlsOf(rule.fallback as readonly Endpoint[]) : rule.fallback;
+    warn(`${variable.name}: got ${show(variable.text)}${reason}, allowed: ${rule.allowed}; using ${show(used)}`);
   }
   return accepted;
+}
+
+/** The value to use, or what is known of why there is none. */
+function judge(rule: Rule<unknown>, value: unknown): { readonly accepted: unknown; readonly reason: string } {
+  try {
+    return { accepted: value === undefined ? undefined : rule.accept(value), reason: '' };
+  } catch (error) {
+    return { accepted: undefined, reason: ` (${messageOf(error)})` };
+  }
 }
 
 function* contradictions(config: Config): Generator<string> {
@@ -161,9 +171,11 @@ function* contradictions(config: Config): Generator<string> {
 }
 
 function show(value: unknown): string {
-  const shown =
-    typeof value === 'string'
-      ? JSON.stringify(value)
-      : String(typeof value === 'object' && value !== null ? 'an object' : value);
+  const shown = typeof value === 'string' ? JSON.stringify(value) : nameOf(value);
   return shown.length > 200 ? `${shown.slice(0, 200)}…` : shown;
+}
+
+function nameOf(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }

@@ -1,33 +1,95 @@
-/** A receiver as the user configured it. */
-export type Endpoint =
-  | { readonly protocol: 'tcp'; readonly host: string; readonly port: number; readonly url: string }
-  | { readonly protocol: 'unix'; readonly path: string; readonly url: string };
+import type { EndpointOptions } from './options.ts';
+
+/** One endpoint as the user configured it: a receiver, or a name that stands for several. */
+export type Endpoint = EndpointLocation & {
+  /** The location as it stands in messages. */
+  readonly url: string;
+  /** The load of each of its addresses, in relation to that of others. */
+  readonly weight: number;
+  /** Used only while no address of another kind is healthy. */
+  readonly standby: boolean;
+};
+
+type EndpointLocation =
+  | { readonly protocol: 'tcp' | 'tls'; readonly host: string; readonly port: number }
+  /** `host` is the name of SRV records, which bring the ports. */
+  | { readonly protocol: 'srv+tcp' | 'srv+tls'; readonly host: string }
+  | { readonly protocol: 'unix'; readonly path: string };
+
+/** An endpoint whose addresses are to be found. */
+export type NetworkEndpoint = Exclude<Endpoint, { protocol: 'unix' }>;
 
 /** The port that Fluentd and Fluent Bit listen on unless told otherwise. */
 export const DEFAULT_PORT = 24224;
+/** That of an SRV record has 16 bits. */
+const MAX_WEIGHT = 65_535;
 
-export const ENDPOINT_RULE =
-  'tcp://host[:port] (IPv6 addresses in brackets, port 1 to 65535, default 24224) or unix:///absolute/path';
+export const ENDPOINT_RULE: string =
+  'tcp://host[:port], tls://host[:port] (IPv6 addresses in brackets, port 1 to 65535, default 24224), ' +
+  'srv+tcp://name, srv+tls://name or unix:///absolute/path, each with ?weight=1…65535 and standby=true if need be; ' +
+  'several with commas between them or as an array of strings and { url, weight?, standby? }';
 
 /** A name (in its ASCII form) or an IPv4 address, or an IPv6 address in brackets. */
-const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/i;
+const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/;
+const SRV_NAME = /^[\w-]+(\.[\w-]+)*\.?$/;
 
-/** Parses an endpoint; `undefined` when it breaks {@link ENDPOINT_RULE}. */
-export function parseEndpoint(text: string): Endpoint | undefined {
-  let url: URL;
-  try {
-    url = new URL(text.trim());
-  } catch {
-    return undefined;
+/**
+ * Parses a value of the type that {@link hasEndpointType} asks for.
+ * @throws RangeError that says which of the endpoints is wrong and why.
+ */
+export function parseEndpoints(value: unknown): readonly Endpoint[] {
+  const parts = typeof value === 'string' ? value.split(',') : ([value].flat() as (string | EndpointOptions)[]);
+  if (parts.length === 0) throw new RangeError('there is no endpoint in it');
+  const endpoints = new Map<string, Endpoint>();
+  for (const part of parts) {
+    const endpoint = parseEndpoint(part);
+    if (endpoints.has(endpoint.url)) throw new RangeError(`${endpoint.url} is there twice`);
+    endpoints.set(endpoint.url, endpoint);
   }
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return undefined;
+  const parsed = [...endpoints.values()];
+  if (parsed.every(({ standby }) => standby)) throw new RangeError('every endpoint is a standby, but for what?');
+  return parsed;
+}
+
+function parseEndpoint(part: string | EndpointOptions): Endpoint {
+  const options = typeof part === 'string' ? { url: part } : part;
+  const text = options.url.trim();
+  const refuse = (reason: string) => new RangeError(`${JSON.stringify(text)} ${reason}`);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const location = url && locationOf(url);
+  if (url === undefined || location === undefined) throw refuse('is no endpoint');
+  for (const name of url.searchParams.keys()) {
+    if (name !== 'weight' && name !== 'standby') throw refuse(`has an unknown parameter, ${name}`);
+    if (options[name] !== undefined || url.searchParams.getAll(name).length > 1) throw refuse(`has ${name} twice`);
+  }
+  const weight = options.weight ?? Number(url.searchParams.get('weight') ?? 1);
+  if (!Number.isInteger(weight) || weight < 1 || weight > MAX_WEIGHT) {
+    throw refuse(`has a weight that is no integer from 1 to ${MAX_WEIGHT}`);
+  }
+  const standby = String(options.standby ?? url.searchParams.get('standby') ?? false).toLowerCase();
+  if (standby !== 'true' && standby !== 'false') throw refuse('has a standby that is neither true nor false');
+  return { ...location, weight, standby: standby === 'true' };
+}
+
+function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | undefined {
+  if (url.username !== '' || url.password !== '' || url.hash !== '') return undefined;
+  // Only URLs of the web's protocols get it so by themselves.
+  const name = url.hostname.toLowerCase();
   switch (url.protocol) {
-    case 'tcp:': {
-      if (!HOST.test(url.hostname) || (url.pathname !== '' && url.pathname !== '/')) return undefined;
+    case 'tcp:':
+    case 'tls:': {
+      if (!HOST.test(name) || !isBare(url)) return undefined;
       const port = url.port === '' ? DEFAULT_PORT : Number(url.port);
       if (port === 0) return undefined;
-      const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-      return { protocol: 'tcp', host, port, url: `tcp://${url.hostname}:${port}` };
+      const protocol = url.protocol === 'tcp:' ? 'tcp' : 'tls';
+      const host = name.replace(/^\[(.*)\]$/, '$1');
+      return { protocol, host, port, url: `${protocol}://${name}:${port}` };
+    }
+    case 'srv+tcp:':
+    case 'srv+tls:': {
+      if (!SRV_NAME.test(name) || url.port !== '' || !isBare(url)) return undefined;
+      const protocol = url.protocol === 'srv+tcp:' ? 'srv+tcp' : 'srv+tls';
+      return { protocol, host: name, url: `${protocol}://${name}` };
     }
     case 'unix:': {
       if (url.host !== '' || !/^\/./.test(url.pathname)) return undefined;
@@ -41,4 +103,30 @@ export function parseEndpoint(text: string): Endpoint | undefined {
     default:
       return undefined;
   }
+}
+
+function isBare(url: URL): boolean {
+  return url.pathname === '' || url.pathname === '/';
+}
+
+/** Whether the value has the form of the option, whatever it says. */
+export function hasEndpointType(value: unknown): boolean {
+  return Array.isArray(value) ? value.every(isOne) : isOne(value);
+}
+
+function isOne(value: unknown): boolean {
+  if (typeof value === 'string') return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { url, weight, standby, ...others } = value as Record<string, unknown>;
+  return (
+    typeof url === 'string' &&
+    (weight === undefined || typeof weight === 'number') &&
+    (standby === undefined || typeof standby === 'boolean') &&
+    Object.keys(others).length === 0
+  );
+}
+
+/** The endpoints as they stand in messages. */
+export function urlsOf(endpoints: readonly Endpoint[]): string {
+  return endpoints.map(({ url }) => url).join(',');
 }

@@ -3,7 +3,8 @@ import type { Clock, Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import { FluentForwardConnectionError, messageOf } from '../errors.ts';
 import { type Answer, AnswerReader } from '../protocol/answer.ts';
-import type { Address } from './addresses.ts';
+import type { ConnectionStats } from '../stats.ts';
+import type { Address } from './address.ts';
 import { openSocket } from './socket.ts';
 
 /**
@@ -12,7 +13,7 @@ import { openSocket } from './socket.ts';
  * - open: takes chunks; one until the first ack, then up to `maxInFlightChunks`.
  * - retiring: takes none, waits for the acks that are due, then closes.
  */
-type State = 'connecting' | 'open' | 'retiring' | 'closed';
+type State = ConnectionStats['state'];
 
 const NEXT: Readonly<Record<State, readonly State[]>> = {
   connecting: ['open', 'closed'],
@@ -37,13 +38,16 @@ export interface ConnectionObserver {
 }
 
 export interface ConnectionOptions {
-  readonly endpoint: string;
+  /** What is dialled, for messages, as long as there is no address. */
+  readonly endpoints: string;
   /** Looks the endpoint up and chooses an address; the connection releases it when it closes. */
   readonly acquire: () => Promise<Address>;
   readonly release: (address: Address) => void;
   readonly connectTimeoutMillis: number;
   readonly ackTimeoutMillis: number;
   readonly maxInFlightChunks: number;
+  /** Where it begins among the others. */
+  readonly turn: number;
   readonly clock: Clock;
   readonly observer: ConnectionObserver;
 }
@@ -81,15 +85,18 @@ export class Connection {
   #corked = false;
   /** Its receiver takes one message a connection: nothing more is sent while its FIN is waited for. */
   #resting = false;
+  readonly dialledAt: number;
   /** When its last chunk was sent, for idleness. */
   lastSentAt: number;
-  /** A number that grows with each use, for choosing the least recently used. */
-  lastUse = -1;
+  /** When it is to be used next, in relation to others. */
+  turn: number;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     const { clock, connectTimeoutMillis } = options;
-    this.lastSentAt = clock.now();
+    this.dialledAt = clock.now();
+    this.lastSentAt = this.dialledAt;
+    this.turn = options.turn;
     this.#connectTimer = clock.after(connectTimeoutMillis, () =>
       clock.afterReads(() => {
         if (this.#state !== 'connecting') return;
@@ -112,6 +119,16 @@ export class Connection {
     return this.#pending.size;
   }
 
+  get stats(): ConnectionStats {
+    return {
+      endpoint: this.#address?.endpoint.url,
+      address: this.#address?.text,
+      state: this.#state,
+      ageMillis: this.#options.clock.now() - this.dialledAt,
+      inFlightChunks: this.#pending.size,
+    };
+  }
+
   /** Whether a chunk has been acknowledged on it. */
   get isProven(): boolean {
     return this.#acks > 0;
@@ -129,12 +146,11 @@ export class Connection {
   }
 
   /** Writes a chunk; only while {@link canTake}. Chunks sent in one turn leave in one write. */
-  send(chunk: Chunk, use: number): void {
+  send(chunk: Chunk): void {
     const socket = this.#socket as Socket;
     const pending: Pending = { chunk, writtenAt: undefined, overdue: false, isGivenUp: false };
     this.#pending.set(chunk.id, pending);
     this.lastSentAt = this.#options.clock.now();
-    this.lastUse = use;
     if (!this.#corked) {
       this.#corked = true;
       socket.cork();
@@ -405,13 +421,14 @@ export class Connection {
   }
 
   #error(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): FluentForwardConnectionError {
-    const { endpoint } = this.#options;
-    const at =
-      this.#address === undefined || endpoint.endsWith(this.#address.text)
-        ? endpoint
-        : `${endpoint} (${this.#address.text})`;
+    const at = this.#address === undefined ? this.#options.endpoints : placeOf(this.#address);
     return new FluentForwardConnectionError(code, `${at}: ${reason}`, cause);
   }
+}
+
+/** An address with the endpoint that it belongs to. */
+function placeOf({ endpoint: { url }, text }: Address): string {
+  return url.endsWith(text) ? url : `${url} (${text})`;
 }
 
 function connectFailure(error: unknown): string {

@@ -1,18 +1,23 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Config } from '../config/config.ts';
+import { urlsOf } from '../config/endpoint.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
-import { type Address, Addresses } from './addresses.ts';
+import type { AddressStats, ConnectionStats, Counters } from '../stats.ts';
+import type { Address } from './address.ts';
+import { Addresses } from './addresses.ts';
 import { backoffDelay } from './backoff.ts';
 import { Connection } from './connection.ts';
 import { Slot, type SlotObserver } from './slot.ts';
+import { Turns } from './turns.ts';
 
 export interface PoolOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly random: () => number;
   readonly diagnostics: Diagnostics;
+  readonly counters: Counters;
   readonly observer: PoolObserver;
 }
 
@@ -24,16 +29,26 @@ export interface PoolObserver {
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
 }
 
-/** The connections to an endpoint: keeps `connections` of them, and says which one takes a chunk. */
+/** From the first fault after an ack to the next ack. */
+interface Outage {
+  readonly since: number;
+  /** What the counters said at its begin. */
+  readonly resentBefore: number;
+  readonly failedBefore: number;
+  /** Whether a warning has told of it, so that its end is of interest too. */
+  isTold: boolean;
+  end: { readonly at: number; readonly address: string | undefined } | undefined;
+}
+
+/** The connections to the endpoints: keeps `connections` of them, and says which one takes a chunk. */
 export class ConnectionPool implements SlotObserver {
   readonly #options: PoolOptions;
   readonly #addresses: Addresses;
   readonly #slots: readonly Slot[];
-  #uses = 0;
+  readonly #turns = new Turns();
   /** Failures since the last ack. */
   #failures = 0;
-  #failingSince = 0;
-  #failureTold = false;
+  #outage: Outage | undefined;
   /** In a row, since the last ack. */
   #failedDials = 0;
   #lastError: FluentForwardConnectionError | undefined;
@@ -44,8 +59,16 @@ export class ConnectionPool implements SlotObserver {
   constructor(options: PoolOptions) {
     this.#options = options;
     const { config, clock, random, diagnostics } = options;
-    const { endpoint, resolver, connectTimeoutMillis, connections } = config;
-    this.#addresses = new Addresses({ endpoint, resolver, connectTimeoutMillis, clock, random, diagnostics });
+    const { endpoint: endpoints, resolver, connectTimeoutMillis, connections } = config;
+    this.#addresses = new Addresses({
+      endpoints,
+      resolver,
+      tlsServerName: undefined,
+      connectTimeoutMillis,
+      clock,
+      random,
+      diagnostics,
+    });
     this.#slots = Array.from(
       { length: connections },
       (_, i) =>
@@ -56,16 +79,19 @@ export class ConnectionPool implements SlotObserver {
           firstRotation: { from: i / connections, to: (i + 1) / connections },
           connect: (avoid, observer) =>
             new Connection({
-              endpoint: endpoint.url,
+              endpoints: urlsOf(endpoints),
               acquire: () => this.#addresses.acquire(avoid),
               release: (address) => this.#addresses.release(address),
               connectTimeoutMillis,
               ackTimeoutMillis: config.ackTimeoutMillis,
               maxInFlightChunks: config.maxInFlightChunks,
+              turn: this.#turns.join(0, 1),
               clock,
               observer,
             }),
           mayDial: (other) => this.#mayDial(other),
+          mayReturn: (address) => this.#addresses.mayReturn(address),
+          returnMillis: (address) => this.#addresses.returnMillis(address),
           observer: this,
         }),
     );
@@ -77,8 +103,9 @@ export class ConnectionPool implements SlotObserver {
   }
 
   /**
-   * The connection for a chunk: the least in flight, among equals the least recently used. Never one
-   * that the chunk was sent on before: what leaves a chunk unanswered takes no more.
+   * The connection for a chunk: the least in flight for its address's weight, an idle one before all
+   * others, among equals the one whose turn it is. Never one that the chunk was sent on before: what
+   * leaves a chunk unanswered takes no more.
    */
   pick(): Connection | undefined {
     let best: Connection | undefined;
@@ -92,7 +119,8 @@ export class ConnectionPool implements SlotObserver {
   }
 
   send(connection: Connection, chunk: Chunk): void {
-    connection.send(chunk, this.#uses++);
+    connection.turn = this.#turns.take(connection.turn, weightOf(connection));
+    connection.send(chunk);
   }
 
   /** Dials for the slots without a connection: chunks are waiting. */
@@ -114,7 +142,7 @@ export class ConnectionPool implements SlotObserver {
 
   /** Whether there is a healthy address to dial, `other` left out of account, and no run of failed dials. */
   #mayDial(other?: Address): boolean {
-    return this.#failedDials < this.#addresses.count && this.#addresses.hasHealthy(other);
+    return this.#failedDials < this.#addresses.all.length && this.#addresses.hasHealthy(other);
   }
 
   /** Tells `available` when the backoff ends. */
@@ -139,6 +167,14 @@ export class ConnectionPool implements SlotObserver {
     this.#isClosed = true;
     this.#retryTimer?.cancel();
     for (const slot of this.#slots) slot.close();
+  }
+
+  get connectionStats(): ConnectionStats[] {
+    return this.#slots.flatMap(({ connections }) => connections.map(({ stats }) => stats));
+  }
+
+  get addressStats(): AddressStats[] {
+    return this.#addresses.stats;
   }
 
   /** The last fault, while there has been no ack since. */
@@ -167,41 +203,68 @@ export class ConnectionPool implements SlotObserver {
     chunks: readonly Chunk[],
     isHarmless: boolean,
   ): void {
-    const { clock, diagnostics, random } = this.#options;
-    if (connection.address !== undefined) this.#addresses.failed(connection.address);
+    const { clock, counters, diagnostics, random } = this.#options;
+    const { address, dialledAt } = connection;
+    const isNews = address === undefined || this.#addresses.failed(address, dialledAt);
     const isDial = isDialFailure(error);
-    if (isDial) this.#failedDials++;
+    if (isDial && isNews) this.#failedDials++;
     const needsBackoff = isDial ? !this.#mayDial() : !hasWaited(error);
     if (isHarmless || (isDial && !needsBackoff)) {
       diagnostics.debug(`${error.message}; another address is tried, or the connection in use stays`);
       return;
     }
-    if (this.#lastError === undefined) this.#failingSince = clock.now();
     this.#lastError = error;
-    if (diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`)) this.#failureTold = true;
+    counters.fault(error, clock.wallTime());
+    this.#outage ??= {
+      since: clock.now(),
+      resentBefore: counters.resent.records,
+      failedBefore: counters.failedRecords,
+      isTold: false,
+      end: undefined,
+    };
+    this.#outage.end = undefined;
+    if (diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`)) this.#outage.isTold = true;
     if (this.isBackingOff || !needsBackoff) return;
     this.#failures++;
     this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
   }
 
   rotated(from: Connection, to: Connection): void {
-    this.#options.diagnostics.debug(`rotated from ${from.address?.text} to ${to.address?.text}`);
+    const { counters, diagnostics } = this.#options;
+    counters.rotations++;
+    diagnostics.debug(`rotated from ${from.address?.text} to ${to.address?.text}`);
   }
 
-  #recovered(connection: Connection): void {
-    const { clock, diagnostics } = this.#options;
-    const seconds = (clock.now() - this.#failingSince) / 1000;
+  /** Tells that all is well again, once what was lost with connections is sent again. */
+  tellRecovery(): void {
+    const outage = this.#outage;
+    if (outage?.end === undefined) return;
+    this.#outage = undefined;
+    if (!outage.isTold) return;
+    const { counters, diagnostics } = this.#options;
+    const seconds = ((outage.end.at - outage.since) / 1000).toFixed(1);
+    const resent = counters.resent.records - outage.resentBefore;
+    const failed = counters.failedRecords - outage.failedBefore;
+    diagnostics.info(
+      `connected to ${outage.end.address} again after ${seconds} s, ${resent} records resent, ${failed} failed`,
+    );
+  }
+
+  #recovered({ address }: Connection): void {
     this.#lastError = undefined;
     this.#failures = 0;
     this.#retryAt = Number.NEGATIVE_INFINITY;
-    if (!this.#failureTold) return;
-    this.#failureTold = false;
-    diagnostics.info(`${connection.address?.text} acknowledges again, after ${seconds.toFixed(1)} s`);
+    if (this.#outage !== undefined) this.#outage.end = { at: this.#options.clock.now(), address: address?.text };
   }
 }
 
 function isBefore(a: Connection, b: Connection): boolean {
-  return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.lastUse < b.lastUse);
+  const [loadOfA, loadOfB] = [a.inFlight / weightOf(a), b.inFlight / weightOf(b)];
+  return loadOfA < loadOfB || (loadOfA === loadOfB && a.turn < b.turn);
+}
+
+function weightOf({ address }: Connection): number {
+  return address?.weight ?? 1;
 }
 
 function isDialFailure({ code }: FluentForwardConnectionError): boolean {

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
-import type { Address } from './addresses.ts';
+import type { Address } from './address.ts';
 import type { Connection, ConnectionObserver } from './connection.ts';
 
 export interface SlotOptions {
@@ -13,6 +13,10 @@ export interface SlotOptions {
   readonly connect: (avoid: Address | undefined, observer: ConnectionObserver) => Connection;
   /** Whether to dial again at once: there is a healthy address that is not `other`. */
   readonly mayDial: (other: Address | undefined) => boolean;
+  /** Whether a dial now would go to an address that is preferred to this one, a standby. */
+  readonly mayReturn: (address: Address) => boolean;
+  /** After how long to ask `mayReturn`; `undefined` where nothing is preferred to this address. */
+  readonly returnMillis: (address: Address) => number | undefined;
   readonly observer: SlotObserver;
 }
 
@@ -46,6 +50,7 @@ export class Slot implements ConnectionObserver {
   /** Those that take no chunks any more and wait for acks. */
   readonly #retired = new Set<Connection>();
   #timer: Timer | undefined;
+  #rotateAt = 0;
   #isClosed = false;
   #lastAddress: Address | undefined;
 
@@ -59,6 +64,11 @@ export class Slot implements ConnectionObserver {
 
   get candidate(): Connection | undefined {
     return this.#candidate;
+  }
+
+  /** All that it has open, or is about to open. */
+  get connections(): readonly Connection[] {
+    return [this.#current, this.#candidate, ...this.#retired].filter((connection) => connection !== undefined);
   }
 
   get isEmpty(): boolean {
@@ -76,7 +86,8 @@ export class Slot implements ConnectionObserver {
     this.#timer?.cancel();
     this.#timer = undefined;
     // The candidate first: the current one's end would promote it.
-    for (const connection of [this.#candidate, this.#current, ...this.#retired]) connection?.close();
+    this.#candidate?.close();
+    for (const connection of this.connections) connection.close();
   }
 
   opened(connection: Connection): void {
@@ -158,13 +169,20 @@ export class Slot implements ConnectionObserver {
     return rotationIntervalMillis * (1 - JITTER + 2 * JITTER * random());
   }
 
+  /** Rotates after so long, or sooner where that leads back to an address that is preferred, from a standby. */
   #schedule(millis: number): void {
     this.#timer?.cancel();
-    if (this.#options.rotationIntervalMillis === 0 || this.#isClosed) return;
-    this.#timer = this.#options.clock.after(millis, () => this.#due());
+    const { clock, returnMillis, rotationIntervalMillis: interval } = this.#options;
+    const address = this.#current?.address;
+    const untilRotation = interval === 0 ? Number.POSITIVE_INFINITY : millis;
+    this.#rotateAt = clock.now() + untilRotation;
+    const untilReturn = (address && returnMillis(address)) ?? Number.POSITIVE_INFINITY;
+    const after = Math.min(untilRotation, untilReturn);
+    if (this.#isClosed || after === Number.POSITIVE_INFINITY) return;
+    this.#timer = clock.after(after, () => this.#due());
   }
 
-  /** The interval has passed: closes what nobody has used for two, else rotates. */
+  /** The interval has passed, or there may be a way back: closes what nobody has used for two intervals, else rotates. */
   #due(): void {
     const current = this.#current;
     if (current === undefined) return;
@@ -172,13 +190,18 @@ export class Slot implements ConnectionObserver {
     const candidate = this.#candidate;
     const isBusy = current.inFlight + (candidate?.inFlight ?? 0) > 0;
     const idleMillis = isBusy ? 0 : clock.now() - current.lastSentAt;
-    if (idleMillis >= 2 * interval) {
+    if (interval > 0 && idleMillis >= 2 * interval) {
       candidate?.close();
       current.close();
       return;
     }
-    this.#rotate();
-    this.#schedule(idleMillis >= interval ? 2 * interval - idleMillis : this.#jittered());
+    // Timers have whole milliseconds.
+    const untilRotation = this.#rotateAt - clock.now();
+    const isRotation = untilRotation < 1;
+    const mayReturn = current.address !== undefined && this.#options.mayReturn(current.address);
+    if (isRotation || mayReturn) this.#rotate();
+    if (!isRotation) this.#schedule(untilRotation);
+    else this.#schedule(idleMillis >= interval ? 2 * interval - idleMillis : this.#jittered());
   }
 
   #rotate(): void {

@@ -1,12 +1,15 @@
 import { connect, type Socket } from 'node:net';
 
-/** Where a socket can be opened to. */
-export type Target = { readonly host: string; readonly port: number } | { readonly path: string };
+/** Where a socket can be opened to; with `tls`, over TLS to a server of that name. */
+export type Target =
+  | { readonly host: string; readonly port: number; readonly tls?: { readonly serverName: string } }
+  | { readonly path: string };
 
 const KEEP_ALIVE_DELAY_MILLIS = 30_000;
 
 /** Opens a socket that does not keep the process alive: the export that waits for it does. */
 export function openSocket(target: Target): Socket {
+  if ('tls' in target) throw new Error('TLS comes with a later commit');
   const socket = connect({
     ...target,
     noDelay: true,

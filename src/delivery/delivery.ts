@@ -6,6 +6,7 @@ import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
+import type { AddressStats, ConnectionStats, Counters, Volume } from '../stats.ts';
 
 /** How the delivery of an export's chunks ended. */
 export type Outcome =
@@ -13,6 +14,8 @@ export type Outcome =
   | ({
       readonly kind: 'failed';
       readonly acknowledgedRecords: number;
+      /** What is not acknowledged. */
+      readonly failed: Volume;
       readonly cause: FluentForwardConnectionError | undefined;
     } & FailureReason);
 
@@ -26,6 +29,7 @@ export interface DeliveryOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly diagnostics: Diagnostics;
+  readonly counters: Counters;
 }
 
 /** The chunks of one `export()`, which succeed or fail together. */
@@ -47,7 +51,8 @@ interface Delivered {
   readonly sentOn: Set<Connection>;
   /** Connections that it ended unanswered on. */
   unanswered: number;
-  sentAt: number;
+  /** The last time. */
+  sentAt: number | undefined;
   lastError: FluentForwardConnectionError | undefined;
 }
 
@@ -104,6 +109,14 @@ export class Delivery implements PoolObserver {
     return this.#options.clock.now() < this.#flushSpentAt + FLUSH_GRACE_MILLIS;
   }
 
+  get connectionStats(): ConnectionStats[] {
+    return this.#pool.connectionStats;
+  }
+
+  get addressStats(): AddressStats[] {
+    return this.#pool.addressStats;
+  }
+
   /** The last fault, while there has been no ack since. */
   get lastError(): FluentForwardConnectionError | undefined {
     return this.#pool.lastError;
@@ -130,7 +143,14 @@ export class Delivery implements PoolObserver {
     this.#exports.add(owner);
     this.#inFlightBytes += owner.heldBytes;
     for (const chunk of chunks) {
-      const delivered: Delivered = { chunk, owner, sentOn: new Set(), unanswered: 0, sentAt: 0, lastError: undefined };
+      const delivered: Delivered = {
+        chunk,
+        owner,
+        sentOn: new Set(),
+        unanswered: 0,
+        sentAt: undefined,
+        lastError: undefined,
+      };
       owner.chunks.add(delivered);
       this.#chunks.set(chunk.id, delivered);
       this.#waiting.add(delivered);
@@ -167,10 +187,12 @@ export class Delivery implements PoolObserver {
     if (delivered !== undefined) {
       const { owner } = delivered;
       owner.acknowledgedRecords += chunk.records;
+      this.#options.counters.acknowledged.add(volumeOf(chunk));
       this.#settle(delivered, false);
       if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
     }
     this.#send();
+    if (this.#again.size === 0) this.#pool.tellRecovery();
   }
 
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
@@ -221,8 +243,11 @@ export class Delivery implements PoolObserver {
       const connection = this.#pool.pick();
       if (connection === undefined) return;
       queue.delete(delivered);
+      const { clock, counters } = this.#options;
+      const isFirst = delivered.sentAt === undefined;
+      (isFirst ? counters.sent : counters.resent).add(volumeOf(delivered.chunk));
       delivered.sentOn.add(connection);
-      delivered.sentAt = this.#options.clock.now();
+      delivered.sentAt = clock.now();
       this.#pool.send(connection, delivered.chunk);
     }
   }
@@ -254,7 +279,10 @@ export class Delivery implements PoolObserver {
   #fail(owner: Export, reason: 'timeout' | 'flush timeout'): void {
     let refused: Chunk | undefined;
     let cause: FluentForwardConnectionError | undefined;
+    const failed = { records: 0, bytes: 0 };
     for (const delivered of [...owner.chunks]) {
+      failed.records += delivered.chunk.records;
+      failed.bytes += delivered.chunk.bytes.length;
       if (reason === 'timeout' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
       cause ??= delivered.lastError;
       this.#settle(delivered, true);
@@ -262,7 +290,7 @@ export class Delivery implements PoolObserver {
     cause ??= this.#pool.lastError;
     const { acknowledgedRecords } = owner;
     const why: FailureReason = refused === undefined ? { reason } : { reason: 'refused', chunk: refused };
-    this.#finish(owner, { kind: 'failed', acknowledgedRecords, cause, ...why });
+    this.#finish(owner, { kind: 'failed', acknowledgedRecords, failed, cause, ...why });
   }
 
   /** It ended unanswered on several connections, or by its deadline on one that had the time to answer. */
@@ -270,7 +298,9 @@ export class Delivery implements PoolObserver {
     if (unanswered >= PROBABLY_REFUSED) return true;
     const { clock, config } = this.#options;
     const enoughMillis = Math.min(config.ackTimeoutMillis, config.timeoutMillis / 2);
-    return clock.now() - sentAt >= enoughMillis && [...sentOn].some(({ state }) => state === 'open');
+    return (
+      sentAt !== undefined && clock.now() - sentAt >= enoughMillis && [...sentOn].some(({ state }) => state === 'open')
+    );
   }
 
   #finish(owner: Export, outcome: Outcome): void {
@@ -321,6 +351,10 @@ export class Delivery implements PoolObserver {
     );
     this.#flushTimer = timer;
   }
+}
+
+function volumeOf({ records, bytes }: Chunk): Volume {
+  return { records, bytes: bytes.length };
 }
 
 /** What is known of a chunk that receivers take and do not acknowledge. */

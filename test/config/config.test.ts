@@ -16,12 +16,9 @@ function resolve(options: object = {}, environment: Environment = {}): { config:
   return { config, warnings };
 }
 
-const tcp = (host: string, port: number): Config['endpoint'] => ({
-  protocol: 'tcp',
-  host,
-  port,
-  url: `tcp://${host}:${port}`,
-});
+const tcp = (host: string, port: number): Config['endpoint'] => [
+  { protocol: 'tcp', host, port, url: `tcp://${host}:${port}`, weight: 1, standby: false },
+];
 
 interface NumberOption {
   readonly option: keyof FluentForwardLogExporterOptions;
@@ -139,7 +136,9 @@ describe('a bad value in code throws', () => {
   it('the wrong type for a tag, an endpoint, a resolver', () => {
     expect(() => resolve({ tag: 5 })).toThrow(new TypeError('option tag: got 5, allowed: a string of 1 to 1024 bytes'));
     expect(() => resolve({ endpoint: new URL('tcp://a') })).toThrow(TypeError);
-    expect(() => resolve({ endpoint: ['tcp://a'] })).toThrow(/^option endpoint: got an object, allowed: tcp:\/\//);
+    expect(() => resolve({ endpoint: ['tcp://a', 5] })).toThrow(TypeError);
+    expect(() => resolve({ endpoint: ['tcp://a', 5] })).toThrow(/^option endpoint: got an array, allowed: tcp:\/\//);
+    expect(() => resolve({ endpoint: { url: 'tcp://a', weigth: 5 } })).toThrow(/^option endpoint: got an object, /);
     expect(() => resolve({ resolver: 'dns' })).toThrow(TypeError);
     expect(() => resolve({ resolver: 'dns' })).toThrow(/^option resolver: got "dns", allowed: a function \(endpoint\)/);
   });
@@ -147,8 +146,11 @@ describe('a bad value in code throws', () => {
   it('a bad endpoint', () => {
     expect(() => resolve({ endpoint: 'http://a' })).toThrow(RangeError);
     expect(() => resolve({ endpoint: 'http://a' })).toThrow(
-      'option endpoint: got "http://a", allowed: tcp://host[:port] (IPv6 addresses in brackets, port 1 to 65535, ' +
-        'default 24224) or unix:///absolute/path',
+      'option endpoint: got "http://a" ("http://a" is no endpoint), allowed: tcp://host[:port], tls://host[:port] ' +
+        '(IPv6 addresses in brackets, port 1 to 65535, default 24224), srv+tcp://name, srv+tls://name or unix:///absolute/path',
+    );
+    expect(() => resolve({ endpoint: ['tcp://a', 'tcp://b:0'] })).toThrow(
+      'option endpoint: got an array ("tcp://b:0" is no endpoint), allowed: ',
     );
   });
 
@@ -201,7 +203,7 @@ describe('a bad variable warns and counts as unset', () => {
     expect(config).toStrictEqual(resolve().config);
     expect(warnings).toEqual([
       expect.stringMatching(
-        /^OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: got "localhost:24224", allowed: tcp:.*; using "tcp:\/\/localhost:24224"$/,
+        /^OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: got "localhost:24224" \("localhost:24224" is no endpoint\), allowed: tcp:.*; using "tcp:\/\/localhost:24224"$/,
       ),
       expect.stringMatching(
         /^OTEL_EXPORTER_FLUENT_FORWARD_TAG: got "x{199}…, allowed: .*; using "opentelemetry.logs"$/,

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseEndpoint } from '../../src/config/endpoint.ts';
+import { parseEndpoints } from '../../src/config/endpoint.ts';
+
+const DEFAULTS = { weight: 1, standby: false };
 
 describe('endpoints', () => {
   it.each([
@@ -14,7 +16,7 @@ describe('endpoints', () => {
     ['TCP://host:024224', 'host', 24224, 'tcp://host:24224'],
     [' tcp://host:1\n', 'host', 1, 'tcp://host:1'],
   ])('%j', (text, host, port, url = text) => {
-    expect(parseEndpoint(text)).toEqual({ protocol: 'tcp', host, port, url });
+    expect(parseEndpoints(text)).toEqual([{ protocol: 'tcp', host, port, url, ...DEFAULTS }]);
   });
 
   it.each([
@@ -23,7 +25,7 @@ describe('endpoints', () => {
     ['unix:///run/größe.sock', '/run/größe.sock'],
     ['unix:/run/fluent.sock', '/run/fluent.sock'],
   ])('%j', (text, path) => {
-    expect(parseEndpoint(text)).toEqual({ protocol: 'unix', path, url: `unix://${path}` });
+    expect(parseEndpoints(text)).toEqual([{ protocol: 'unix', path, url: `unix://${path}`, ...DEFAULTS }]);
   });
 
   it.each([
@@ -36,11 +38,10 @@ describe('endpoints', () => {
     '[::1]:24224',
     '//localhost',
     '/var/run/fluent.sock',
-    // other protocols, those of later versions too
+    // other protocols
     'http://localhost',
     'udp://localhost',
-    'tls://localhost',
-    'srv+tcp://_forward._tcp.example.com',
+    'srv+udp://_forward._udp.example.com',
     'fluent://localhost',
     // hosts
     'tcp:',
@@ -62,15 +63,20 @@ describe('endpoints', () => {
     'tcp://host:1.5',
     // what an endpoint has no use for
     'tcp://host:1/path',
-    'tcp://host?x=1',
     'tcp://host#x',
     'tcp://user@host',
     'tcp://user:password@host',
     'tcp://:password@host',
-    // several are for a later version
-    'tcp://a:1,tcp://b:1',
-    'tcp://a,tcp://b',
+    // names of SRV records
+    'srv+tcp://',
+    'srv+tcp://_forward._tcp.example.com:24224',
+    'srv+tcp://_forward._tcp..example.com',
+    'srv+tls://[::1]',
+    // one of several
     'tcp://a,b',
+    'tcp://a,',
+    ',tcp://a',
+    'tcp://a,,tcp://b',
     // A name has to be given in its ASCII form.
     'tcp://müller.example',
     'tcp://ho%20st',
@@ -84,9 +90,59 @@ describe('endpoints', () => {
     'unix:///a%00b',
     'unix:///a%zz',
     'unix:///a%ff',
-    'unix:///a?b',
     'unix:///a#b',
   ])('%j is none', (text) => {
-    expect(parseEndpoint(text)).toBeUndefined();
+    expect(() => parseEndpoints(text)).toThrow(RangeError);
+    expect(() => parseEndpoints(text)).toThrow(/^".*" is no endpoint$/);
+  });
+
+  it.each([
+    ['tls://host', { protocol: 'tls', host: 'host', port: 24224, url: 'tls://host:24224' }],
+    ['tls://[::1]:1', { protocol: 'tls', host: '::1', port: 1, url: 'tls://[::1]:1' }],
+    ['srv+tcp://_f._tcp.a.b', { protocol: 'srv+tcp', host: '_f._tcp.a.b', url: 'srv+tcp://_f._tcp.a.b' }],
+    ['srv+tls://_f._tcp.a.b./', { protocol: 'srv+tls', host: '_f._tcp.a.b.', url: 'srv+tls://_f._tcp.a.b.' }],
+  ])('%j', (text, location) => {
+    expect(parseEndpoints(text)).toEqual([{ ...location, ...DEFAULTS }]);
+  });
+
+  it.each([
+    ['tcp://a?weight=2&standby=false', 2, false],
+    ['tcp://a/?standby=TRUE', 1, true],
+    ['unix:///a?weight=65535', 65_535, false],
+    ['srv+tcp://_f._tcp.a?weight=3', 3, false],
+  ])('%j has weight %d, standby %s', (text, weight, standby) => {
+    const [endpoint] = parseEndpoints([text, 'tcp://other']);
+    expect(endpoint).toMatchObject({ weight, standby });
+    expect(endpoint?.url).not.toContain('?');
+  });
+
+  it('come as a list in a string, as an array, as objects, in their order', () => {
+    const expected = parseEndpoints('tcp://a:1?weight=2, unix:///b?standby=true,tcp://[::1]:3');
+    expect(expected.map(({ url }) => url)).toEqual(['tcp://a:1', 'unix:///b', 'tcp://[::1]:3']);
+    expect(
+      parseEndpoints([{ url: 'tcp://a:1', weight: 2 }, { url: 'unix:///b', standby: true }, 'tcp://[::1]:3']),
+    ).toEqual(expected);
+    expect(parseEndpoints({ url: 'tcp://a:1', weight: undefined, standby: undefined })).toEqual(
+      parseEndpoints('tcp://a:1'),
+    );
+  });
+
+  it.each([
+    [[], 'there is no endpoint in it'],
+    ['tcp://a,tcp://b,tcp://a:24224', 'tcp://a:24224 is there twice'],
+    [['tcp://a?weight=2', { url: 'TCP://A', standby: true }], 'tcp://a:24224 is there twice'],
+    ['tcp://a?standby=true,unix:///b?standby=true', 'every endpoint is a standby, but for what?'],
+    ['tcp://b,tcp://a?weight=0', '"tcp://a?weight=0" has a weight that is no integer from 1 to 65535'],
+    ['tcp://a?weight=-1', '"tcp://a?weight=-1" has a weight that is no integer from 1 to 65535'],
+    ['tcp://a?weight=65536', '"tcp://a?weight=65536" has a weight that is no integer from 1 to 65535'],
+    ['tcp://a?weight=', '"tcp://a?weight=" has a weight that is no integer from 1 to 65535'],
+    ['tcp://a?weight=1.5', '"tcp://a?weight=1.5" has a weight that is no integer from 1 to 65535'],
+    [{ url: 'tcp://a', weight: Number.NaN }, '"tcp://a" has a weight that is no integer from 1 to 65535'],
+    ['tcp://a?standby=yes', '"tcp://a?standby=yes" has a standby that is neither true nor false'],
+    ['tcp://a?weight=1&weight=2', '"tcp://a?weight=1&weight=2" has weight twice'],
+    [{ url: 'tcp://a?standby=true', standby: false }, '"tcp://a?standby=true" has standby twice'],
+    ['tcp://a?priority=1', '"tcp://a?priority=1" has an unknown parameter, priority'],
+  ])('%j contradict each other or the rule', (value, reason) => {
+    expect(() => parseEndpoints(value)).toThrow(new RangeError(reason));
   });
 });

@@ -1,9 +1,25 @@
 import { describe, expect, it } from 'vitest';
-import { parseEndpoint } from '../../src/config/endpoint.ts';
+import { parseEndpoints } from '../../src/config/endpoint.ts';
 import type { ResolvedAddress } from '../../src/config/options.ts';
-import { type Address, Addresses } from '../../src/connection/addresses.ts';
+import type { Address } from '../../src/connection/address.ts';
+import { Addresses, type AddressesOptions } from '../../src/connection/addresses.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+
+/** Addresses with what a test does not care about. */
+function made(options: Partial<AddressesOptions> = {}): Addresses {
+  const clock = new FakeClock();
+  return new Addresses({
+    endpoints: parseEndpoints('tcp://fluent'),
+    resolver: undefined,
+    tlsServerName: undefined,
+    connectTimeoutMillis: 5_000,
+    clock,
+    random: Math.random,
+    diagnostics: new Diagnostics(clock),
+    ...options,
+  });
+}
 
 /** Addresses whose ranks on the ring are those of the answer, and whose ring starts at the first. */
 function addressesOf(...answer: string[]) {
@@ -12,23 +28,25 @@ function addressesOf(...answer: string[]) {
   let current = resolved(answer);
   let lookups = 0;
   let rank = 0;
-  const addresses = new Addresses({
-    endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+  const addresses = made({
     resolver: async () => {
       lookups++;
       return current;
     },
-    connectTimeoutMillis: 5_000,
     clock,
     random: () => {
       rank += 0.01;
       return rank;
     },
-    diagnostics: new Diagnostics(clock),
   });
   return {
     clock,
     addresses,
+    /** A dial of now fails. */
+    fail: async (address: Address) => {
+      await clock.advance(1);
+      return addresses.failed(address, clock.now());
+    },
     answer: (...list: string[]) => {
       current = resolved(list);
     },
@@ -40,10 +58,6 @@ function addressesOf(...answer: string[]) {
       return address;
     },
   };
-}
-
-function fail(): never {
-  throw new Error('unreachable');
 }
 
 const host = ({ target }: Address) => ('host' in target ? target.host : '');
@@ -60,13 +74,8 @@ describe('the choice of an address', () => {
   it('starts anywhere', async () => {
     const starts = new Set<string>();
     for (let i = 0; i < 50; i++) {
-      const addresses = new Addresses({
-        endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+      const addresses = made({
         resolver: async () => ['10.0.0.1', '10.0.0.2', '10.0.0.3'].map((address) => ({ address })),
-        connectTimeoutMillis: 5_000,
-        clock: new FakeClock(),
-        random: Math.random,
-        diagnostics: new Diagnostics(new FakeClock()),
       });
       starts.add(host(await addresses.acquire(undefined)));
     }
@@ -75,11 +84,11 @@ describe('the choice of an address', () => {
   });
 
   it('never falls on the one just left while another is healthy', async () => {
-    const { dial, addresses } = addressesOf('10.0.0.1', '10.0.0.2');
+    const { dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const first = await dial();
     const second = await dial(first);
     expect(second).not.toBe(first);
-    addresses.failed(first);
+    await fail(first);
     expect(await dial(second)).toBe(second);
   });
 
@@ -92,12 +101,12 @@ describe('the choice of an address', () => {
   });
 
   it('leaves out who failed, longer each time, and tries it again by one connection', async () => {
-    const { addresses, clock, dial } = addressesOf('10.0.0.1', '10.0.0.2');
+    const { addresses, clock, dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const bad = await dial();
-    addresses.failed(bad);
+    await fail(bad);
     const firstEjection = bad.ejectedUntil - clock.now();
     for (let i = 0; i < 4; i++) expect(await dial()).not.toBe(bad);
-    addresses.failed(bad);
+    await fail(bad);
     expect(bad.ejectedUntil - clock.now()).toBeGreaterThan(firstEjection);
     await clock.advance(60_000);
     const good = await dial(bad);
@@ -111,24 +120,24 @@ describe('the choice of an address', () => {
   });
 
   it('falls on who failed longest ago when all have', async () => {
-    const { addresses, clock, dial } = addressesOf('10.0.0.1', '10.0.0.2');
+    const { addresses, clock, dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const first = await dial();
     const second = await dial(first);
-    addresses.failed(second);
+    await fail(second);
     await clock.advance(1);
-    addresses.failed(first);
+    await fail(first);
     expect(addresses.hasHealthy()).toBe(false);
     expect(await dial()).toBe(second);
   });
 
   it('stays within the family that last worked, and falls back to the other', async () => {
-    const { addresses, dial } = addressesOf('::1', '127.0.0.1', '::2', '127.0.0.2');
+    const { addresses, dial, fail } = addressesOf('::1', '127.0.0.1', '::2', '127.0.0.2');
     const six = await dial();
     expect(six.family).toBe(6);
-    addresses.failed(six);
+    await fail(six);
     const otherSix = await dial(six);
     expect(otherSix.family).toBe(6);
-    addresses.failed(otherSix);
+    await fail(otherSix);
     const four = await dial(otherSix);
     expect(four.family).toBe(4);
     addresses.succeeded(four);
@@ -151,13 +160,10 @@ describe('the choice of an address', () => {
 
   it('writes and dials IPv6 addresses, duplicates and ports of their own', async () => {
     const clock = new FakeClock();
-    const addresses = new Addresses({
-      endpoint: parseEndpoint('tcp://fluent:1000') ?? fail(),
+    const addresses = made({
+      endpoints: parseEndpoints('tcp://fluent:1000'),
       resolver: async () => [{ address: '::1' }, { address: '::1', port: 1000 }, { address: '::1', port: 2000 }],
-      connectTimeoutMillis: 5_000,
       clock,
-      random: Math.random,
-      diagnostics: new Diagnostics(clock),
     });
     const texts = [await addresses.acquire(undefined), await addresses.acquire(undefined)].map(({ text }) => text);
     expect(texts.sort()).toEqual(['[::1]:1000', '[::1]:2000']);
@@ -176,13 +182,9 @@ describe('a lookup', () => {
   it('that never ends holds up one dial, and not the lookups after it', async () => {
     const clock = new FakeClock();
     let lookups = 0;
-    const addresses = new Addresses({
-      endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+    const addresses = made({
       resolver: () => (++lookups === 1 ? new Promise(() => {}) : Promise.resolve([{ address: '10.0.0.1' }])),
-      connectTimeoutMillis: 5_000,
       clock,
-      random: Math.random,
-      diagnostics: new Diagnostics(clock),
     });
     const first = addresses.acquire(undefined).catch((error: Error) => error.message);
     await clock.advance(5_000);
@@ -193,13 +195,9 @@ describe('a lookup', () => {
   it('that throws what cannot be read keeps the last answer all the same', async () => {
     const clock = new FakeClock();
     let answer = async () => [{ address: '10.0.0.1' }];
-    const addresses = new Addresses({
-      endpoint: parseEndpoint('tcp://fluent') ?? fail(),
+    const addresses = made({
       resolver: () => answer(),
-      connectTimeoutMillis: 5_000,
       clock,
-      random: Math.random,
-      diagnostics: new Diagnostics(clock),
     });
     await addresses.acquire(undefined);
     answer = () => Promise.reject(Object.create(null));
@@ -207,9 +205,9 @@ describe('a lookup', () => {
   });
 
   it('that gives parts of the whole forgets neither failures nor connections', async () => {
-    const { addresses, answer, dial } = addressesOf('10.0.0.1', '10.0.0.2');
+    const { addresses, answer, dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const bad = await dial();
-    addresses.failed(bad);
+    await fail(bad);
     const used = await addresses.acquire(bad);
     answer('10.0.0.3');
     await dial();
@@ -222,13 +220,9 @@ describe('a lookup', () => {
 
   it('of a name goes through the system’s resolver', async () => {
     const clock = new FakeClock();
-    const addresses = new Addresses({
-      endpoint: parseEndpoint('tcp://localhost') ?? fail(),
-      resolver: undefined,
-      connectTimeoutMillis: 5_000,
+    const addresses = made({
+      endpoints: parseEndpoints('tcp://localhost'),
       clock,
-      random: Math.random,
-      diagnostics: new Diagnostics(clock),
     });
     expect((await addresses.acquire(undefined)).text).toMatch(/^(127\.0\.0\.1|\[::1\]):24224$/);
   });

@@ -1,0 +1,25 @@
+import type { Endpoint } from '../config/endpoint.ts';
+import type { Target } from './socket.ts';
+
+/** One place that a receiver listens at, and what this process knows of it. */
+export interface Address {
+  readonly endpoint: Endpoint;
+  readonly target: Target;
+  /** `host:port` or the path. */
+  readonly text: string;
+  /** 4 or 6; 0 for a path or a name. */
+  readonly family: number;
+  /** Addresses of a higher tier are used only while none of a lower one is healthy: SRV priorities, then standbys. */
+  tier: number;
+  weight: number;
+  /** When it is to be dialled next, in relation to the others. */
+  turn: number;
+  /** Connections of ours to it, those being dialled included. */
+  connections: number;
+  /** Failures since the last ack. */
+  failures: number;
+  failedAt: number;
+  ejectedUntil: number;
+  /** Connections in a row that the receiver closed after a single ack. */
+  singleAckCloses: number;
+}

@@ -1,0 +1,115 @@
+import type { WallTime } from './clock.ts';
+import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from './errors.ts';
+
+/** Records, and the bytes of the messages that carry them. */
+export interface Volume {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** One connection, as it is now. */
+export interface ConnectionStats {
+  /** The endpoint that its address belongs to; `undefined` while a name is looked up. */
+  readonly endpoint: string | undefined;
+  /** `host:port` or the socket's path; `undefined` while a name is looked up. */
+  readonly address: string | undefined;
+  /** `retiring`: it takes no more chunks and waits for the acks that it is owed. */
+  readonly state: 'connecting' | 'open' | 'retiring' | 'closed';
+  /** Milliseconds since its dial began. */
+  readonly ageMillis: number;
+  /** Chunks that wait for their acks on it. */
+  readonly inFlightChunks: number;
+}
+
+/** One address, and what is known of the receiver behind it. */
+export interface AddressStats {
+  readonly endpoint: string;
+  /** `host:port` or the socket's path. */
+  readonly address: string;
+  readonly isStandby: boolean;
+  readonly weight: number;
+  /** `unproven`: it failed, and may be tried again by one connection. `ejected`: left out while others are healthy. */
+  readonly health: 'healthy' | 'unproven' | 'ejected';
+  /** Failures since its last ack. */
+  readonly failures: number;
+  /** Milliseconds until it may be tried again; 0 when it may now. */
+  readonly ejectedForMillis: number;
+  readonly connections: number;
+}
+
+/** What an exporter has done so far, and how it stands. Numbers count from its construction. */
+export interface FluentForwardStats {
+  /** Handed to a connection, each chunk once. */
+  readonly sent: Volume;
+  /** Acknowledged by a receiver, each chunk once. */
+  readonly acknowledged: Volume;
+  /** Handed to a connection once more; each time counts. */
+  readonly resent: Volume;
+  /** Without an ack by the end of their export, by the code of its error. What was refused before it was encoded has no bytes. */
+  readonly failed: Readonly<Partial<Record<ExportErrorCode, Volume>>>;
+  /** Records that could not be encoded; they are in no other number. */
+  readonly droppedRecords: number;
+  /** Memory that waits for acks; see `maxInFlightBytes`. */
+  readonly inFlightBytes: number;
+  /** Connections replaced because of their age. */
+  readonly rotations: number;
+  /** The last fault of a connection, also when all is well again. */
+  readonly lastError: { readonly code: ConnectionErrorCode; readonly message: string; readonly time: Date } | undefined;
+  readonly connections: readonly ConnectionStats[];
+  readonly addresses: readonly AddressStats[];
+}
+
+/** A volume that grows. */
+class Tally implements Volume {
+  records = 0;
+  bytes = 0;
+
+  add({ records, bytes }: Volume): void {
+    this.records += records;
+    this.bytes += bytes;
+  }
+
+  get snapshot(): Volume {
+    return { records: this.records, bytes: this.bytes };
+  }
+}
+
+/** What is counted on the way of the records. */
+export class Counters {
+  readonly sent: Tally = new Tally();
+  readonly acknowledged: Tally = new Tally();
+  readonly resent: Tally = new Tally();
+  droppedRecords = 0;
+  rotations = 0;
+  readonly #failed = new Map<ExportErrorCode, Tally>();
+  #lastError: FluentForwardStats['lastError'];
+
+  failed(code: ExportErrorCode, volume: Volume): void {
+    const tally = this.#failed.get(code) ?? new Tally();
+    this.#failed.set(code, tally);
+    tally.add(volume);
+  }
+
+  fault({ code, message }: FluentForwardConnectionError, [seconds, nanoseconds]: WallTime): void {
+    this.#lastError = { code, message, time: new Date(seconds * 1000 + nanoseconds / 1e6) };
+  }
+
+  get failedRecords(): number {
+    let records = 0;
+    for (const tally of this.#failed.values()) records += tally.records;
+    return records;
+  }
+
+  get snapshot(): Omit<FluentForwardStats, 'inFlightBytes' | 'connections' | 'addresses'> {
+    const failed = Object.fromEntries([...this.#failed].map(([code, tally]) => [code, tally.snapshot]));
+    return {
+      sent: this.sent.snapshot,
+      acknowledged: this.acknowledged.snapshot,
+      resent: this.resent.snapshot,
+      failed,
+      droppedRecords: this.droppedRecords,
+      rotations: this.rotations,
+      lastError: this.#lastError,
+    };
+  }
+}

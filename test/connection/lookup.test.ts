@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { parseEndpoints } from '../../src/config/endpoint.ts';
+import { Addresses } from '../../src/connection/addresses.ts';
+import { Diagnostics } from '../../src/diagnostics.ts';
+import { cases } from '../support/cases.ts';
+import { DnsServer } from '../support/dns-server.ts';
+import { FakeClock, until } from '../support/fake-clock.ts';
+
+const NAME = '_forward._tcp.fluent.example';
+const { listen, start, warnings } = cases();
+
+/** The addresses of one endpoint, from a real lookup. */
+function addressesOf(endpoint: string, tlsServerName?: string): Addresses {
+  const clock = new FakeClock();
+  return new Addresses({
+    endpoints: parseEndpoints(endpoint),
+    resolver: undefined,
+    tlsServerName,
+    connectTimeoutMillis: 5_000,
+    clock,
+    random: Math.random,
+    diagnostics: new Diagnostics(clock),
+  });
+}
+
+const failureOf = (addresses: Addresses) => addresses.acquire(undefined).catch((error: Error) => error.message);
+
+describe('a name of SRV records', () => {
+  it('brings addresses, ports, priorities and weights', async () => {
+    const dns = await DnsServer.start();
+    dns.srv.set(NAME, [
+      { priority: 1, weight: 20, port: 1001, target: '127.0.0.1' },
+      { priority: 1, weight: 0, port: 1002, target: '127.0.0.1' },
+      { priority: 2, port: 1003, target: '127.0.0.1' },
+    ]);
+    const addresses = addressesOf(`srv+tcp://${NAME}?weight=2`);
+    await addresses.acquire(undefined);
+    const found = addresses.all.map(({ text, tier, weight }) => ({ text, tier, weight }));
+    expect(found.sort((a, b) => a.text.localeCompare(b.text))).toEqual([
+      { text: '127.0.0.1:1001', tier: 1, weight: 40 },
+      // RFC 2782 wants a small chance for a weight of 0.
+      { text: '127.0.0.1:1002', tier: 1, weight: 2 },
+      { text: '127.0.0.1:1003', tier: 2, weight: 2 },
+    ]);
+  });
+
+  it('is asked at every dial, and its targets are looked up with all their addresses', async () => {
+    const dns = await DnsServer.start();
+    dns.srv.set(NAME, [{ port: 1001, target: 'localhost' }]);
+    const addresses = addressesOf(`srv+tcp://${NAME}`);
+    expect((await addresses.acquire(undefined)).text).toMatch(/^(127\.0\.0\.1|\[::1\]):1001$/);
+    dns.srv.set(NAME, [{ port: 1002, target: 'localhost' }]);
+    expect((await addresses.acquire(undefined)).text).toMatch(/:1002$/);
+    expect(dns.queries).toBe(2);
+  });
+
+  it('leaves out a target that does not resolve, and fails when none does', async () => {
+    const dns = await DnsServer.start();
+    dns.srv.set(NAME, [
+      { port: 1, target: 'nowhere.invalid' },
+      { port: 1001, target: '127.0.0.1' },
+    ]);
+    const addresses = addressesOf(`srv+tcp://${NAME}`);
+    await addresses.acquire(undefined);
+    expect(addresses.all.map(({ text }) => text)).toEqual(['127.0.0.1:1001']);
+    dns.srv.set(NAME, [{ port: 1, target: 'nowhere.invalid' }]);
+    expect(await failureOf(addressesOf(`srv+tcp://${NAME}`))).toMatch(
+      /^no address for srv\+tcp:\/\/_forward\._tcp\.fluent\.example: .*nowhere\.invalid/,
+    );
+  });
+
+  it('that does not exist is told with what to do, a short one above all', async () => {
+    await DnsServer.start();
+    expect(await failureOf(addressesOf('srv+tcp://_forward._tcp.fluent'))).toBe(
+      'no address for srv+tcp://_forward._tcp.fluent: there are no SRV records for _forward._tcp.fluent (ENOTFOUND); ' +
+        'it has to be the full name, such as _forward._tcp.fluent.logging.svc.cluster.local: no search list is applied to SRV names',
+    );
+  });
+
+  it('that cannot be looked up any more keeps its last answer', async () => {
+    const dns = await DnsServer.start();
+    const receiver = await listen();
+    dns.srv.set(NAME, [{ port: receiver.port, target: '127.0.0.1' }]);
+    const { clock, send } = start({ endpoint: `srv+tcp://${NAME}`, rotationIntervalMillis: 1_000 });
+    expect((await send('a')).code).toBe(0);
+    dns.srv.set(NAME, 'SERVFAIL');
+    await clock.advance(500);
+    await until(() => receiver.connectionCount === 2);
+    expect((await send('b')).code).toBe(0);
+    expect(warnings()).toEqual([
+      expect.stringMatching(
+        /name lookup for srv\+tcp:.* failed \(.*ESERVFAIL.*\); going on with the last answer, 1 address/,
+      ),
+    ]);
+  });
+
+  it('is verified by the configured name, never by that of a target', async () => {
+    const dns = await DnsServer.start();
+    dns.srv.set(NAME, [{ port: 1001, target: 'localhost' }]);
+    const { target } = await addressesOf(`srv+tls://${NAME}`).acquire(undefined);
+    expect(target).toMatchObject({ port: 1001, tls: { serverName: 'fluent.example' } });
+    const other = await addressesOf(`srv+tls://${NAME}`, 'fluent.internal').acquire(undefined);
+    expect(other.target).toMatchObject({ tls: { serverName: 'fluent.internal' } });
+    expect((await addressesOf('tls://localhost').acquire(undefined)).target).toMatchObject({
+      tls: { serverName: 'localhost' },
+    });
+  });
+});
