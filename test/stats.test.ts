@@ -153,6 +153,8 @@ describe('stats()', () => {
 });
 
 describe('the end of an outage is told', () => {
+  const told = () => log.filter(([level]) => level === 'info').map(([, text]) => text);
+
   it('once, when what was lost is sent again, with what became of it', async () => {
     const receiver = await listen();
     const { clock, send } = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048, timeoutMillis: 10_000 });
@@ -170,24 +172,42 @@ describe('the end of an outage is told', () => {
     await listen({ port });
     await clock.advance(5_000);
     expect((await later).code).toBe(0);
-    const told = log.filter(([level]) => level === 'info').map(([, text]) => text);
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/connected to 127\.0\.0\.1:\d+ again after 1\d\.\d s, 0 records resent, 3 failed$/);
+    expect(told()).toHaveLength(1);
+    expect(told()[0]).toMatch(/connected to 127\.0\.0\.1:\d+ again after 1\d\.\d s, 0 records resent, 3 failed$/);
   });
 
   it('not before the last of what was lost is sent again', async () => {
-    const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048 });
-    await send('proof');
-    receiver.messageFaults = [{ kind: 'withhold' }, { kind: 'withhold' }, { kind: 'reset', when: 'before ack' }];
-    // The first of them is alone on the new connection until its ack.
-    const results = ['x', 'y', 'z'].map((letter) => send(letter.repeat(1_500)));
-    await until(() => warnings().length > 0);
+    const [a, b] = [await listen(), await listen()];
+    const { clock, send } = start({ ...named(a, b), connections: 2, maxInFlightChunks: 3 });
+    await Promise.all([send('x'), send('y')]);
+    for (const receiver of [a, b]) receiver.messageFaults = () => ({ kind: 'withhold' });
+    const results = Array.from({ length: 6 }, (_, i) => send(i));
+    await until(() => a.entryCount + b.entryCount === 8);
+    await b.close();
+    a.messageFaults = [];
+    a.resetConnections();
+    await until(() => a.openConnections === 0 && warnings().length > 0);
     await settle();
+    // One connection is left: the first chunk is alone on it until its ack, and then there is room for three.
     await clock.advance(100);
     for (const result of results) expect((await result).code).toBe(0);
-    expect(log.filter(([level]) => level === 'info').map(([, text]) => text)).toEqual([
-      expect.stringMatching(/again after 0\.1 s, 3 records resent, 0 failed$/),
-    ]);
+    expect(told()).toEqual([expect.stringMatching(/again after 0\.\d s, 6 records resent, 0 failed$/)]);
+  });
+
+  it('only where its begin was', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    for (let outage = 0; outage < 3; outage++) {
+      receiver.messageFaults = [{ kind: 'reset', when: 'before ack' }];
+      const result = send(outage);
+      await until(() => receiver.messageCount === 2 * outage + 1 && receiver.openConnections === 0);
+      await settle();
+      await clock.advance(100);
+      expect((await result).code).toBe(0);
+      // The warnings of a minute are one.
+      if (outage === 1) await clock.advance(60_000);
+    }
+    expect(warnings()).toHaveLength(2);
+    expect(told()).toHaveLength(2);
   });
 });

@@ -222,7 +222,6 @@ export class ConnectionPool implements SlotObserver {
       isTold: false,
       end: undefined,
     };
-    this.#outage.end = undefined;
     if (diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`)) this.#outage.isTold = true;
     if (this.isBackingOff || !needsBackoff) return;
     this.#failures++;

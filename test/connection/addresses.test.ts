@@ -171,6 +171,19 @@ describe('the choice of an address', () => {
 });
 
 describe('a lookup', () => {
+  it.each<[Partial<ResolvedAddress>, string]>([
+    [{ address: '' }, 'address , port 24224'],
+    [{ port: 0 }, 'address 10.0.0.1, port 0'],
+    [{ port: 65_536 }, 'address 10.0.0.1, port 65536'],
+    [{ priority: -1 }, 'priority -1, weight 1'],
+    [{ weight: 0.5 }, 'priority 0, weight 0.5'],
+  ])('that gives %j has failed', async (resolved, reason) => {
+    const addresses = made({ resolver: async () => [{ address: '10.0.0.1', ...resolved }] });
+    await expect(addresses.acquire(undefined)).rejects.toThrow(
+      `no address for tcp://fluent:24224: the resolver gave ${reason}`,
+    );
+  });
+
   it('is made once for dials at the same time, and again for a later one', async () => {
     const { addresses, lookups } = addressesOf('10.0.0.1', '10.0.0.2');
     await Promise.all([addresses.acquire(undefined), addresses.acquire(undefined)]);

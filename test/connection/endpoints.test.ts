@@ -35,6 +35,42 @@ describe('several endpoints', () => {
     expect(counts(a, b)).toEqual([1, 1]);
   });
 
+  it('take a chunk each before one takes a second, whatever their weights', async () => {
+    const receivers = [await listen(), await listen(), await listen()];
+    const [a, b, c] = receivers as [ForwardReceiver, ForwardReceiver, ForwardReceiver];
+    const { clock, send } = start({
+      endpoint: [{ url: a.endpoint, weight: 9 }, b.endpoint, c.endpoint],
+      connections: 3,
+      rotationIntervalMillis: 0,
+    });
+    // Proves all three: they may have several chunks in flight from now on.
+    await Promise.all([send('x'), send('y'), send('z')]);
+    for (const receiver of receivers) receiver.messageFaults = () => ({ kind: 'withhold' });
+    const results = [send('x'), send('y'), send('z'), send('second')];
+    await until(() => counts(...receivers).reduce((sum, count) => sum + count) === 7);
+    expect(counts(...receivers)).toEqual([3, 2, 2]);
+    for (const receiver of receivers) receiver.messageFaults = [];
+    await clock.advance(5_200);
+    for (const result of results) expect((await result).code).toBe(0);
+  });
+
+  it('have chunks in flight in proportion to their weights', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const { clock, send } = start({
+      endpoint: [{ url: a.endpoint, weight: 3 }, b.endpoint],
+      connections: 2,
+      rotationIntervalMillis: 0,
+    });
+    await Promise.all([send('x'), send('y')]);
+    for (const receiver of [a, b]) receiver.messageFaults = () => ({ kind: 'withhold' });
+    const results = Array.from({ length: 8 }, (_, i) => send(i));
+    await until(() => a.entryCount + b.entryCount === 10);
+    expect(counts(a, b)).toEqual([1 + 6, 1 + 2]);
+    for (const receiver of [a, b]) receiver.messageFaults = [];
+    await clock.advance(5_200);
+    for (const result of results) expect((await result).code).toBe(0);
+  });
+
   it('get the load that they weigh', async () => {
     const [a, b] = [await listen(), await listen()];
     const { send } = start({ endpoint: [{ url: a.endpoint, weight: 3 }, b.endpoint], connections: 2 });
