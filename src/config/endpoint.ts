@@ -11,16 +11,15 @@ export type Endpoint = EndpointLocation & {
 };
 
 type EndpointLocation =
-  | { readonly protocol: 'tcp' | 'tls'; readonly host: string; readonly port: number }
-  /** `host` is the name of SRV records, which bring the ports. */
-  | { readonly protocol: 'srv+tcp' | 'srv+tls'; readonly host: string }
+  /** For SRV, `host` is the name of the records, and `port` for addresses without one. */
+  | { readonly protocol: 'tcp' | 'tls' | 'srv+tcp' | 'srv+tls'; readonly host: string; readonly port: number }
   | { readonly protocol: 'unix'; readonly path: string };
 
 /** An endpoint whose addresses are to be found. */
 export type NetworkEndpoint = Exclude<Endpoint, { protocol: 'unix' }>;
 
 /** The port that Fluentd and Fluent Bit listen on unless told otherwise. */
-export const DEFAULT_PORT = 24224;
+const DEFAULT_PORT = 24224;
 /** That of an SRV record has 16 bits. */
 const MAX_WEIGHT = 65_535;
 
@@ -89,7 +88,7 @@ function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | u
     case 'srv+tls:': {
       if (!SRV_NAME.test(name) || url.port !== '' || !isBare(url)) return undefined;
       const protocol = url.protocol === 'srv+tcp:' ? 'srv+tcp' : 'srv+tls';
-      return { protocol, host: name, url: `${protocol}://${name}` };
+      return { protocol, host: name, port: DEFAULT_PORT, url: `${protocol}://${name}` };
     }
     case 'unix:': {
       if (url.host !== '' || !/^\/./.test(url.pathname)) return undefined;

@@ -17,7 +17,7 @@ export interface EndpointOptions {
 export interface ResolvedAddress {
   /** An IP address. */
   readonly address: string;
-  /** TCP port; the endpoint's when absent, 24224 where it has none. */
+  /** TCP port; the endpoint's when absent. */
   readonly port?: number;
   /** As in an SRV record, from 0 to 65535: addresses of a higher number are used only while none of a lower one is healthy. Default 0. */
   readonly priority?: number;

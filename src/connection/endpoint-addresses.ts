@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Clock } from '../clock.ts';
-import { DEFAULT_PORT, type Endpoint, type NetworkEndpoint } from '../config/endpoint.ts';
+import type { Endpoint, NetworkEndpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
@@ -124,12 +124,7 @@ export class EndpointAddresses {
     const known = new Map([...this.#absent, ...this.#known].map((address) => [address.text, address]));
     const parsed = new Map<string, Address>();
     for (const resolved of answer.slice(0, MAX_ADDRESSES)) {
-      const {
-        address: host,
-        port = 'port' in endpoint ? endpoint.port : DEFAULT_PORT,
-        priority = 0,
-        weight = 1,
-      } = resolved;
+      const { address: host, port = endpoint.port, priority = 0, weight = 1 } = resolved;
       if (typeof host !== 'string' || host === '' || !isUint16(port) || port === 0) {
         throw new TypeError(`the resolver gave address ${String(host)}, port ${String(port)}`);
       }

@@ -99,8 +99,11 @@ describe('endpoints', () => {
   it.each([
     ['tls://host', { protocol: 'tls', host: 'host', port: 24224, url: 'tls://host:24224' }],
     ['tls://[::1]:1', { protocol: 'tls', host: '::1', port: 1, url: 'tls://[::1]:1' }],
-    ['srv+tcp://_f._tcp.a.b', { protocol: 'srv+tcp', host: '_f._tcp.a.b', url: 'srv+tcp://_f._tcp.a.b' }],
-    ['srv+tls://_f._tcp.a.b./', { protocol: 'srv+tls', host: '_f._tcp.a.b.', url: 'srv+tls://_f._tcp.a.b.' }],
+    ['srv+tcp://_f._tcp.a.b', { protocol: 'srv+tcp', host: '_f._tcp.a.b', port: 24224, url: 'srv+tcp://_f._tcp.a.b' }],
+    [
+      'srv+tls://_f._tcp.a.b./',
+      { protocol: 'srv+tls', host: '_f._tcp.a.b.', port: 24224, url: 'srv+tls://_f._tcp.a.b.' },
+    ],
   ])('%j', (text, location) => {
     expect(parseEndpoints(text)).toEqual([{ ...location, ...DEFAULTS }]);
   });
