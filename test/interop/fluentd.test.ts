@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { VALUES } from '../encode/values.ts';
 import { Fluentd, requireFluentd } from '../support/fluentd.ts';
+import { recordOf } from '../support/receiver-process.mjs';
 import { batchEncoder } from '../support/records.ts';
 import { SDK_LINES, type Sdk } from '../support/sdks.ts';
 import { ATTRIBUTE_LIMIT, LOGGERS, mixedRecord, RESOURCES } from './mixed-records.ts';
@@ -299,19 +300,11 @@ class Stream {
   /** Stops Fluentd and compares what it has with what was acknowledged. */
   async compare(): Promise<{ lost: string[]; duplicates: number }> {
     expect(this.witness.acknowledged).toHaveLength(this.#emitted);
-    const received = (await this.#fluentd.output()).map(messageOf);
+    const received = (await this.#fluentd.output()).flatMap((line) => recordOf(line)?.message ?? []);
     const distinct = new Set(received);
     const lost = this.witness.acknowledged.map(({ body }) => body as string).filter((body) => !distinct.has(body));
     return { lost, duplicates: received.length - distinct.size };
   }
-}
-
-/**
- * The text of a record. After a kill in the middle of a write, Fluentd goes on behind the torn
- * line: a whole one stands at its end.
- */
-function messageOf(line: string): string {
-  return (JSON.parse(line.slice(line.lastIndexOf('{"message":'))) as { message: string }).message;
 }
 
 function exporterTo(
