@@ -45,6 +45,8 @@ export class FluentdProcess extends ReceiverProcess {
       port,
       // One process without a supervisor, so that a signal reaches all there is.
       command: (directory) => ['fluentd', '--no-supervisor', '-c', join(directory, 'fluent.conf')],
+      // Where a kill leaves its socket, to go with the directory; the path of a socket has to be short.
+      environment: { SERVERENGINE_SOCKETMANAGER_SOCK_DIR: '.' },
       runningLine: 'fluentd worker is now running',
     });
     writeFileSync(join(this.directory, 'fluent.conf'), configuration(port, this.directory, source));

@@ -27,6 +27,7 @@ export class ReceiverProcess {
   directory;
   #name;
   #command;
+  #environment;
   #runningLine;
   /** @type {ChildProcess | undefined} */
   #process;
@@ -40,13 +41,15 @@ export class ReceiverProcess {
    * @param {string} options.name
    * @param {number} options.port
    * @param {(directory: string) => [file: string, ...args: string[]]} options.command what starts it
+   * @param {Record<string, string>} [options.environment] what it has beside ours
    * @param {string} options.runningLine what it logs when it takes connections
    */
-  constructor({ name, port, command, runningLine }) {
+  constructor({ name, port, command, environment = {}, runningLine }) {
     this.port = port;
     this.directory = mkdtempSync(join(tmpdir(), `${name}-`));
     this.#name = name;
     this.#command = command(this.directory);
+    this.#environment = { ...process.env, ...environment, TMPDIR: this.directory };
     this.#runningLine = runningLine;
     process.on('exit', this.#endWithUs);
   }
@@ -61,7 +64,11 @@ export class ReceiverProcess {
     const log = openSync(this.#logPath, 'a');
     const runs = this.count(this.#runningLine);
     const [file, ...args] = this.#command;
-    const child = spawn(file, args, { stdio: ['ignore', log, log] });
+    const child = spawn(file, args, {
+      cwd: this.directory,
+      env: this.#environment,
+      stdio: ['ignore', log, log],
+    });
     closeSync(log);
     this.#process = child;
     child.once('exit', () => {
