@@ -1,11 +1,11 @@
 // Shows the exporter at work: `npm run demo`, or `npm run demo -- --help`.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs, styleText } from 'node:util';
-import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { parseArgs } from 'node:util';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
 import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
 import { ForwardReceiver } from 'opentelemetry-exporter-fluent-forward/testing';
+import { number, Progress, paint, showTroubles, table } from '../../scripts/terminal.mjs';
 
 const DURATION_MILLIS = 6_000;
 const DEFAULT_RECORDS = 6_000;
@@ -145,71 +145,12 @@ class Receivers {
   }
 }
 
-/** The live line at the bottom of a terminal; anywhere else a plain line every second. */
-class Progress {
-  #isLive = process.stdout.isTTY === true;
-  #text;
-  #timer;
-
-  constructor(text) {
-    this.#text = text;
-    this.#timer = setInterval(() => this.#draw(), this.#isLive ? 100 : 1_000);
-  }
-
-  #draw() {
-    if (this.#isLive) process.stdout.write(`\r\x1b[K${this.#text().slice(0, (process.stdout.columns || 80) - 1)}`);
-    else console.log(this.#text());
-  }
-
-  /** For what is to stand above the line. */
-  clear() {
-    if (this.#isLive) process.stdout.write('\r\x1b[K');
-  }
-
-  end() {
-    clearInterval(this.#timer);
-    this.#draw();
-    if (this.#isLive) process.stdout.write('\n');
-  }
-}
-
-function paint(format, text, stream = process.stdout) {
-  return stream.isTTY && !process.env.NO_COLOR ? styleText(format, text, { stream }) : text;
-}
-
-function number(value) {
-  return value.toLocaleString('en-US');
-}
-
 function letter(index) {
   return 'AB'[index];
 }
 
 function count(counts, key) {
   counts.set(key, (counts.get(key) ?? 0) + 1);
-}
-
-function table(rows) {
-  const width = Math.max(...rows.map(([label]) => label.length));
-  for (const [label, value, note = ''] of rows) {
-    const cells = [label.padEnd(width), paint('bold', number(value).padStart(10))];
-    if (note !== '') cells.push(paint('dim', note));
-    console.log(`  ${cells.join('  ')}`);
-  }
-}
-
-/** Shows the exporter's troubles as `diag` gets them, above the progress line. */
-function showTroubles(progress) {
-  const show = (level) => (namespace, message) => {
-    progress.clear();
-    console.error(`  ${level}: ${message ?? namespace}`);
-  };
-  const error = (...parts) => {
-    // A failed batch is told at the end, and not as JSON.
-    if (!parts.join().includes('"name":"FluentForwardExportError"')) show('error')(...parts);
-  };
-  const logger = { error, warn: show('warn'), info: show('info'), debug: show('debug'), verbose: show('verbose') };
-  diag.setLogger(logger, DiagLogLevel[process.env.OTEL_LOG_LEVEL?.toUpperCase()] ?? DiagLogLevel.WARN);
 }
 
 const REQUESTS = [
