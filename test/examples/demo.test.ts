@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
+import { row } from '../support/run-program.ts';
 import { deadEndpoint, runExample } from './run-example.ts';
 
 /** It runs for about six seconds. */
@@ -15,13 +16,6 @@ async function listen(options: ForwardReceiverOptions = {}): Promise<ForwardRece
   const receiver = await ForwardReceiver.listen(options);
   receivers.push(receiver);
   return receiver;
-}
-
-/** The number in a row of the table at the end. */
-function row(stdout: string, label: string): number {
-  const value = new RegExp(`^  ${label} +([\\d,]+)(?:  |$)`, 'm').exec(stdout)?.[1];
-  if (value === undefined) throw new Error(`no row '${label}' in:\n${stdout}`);
-  return Number(value.replaceAll(',', ''));
 }
 
 const runDemo = (args: readonly string[] = [], env: Record<string, string> = {}) =>

@@ -1,0 +1,60 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export interface Finished {
+  /** Null when it was killed because it did not end by itself. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  /** Resolves once it has written `text` to its standard output. */
+  readonly wrote: (text: string) => Promise<void>;
+  readonly finished: Promise<Finished>;
+}
+
+export interface Surroundings {
+  args?: readonly string[];
+  env?: Record<string, string>;
+}
+
+const LIMIT_MILLIS = 30_000;
+
+/** Starts a program of this repository as a user does, with no OpenTelemetry variables but those given. */
+export function startProgram(path: string, { args = [], env = {} }: Surroundings = {}): Started {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(OTEL_|NO_COLOR$|FORCE_COLOR$|NODE_OPTIONS$)/.test(name),
+  );
+  const child = spawn(process.execPath, [fileURLToPath(new URL(`../../${path}`, import.meta.url)), ...args], {
+    env: { ...Object.fromEntries(inherited), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LIMIT_MILLIS,
+    killSignal: 'SIGKILL',
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output.stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    output.stderr += text;
+  });
+  const finished = once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }));
+  const wrote = async (text: string) => {
+    while (!output.stdout.includes(text)) await once(child.stdout, 'data');
+  };
+  return { child, wrote, finished };
+}
+
+export function runProgram(path: string, surroundings?: Surroundings): Promise<Finished> {
+  return startProgram(path, surroundings).finished;
+}
+
+/** The number in a row of the table that a program ends with. */
+export function row(stdout: string, label: string): number {
+  const value = new RegExp(`^  ${label} +([\\d,]+)(?:  |$)`, 'm').exec(stdout)?.[1];
+  if (value === undefined) throw new Error(`no row '${label}' in:\n${stdout}`);
+  return Number(value.replaceAll(',', ''));
+}
