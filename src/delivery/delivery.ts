@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Config } from '../config/config.ts';
+import { urlsOf } from '../config/endpoint.ts';
 import { backoffDelay } from '../connection/backoff.ts';
 import type { Connection } from '../connection/connection.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
@@ -211,9 +212,10 @@ export class Delivery implements PoolObserver {
   }
 
   #postpone(delivered: Delivered): void {
-    const { clock, diagnostics, random } = this.#options;
+    const { clock, config, diagnostics, random } = this.#options;
     if (delivered.unanswered === PROBABLY_REFUSED) {
-      diagnostics.warn('refused', `${describeRefusal(delivered.chunk)}; trying on until the deadline`);
+      const refusal = `${urlsOf(config.endpoint)}: ${describeRefusal(delivered.chunk)}`;
+      diagnostics.warn('refused', `${refusal}; trying on until the deadline`);
     }
     const timer = clock.after(backoffDelay(delivered.unanswered, random), () => this.#resume(delivered));
     this.#postponed.set(delivered, timer);

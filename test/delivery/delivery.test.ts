@@ -489,7 +489,9 @@ describe('a chunk that receivers refuse', () => {
     expect(error?.message).toMatch(
       /a chunk of \d+ bytes \(1 record\(s\), tag "app"\).*chunk_size_limit \(Fluentd\).*buffer_max_size/,
     );
-    expect(warnings().filter((text) => text.includes('chunk_size_limit'))).toHaveLength(1);
+    const told = warnings().filter((text) => text.includes('chunk_size_limit'));
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(/ tcp:\/\/127\.0\.0\.1:\d+: a chunk of .*; trying on until the deadline$/);
   });
 });
 
