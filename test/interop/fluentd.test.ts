@@ -1,16 +1,14 @@
-import { setImmediate as immediately } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
-import { BatchLogRecordProcessor, LoggerProvider, type LogRecordProcessor } from '@opentelemetry/sdk-logs';
+import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { VALUES } from '../encode/values.ts';
 import { Fluentd, requireFluentd } from '../support/fluentd.ts';
-import { recordOf } from '../support/receiver-process.mjs';
 import { batchEncoder } from '../support/records.ts';
-import { SDK_LINES, type Sdk } from '../support/sdks.ts';
+import { batchProcessor, SDK_LINES } from '../support/sdks.ts';
+import { Witness } from '../support/witness.ts';
 import { ATTRIBUTE_LIMIT, LOGGERS, mixedRecord, RESOURCES } from './mixed-records.ts';
-import { Witness } from './witness.ts';
 
 const TEST_LIMIT_MILLIS = 90_000;
 
@@ -82,94 +80,6 @@ describe.each(SDK_LINES)('$line', ({ sdk }) => {
     expect(said).toEqual([]);
     await annotate(`${seconds.toFixed(1)} s, ${fluentd.acks.length} chunks on ${fluentd.connections} connections`);
   });
-});
-
-describe('Fluentd goes away in mid-stream and comes back', () => {
-  test('killed three times: nothing acknowledged is missing, no export fails', {
-    timeout: TEST_LIMIT_MILLIS,
-  }, async ({ annotate }) => {
-    const fluentd = await Fluentd.start();
-    const stream = new Stream(fluentd);
-    const streaming = stream.run();
-    const interrupted: number[] = [];
-    const killAndRestart = async (): Promise<void> => {
-      interrupted.push(stream.witness.pendingRecords);
-      await fluentd.kill('SIGKILL');
-      await fluentd.start();
-    };
-    // Twice at whatever it is just doing.
-    await stream.flow();
-    await killAndRestart();
-    await stream.flow();
-    await immediately();
-    await killAndRestart();
-    // Once while it certainly owes acks: it is frozen, and every processor waits for an export.
-    await stream.flow();
-    fluentd.freeze();
-    await stream.witness.until(() => stream.witness.pending.size === Stream.PROCESSORS);
-    await killAndRestart();
-    await stream.flow();
-    stream.end();
-    await streaming;
-
-    expect(stream.witness.failures).toEqual([]);
-    const { lost, duplicates } = await stream.compare();
-    expect(lost).toEqual([]);
-    expect(interrupted[2]).toBeGreaterThan(0);
-    expect(duplicates).toBeLessThanOrEqual(interrupted.reduce((sum, records) => sum + records));
-    expect(said[0]).toMatch(/(reset|closed) the connection; .* will be sent again$/);
-    expect(said.join('\n')).not.toContain('refuse it');
-    await annotate(
-      `${stream.emitted} records, ${interrupted} of them unanswered at the kills, ${duplicates} duplicates`,
-    );
-  });
-
-  test('stopped twice: nothing acknowledged is missing, no export fails', {
-    timeout: TEST_LIMIT_MILLIS,
-  }, async ({ annotate }) => {
-    const fluentd = await Fluentd.start();
-    const stream = new Stream(fluentd);
-    const streaming = stream.run();
-    for (let i = 0; i < 2; i++) {
-      await stream.flow();
-      await fluentd.kill('SIGTERM');
-      await fluentd.start();
-    }
-    await stream.flow();
-    stream.end();
-    await streaming;
-
-    expect(stream.witness.failures).toEqual([]);
-    const { lost, duplicates } = await stream.compare();
-    expect(lost).toEqual([]);
-    // While it stops it still takes chunks; those that come after its last flush stay in its buffer's files.
-    expect(fluentd.complaints.filter((line) => !line.includes('restoring buffer file'))).toEqual([]);
-    expect(said.join('\n')).not.toContain('refuse it');
-    await annotate(`${stream.emitted} records, ${duplicates} duplicates`);
-  });
-});
-
-test('Fluentd takes one message a connection (deny_keepalive): the exporter settles into it', {
-  timeout: TEST_LIMIT_MILLIS,
-}, async ({ annotate }) => {
-  const fluentd = await Fluentd.start('deny_keepalive true');
-  const stream = new Stream(fluentd);
-  const streaming = stream.run();
-  await stream.flow();
-  const learnt = said.length;
-  for (let i = 0; i < 4; i++) await stream.flow();
-  stream.end();
-  await streaming;
-
-  expect(stream.witness.failures).toEqual([]);
-  const { lost, duplicates } = await stream.compare();
-  expect(lost).toEqual([]);
-  expect(duplicates).toBe(0);
-  // Every failure would be followed by a message that the receiver acknowledges again.
-  expect(said.slice(learnt)).toEqual([]);
-  expect(said.join('\n')).not.toContain('refuse it');
-  expect(fluentd.acks).toHaveLength(fluentd.connections);
-  await annotate(`${stream.emitted} records on ${fluentd.connections} connections; said until settled: ${learnt}`);
 });
 
 describe('Fluentd writes as JSON, without a complaint', () => {
@@ -248,78 +158,11 @@ describe('Fluentd writes as JSON, without a complaint', () => {
 /** A line of Fluentd's output. */
 type Line = Readonly<Record<string, unknown>>;
 
-/** Records with numbers, emitted through several processors, so that several chunks are on the way. */
-class Stream {
-  static readonly PROCESSORS = 4;
-  static readonly BATCH = 25;
-  readonly witness: Witness;
-  readonly #fluentd: Fluentd;
-  readonly #providers: readonly LoggerProvider[];
-  #emitted = 0;
-  #ended = false;
-
-  constructor(fluentd: Fluentd) {
-    this.#fluentd = fluentd;
-    this.witness = new Witness(exporterTo(fluentd));
-    this.#providers = Array.from(
-      { length: Stream.PROCESSORS },
-      () =>
-        new LoggerProvider({ processors: [batchProcessor({ BatchLogRecordProcessor }, this.witness, Stream.BATCH)] }),
-    );
-  }
-
-  get emitted(): number {
-    return this.#emitted;
-  }
-
-  /** Emits until {@link end} and waits for the results. */
-  async run(): Promise<void> {
-    const loggers = this.#providers.map((provider) => provider.getLogger('stream'));
-    while (!this.#ended) {
-      for (const logger of loggers) {
-        for (let i = 0; i < Stream.BATCH; i++) logger.emit({ body: `record ${this.#emitted++}` });
-      }
-      const goal = this.#emitted - Stream.PROCESSORS * Stream.BATCH;
-      await this.witness.until(() => this.witness.settledRecords >= goal);
-    }
-    await Promise.all(this.#providers.map((provider) => provider.forceFlush()));
-    await Promise.all(this.#providers.map((provider) => provider.shutdown()));
-  }
-
-  end(): void {
-    this.#ended = true;
-  }
-
-  /** Waits until 500 more records are acknowledged and an export is on its way. */
-  async flow(): Promise<void> {
-    const { acknowledged, pending } = this.witness;
-    const goal = acknowledged.length + 500;
-    await this.witness.until(() => acknowledged.length >= goal && pending.size > 0);
-  }
-
-  /** Stops Fluentd and compares what it has with what was acknowledged. */
-  async compare(): Promise<{ lost: string[]; duplicates: number }> {
-    expect(this.witness.acknowledged).toHaveLength(this.#emitted);
-    const received = (await this.#fluentd.output()).flatMap((line) => recordOf(line)?.message ?? []);
-    const distinct = new Set(received);
-    const lost = this.witness.acknowledged.map(({ body }) => body as string).filter((body) => !distinct.has(body));
-    return { lost, duplicates: received.length - distinct.size };
-  }
-}
-
 function exporterTo(
   fluentd: Fluentd,
   options: Partial<FluentForwardLogExporterOptions> = {},
 ): FluentForwardLogExporter {
   return new FluentForwardLogExporter({ endpoint: fluentd.endpoint, ...options });
-}
-
-function batchProcessor(
-  { BatchLogRecordProcessor }: Pick<Sdk, 'BatchLogRecordProcessor'>,
-  exporter: ConstructorParameters<Sdk['BatchLogRecordProcessor']>[0]['exporter'],
-  maxExportBatchSize: number,
-): LogRecordProcessor {
-  return new BatchLogRecordProcessor({ exporter, maxExportBatchSize, maxQueueSize: 2_000, scheduledDelayMillis: 5 });
 }
 
 /** What `JSON.parse` gives for a value, and the integers that it cannot hold. */

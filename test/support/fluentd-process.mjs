@@ -1,6 +1,6 @@
 // @ts-check
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReceiverProcess } from './receiver-process.mjs';
 
@@ -33,23 +33,66 @@ function askVersion() {
   }
 }
 
+/**
+ * @typedef {object} FluentdOptions
+ * @property {string} [source] added to the forward input's section
+ * @property {string} [buffer] settings of the output's buffer, in place of those by which it is written out when Fluentd stops
+ * @property {number} [workers] processes that share the port, under a supervisor
+ */
+
 /** A Fluentd with a forward input, a file buffer and a file output that keeps a time's nanoseconds. */
 export class FluentdProcess extends ReceiverProcess {
+  #workers;
+
   /**
    * @param {number} port
-   * @param {string} [source] added to the forward input's section
+   * @param {FluentdOptions} [options]
    */
-  constructor(port, source = '') {
+  constructor(port, options = {}) {
+    const { workers = 1 } = options;
     super({
       name: 'fluentd',
       port,
-      // One process without a supervisor, so that a signal reaches all there is.
-      command: (directory) => ['fluentd', '--no-supervisor', '-c', join(directory, 'fluent.conf')],
-      // Where a kill leaves its socket, to go with the directory; the path of a socket has to be short.
-      environment: { SERVERENGINE_SOCKETMANAGER_SOCK_DIR: '.' },
+      // One process without a supervisor where it can be, so that a signal reaches all there is.
+      command: (directory) => [
+        'fluentd',
+        ...(workers === 1 ? ['--no-supervisor'] : []),
+        '-c',
+        join(directory, 'fluent.conf'),
+      ],
+      environment: {
+        // Where a kill leaves its socket, to go with the directory; the path of a socket has to be short.
+        SERVERENGINE_SOCKETMANAGER_SOCK_DIR: '.',
+        // SIGCONT has it write its state down.
+        SIGDUMP_PATH: 'sigdump.log',
+      },
       runningLine: 'fluentd worker is now running',
+      processes: workers,
     });
-    writeFileSync(join(this.directory, 'fluent.conf'), configuration(port, this.directory, source));
+    this.#workers = workers;
+    writeFileSync(join(this.directory, 'fluent.conf'), configuration(port, this.directory, options));
+  }
+
+  /** Keeps its output from being written, so that its buffer fills: a file stands where the directory should. */
+  jam() {
+    writeFileSync(this.#outputPath, '');
+  }
+
+  /** Ends a {@link jam}. */
+  unjam() {
+    rmSync(this.#outputPath);
+  }
+
+  /**
+   * Kills one of several workers, which the supervisor then starts again.
+   *
+   * @param {number} worker
+   */
+  killWorker(worker) {
+    const starts = [...this.log.matchAll(/starting fluentd worker pid=(\d+) .*worker=(\d+)/g)];
+    const pid = starts.findLast(([, , number]) => Number(number) === worker)?.[1];
+    if (pid === undefined) throw new Error(`fluentd has no worker ${worker}:\n${this.log}`);
+    process.kill(Number(pid), 'SIGKILL');
   }
 
   /**
@@ -74,19 +117,36 @@ export class FluentdProcess extends ReceiverProcess {
     return this.count('accepted fluent socket');
   }
 
+  /** Connections that each of several workers has accepted. */
+  get connectionsByWorker() {
+    return Array.from({ length: this.#workers }, (_, worker) => this.count(`#${worker} accepted fluent socket`));
+  }
+
   /** The chunk ids that it has acknowledged, in order. */
   get acks() {
     return [...this.log.matchAll(/sent response to fluent socket .*"ack"=>"([^"]+)"/g)].map(([, id]) => String(id));
   }
+
+  get #outputPath() {
+    return join(this.directory, 'output');
+  }
 }
+
+const WRITTEN_AT_THE_END = `
+    flush_mode interval
+    flush_interval 1h
+    flush_at_shutdown true`;
 
 /**
  * @param {number} port
  * @param {string} directory
- * @param {string} source
+ * @param {FluentdOptions} options
  */
-function configuration(port, directory, source) {
+function configuration(port, directory, { source = '', buffer = WRITTEN_AT_THE_END, workers = 1 }) {
   return `
+<system>
+  workers ${workers}
+</system>
 <source>
   @type forward
   @log_level trace
@@ -110,9 +170,7 @@ function configuration(port, directory, source) {
   <buffer>
     @type file
     path ${directory}/buffer
-    flush_mode interval
-    flush_interval 1h
-    flush_at_shutdown true
+    ${buffer}
   </buffer>
 </match>
 `;

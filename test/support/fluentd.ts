@@ -1,5 +1,5 @@
 import { onTestFinished, type TestContext } from 'vitest';
-import { FluentdProcess, installedVersion, NOT_INSTALLED, VERSION } from './fluentd-process.mjs';
+import { type FluentdOptions, FluentdProcess, installedVersion, NOT_INSTALLED, VERSION } from './fluentd-process.mjs';
 import { freePort } from './receiver-process.mjs';
 
 /** Skips the test where there is no Fluentd; in CI it fails instead. For `beforeEach`. */
@@ -15,10 +15,13 @@ export function requireFluentd(context: TestContext): void {
 
 /** A Fluentd that ends, and is gone, with the test. */
 export class Fluentd extends FluentdProcess {
-  /** `source` is added to the forward input's section. */
-  static async start(source: string = ''): Promise<Fluentd> {
-    const fluentd = new Fluentd(await freePort(), source);
-    onTestFinished(() => fluentd.dispose());
+  /** A test that runs beside others gives its own `onTestFinished`. */
+  static async start(
+    options: FluentdOptions = {},
+    onFinished: TestContext['onTestFinished'] = onTestFinished,
+  ): Promise<Fluentd> {
+    const fluentd = new Fluentd(await freePort(), options);
+    onFinished(() => fluentd.dispose());
     await fluentd.start();
     return fluentd;
   }

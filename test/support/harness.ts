@@ -1,5 +1,5 @@
 import { type DiagLogger, DiagLogLevel, diag } from '@opentelemetry/api';
-import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { FluentForwardLogExporter } from '../../src/exporter.ts';
 import type { FluentForwardExportError, FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -29,7 +29,7 @@ export function logRecord(body: unknown, attributes: Record<string, unknown> = {
 }
 
 /** Exports records whose bodies are `bodies`, and gives the result. */
-export function exportBodies(exporter: FluentForwardLogExporter, ...bodies: unknown[]): Promise<Result> {
+export function exportBodies(exporter: Pick<LogRecordExporter, 'export'>, ...bodies: unknown[]): Promise<Result> {
   return new Promise((resolve) => {
     exporter.export(
       bodies.map((body) => logRecord(body)),

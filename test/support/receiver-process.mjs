@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const START_LIMIT_MILLIS = 30_000;
 const STOP_LIMIT_MILLIS = 20_000;
+const LOG_LIMIT_MILLIS = 60_000;
 const POLL_MILLIS = 25;
 /** Below the ports that systems give to outgoing connections: nobody takes one while a receiver restarts. */
 const FIRST_PORT = 20_000;
@@ -29,10 +30,11 @@ export class ReceiverProcess {
   #command;
   #environment;
   #runningLine;
+  #processes;
   /** @type {ChildProcess | undefined} */
   #process;
   #endWithUs = () => {
-    this.#process?.kill('SIGKILL');
+    if (this.#process !== undefined) killGroup(this.#process);
     this.#removeDirectory();
   };
 
@@ -43,14 +45,16 @@ export class ReceiverProcess {
    * @param {(directory: string) => [file: string, ...args: string[]]} options.command what starts it
    * @param {Record<string, string>} [options.environment] what it has beside ours
    * @param {string} options.runningLine what it logs when it takes connections
+   * @param {number} [options.processes] how many of its processes log that
    */
-  constructor({ name, port, command, environment = {}, runningLine }) {
+  constructor({ name, port, command, environment = {}, runningLine, processes = 1 }) {
     this.port = port;
     this.directory = mkdtempSync(join(tmpdir(), `${name}-`));
     this.#name = name;
     this.#command = command(this.directory);
     this.#environment = { ...process.env, ...environment, TMPDIR: this.directory };
     this.#runningLine = runningLine;
+    this.#processes = processes;
     process.on('exit', this.#endWithUs);
   }
 
@@ -62,11 +66,13 @@ export class ReceiverProcess {
   async start() {
     if (this.#process !== undefined) throw new Error(`${this.#name} is running already`);
     const log = openSync(this.#logPath, 'a');
-    const runs = this.count(this.#runningLine);
+    const running = this.runs + this.#processes;
     const [file, ...args] = this.#command;
     const child = spawn(file, args, {
       cwd: this.directory,
       env: this.#environment,
+      // A process group that is theirs alone: its workers outlive a supervisor that is killed.
+      detached: true,
       stdio: ['ignore', log, log],
     });
     closeSync(log);
@@ -76,7 +82,7 @@ export class ReceiverProcess {
     });
     // Its own word, and no trial connection: the tests count connections.
     await until(
-      () => this.count(this.#runningLine) > runs || hasExited(child),
+      () => this.runs >= running || hasExited(child),
       START_LIMIT_MILLIS,
       () => this.log,
     );
@@ -88,6 +94,11 @@ export class ReceiverProcess {
     this.#process?.kill('SIGSTOP');
   }
 
+  /** Ends a {@link freeze}. */
+  thaw() {
+    this.#process?.kill('SIGCONT');
+  }
+
   /**
    * Sends a signal that ends it, and waits for its end.
    *
@@ -97,8 +108,9 @@ export class ReceiverProcess {
     const child = this.#process;
     if (child === undefined) return;
     const exit = once(child, 'exit');
-    child.kill(signal);
-    const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MILLIS);
+    if (signal === 'SIGKILL') killGroup(child);
+    else child.kill(signal);
+    const limit = setTimeout(() => killGroup(child), STOP_LIMIT_MILLIS);
     const [, endedBy] = await exit;
     clearTimeout(limit);
     if (signal === 'SIGTERM' && endedBy === 'SIGKILL') throw new Error(`${this.#name} did not stop:\n${this.log}`);
@@ -123,6 +135,16 @@ export class ReceiverProcess {
     this.#removeDirectory();
   }
 
+  /** Waits until `condition`, which looks at what it has logged, holds. */
+  async until(/** @type {() => boolean} */ condition) {
+    await until(condition, LOG_LIMIT_MILLIS, () => this.log);
+  }
+
+  /** How often it was started; each of several processes counts. */
+  get runs() {
+    return this.count(this.#runningLine);
+  }
+
   /** All that it has logged. */
   get log() {
     return existsSync(this.#logPath) ? readFileSync(this.#logPath, 'utf8') : '';
@@ -144,7 +166,8 @@ export class ReceiverProcess {
    */
   filesIn(folder) {
     const path = join(this.directory, folder);
-    return existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : [];
+    if (!existsSync(path)) return [];
+    return readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(path, name));
   }
 
   get #logPath() {
@@ -202,6 +225,11 @@ function isFreeForUdp(port) {
     socket.once('error', () => socket.close(() => resolve(false)));
     socket.bind(port, '127.0.0.1', () => socket.close(() => resolve(true)));
   });
+}
+
+/** @param {ChildProcess} child */
+function killGroup(child) {
+  if (child.pid !== undefined && !hasExited(child)) process.kill(-child.pid, 'SIGKILL');
 }
 
 /** @param {ChildProcess} child */

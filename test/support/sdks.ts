@@ -1,5 +1,11 @@
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import { BatchLogRecordProcessor, LoggerProvider, SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
+import {
+  BatchLogRecordProcessor,
+  LoggerProvider,
+  type LogRecordExporter,
+  type LogRecordProcessor,
+  SimpleLogRecordProcessor,
+} from '@opentelemetry/sdk-logs';
 import * as older from '../sdk-0.223/index.ts';
 
 const current = { BatchLogRecordProcessor, LoggerProvider, SimpleLogRecordProcessor, resourceFromAttributes };
@@ -11,3 +17,12 @@ export const SDK_LINES: readonly { readonly line: string; readonly sdk: Sdk }[] 
   // Its types differ in names only where these tests do not look.
   { line: 'sdk-logs 0.223', sdk: older as unknown as Sdk },
 ];
+
+/** A processor that exports soon, in batches of `maxExportBatchSize`. */
+export function batchProcessor(
+  { BatchLogRecordProcessor }: Pick<Sdk, 'BatchLogRecordProcessor'>,
+  exporter: LogRecordExporter,
+  maxExportBatchSize: number,
+): LogRecordProcessor {
+  return new BatchLogRecordProcessor({ exporter, maxExportBatchSize, maxQueueSize: 2_000, scheduledDelayMillis: 5 });
+}

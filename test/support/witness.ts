@@ -12,6 +12,8 @@ export class Witness implements LogRecordExporter {
   /** The records of the exports that succeeded. */
   readonly acknowledged: ReadableLogRecord[] = [];
   readonly failures: unknown[] = [];
+  /** How long the slowest of the exports that succeeded took. */
+  slowestMillis = 0;
   /** The batches whose results are not known yet. */
   readonly pending = new Set<readonly ReadableLogRecord[]>();
   readonly #exporter: LogRecordExporter;
@@ -37,9 +39,14 @@ export class Witness implements LogRecordExporter {
     this.records += records.length;
     this.pending.add(records);
     this.onExport(records);
+    const startedAt = performance.now();
     this.#exporter.export(records, (result) => {
-      if (result.code === 0) this.acknowledged.push(...records);
-      else this.failures.push(result.error ?? 'no error given');
+      if (result.code === 0) {
+        this.acknowledged.push(...records);
+        this.slowestMillis = Math.max(this.slowestMillis, performance.now() - startedAt);
+      } else {
+        this.failures.push(result.error ?? 'no error given');
+      }
       this.pending.delete(records);
       resultCallback(result);
       this.#events.emit('change');

@@ -1,0 +1,352 @@
+import { setImmediate as immediately } from 'node:timers/promises';
+import { diag } from '@opentelemetry/api';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { until } from '../support/fake-clock.ts';
+import { Fluentd, requireFluentd } from '../support/fluentd.ts';
+import { exportBodies, type LogLine, recordDiag } from '../support/harness.ts';
+import { openSockets } from '../support/sockets.ts';
+import { Stream } from '../support/stream.ts';
+
+/** Side by side, as they wait most of the time. */
+const SIDE_BY_SIDE = { concurrent: true, timeout: 90_000 };
+/** From the receiver's return until all is acknowledged that waited for it: the longest backoff, and as much for a busy machine. */
+const RECOVERY_LIMIT_MILLIS = 10_000;
+
+const log: LogLine[] = [];
+beforeAll(() => recordDiag(log));
+afterAll(() => diag.disable());
+beforeEach(requireFluentd);
+
+/** Nobody listens there. */
+const DEAD_PORT = 1;
+
+/** What the exporter may say in these tests, in full but for the endpoint. */
+const MESSAGES = {
+  lost: /: (the server (reset|closed) the connection|the connection failed: write EPIPE); \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again$/,
+  'not running':
+    /: connection refused; is the receiver running, and listening there\?; another connection is opened when there are records to send$/,
+  overdue: /: no ack within \d+ ms; \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again$/,
+  skipped:
+    /: the server acknowledged a later chunk and not this one; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again$/,
+  refused:
+    /: a chunk of \d+ bytes \(\d+ record\(s\), tag "opentelemetry.logs"\) reaches receivers and is not acknowledged; where others get through they probably refuse it: compare chunk_size_limit \(Fluentd\) and buffer_max_size \(Fluent Bit\) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all\?; trying on until the deadline$/,
+  again: /^connected to 127\.0\.0\.1:\d+ again after \d+\.\d s, \d+ records resent, 0 failed$/,
+};
+
+/** Which of these messages were said about the receivers on these ports; any other stands for itself. */
+function said(...ports: readonly number[]): Set<string> {
+  const about = new RegExp(`\\b127\\.0\\.0\\.1:(${ports.join('|')})\\b`);
+  const texts = log
+    .filter(([level, text]) => level !== 'debug' && about.test(text))
+    .map(([, text]) => text.replace('opentelemetry-exporter-fluent-forward ', ''));
+  return new Set(texts.map((text) => Object.entries(MESSAGES).find(([, form]) => form.test(text))?.[0] ?? text));
+}
+
+test('killed three times', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({}, onTestFinished);
+  const stream = new Stream({ endpoint: fluentd.endpoint });
+  const interrupted: number[] = [];
+  const recoveries: number[] = [];
+  const killAndRestart = async (): Promise<void> => {
+    interrupted.push(stream.witness.pendingRecords);
+    await fluentd.kill('SIGKILL');
+    await fluentd.start();
+    recoveries.push(await stream.recover());
+  };
+  // Twice at whatever it is just doing.
+  await stream.flow();
+  await killAndRestart();
+  await stream.flow();
+  await immediately();
+  await killAndRestart();
+  // Once while it certainly owes acks: it is frozen, and every processor waits for an export.
+  await stream.flow();
+  fluentd.freeze();
+  await stream.stall();
+  await killAndRestart();
+  await stream.flow();
+  const duplicates = await conclude(stream, [fluentd]);
+
+  expect(interrupted[2]).toBe(stream.maxPendingRecords);
+  expect(duplicates).toBeLessThanOrEqual(interrupted.reduce((sum, records) => sum + records));
+  expect(Math.max(...recoveries)).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  expect(said(fluentd.port)).toEqual(new Set(['lost', 'not running', 'again']));
+  await annotate(
+    `recovered in ${recoveries} ms; of ${stream.emitted} records ${interrupted} unanswered at the kills, ${duplicates} duplicates`,
+  );
+});
+
+test('stopped twice', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({}, onTestFinished);
+  const stream = new Stream({ endpoint: fluentd.endpoint });
+  const recoveries: number[] = [];
+  for (let i = 0; i < 2; i++) {
+    await stream.flow();
+    await fluentd.kill('SIGTERM');
+    await fluentd.start();
+    recoveries.push(await stream.recover());
+  }
+  await stream.flow();
+  const duplicates = await conclude(stream, [fluentd]);
+
+  // While it stops it still takes chunks; the acks of the last ones are lost with the connection.
+  expect(duplicates).toBeLessThanOrEqual(2 * stream.maxPendingRecords);
+  // Those that come after its last flush stay in its buffer's files.
+  expect(fluentd.complaints.filter((line) => !line.includes('restoring buffer file'))).toEqual([]);
+  expect(Math.max(...recoveries)).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  // It may stop between two exports.
+  expect(said(fluentd.port).add('lost')).toEqual(new Set(['lost', 'not running', 'again']));
+  await annotate(`recovered in ${recoveries} ms; ${stream.emitted} records, ${duplicates} duplicates`);
+});
+
+test('frozen, and nobody else there: the late acks count', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({}, onTestFinished);
+  let port = fluentd.port;
+  const resolver = async () => [{ address: '127.0.0.1', port }];
+  const stream = new Stream({ endpoint: 'tcp://fluent', resolver, ackTimeoutMillis: 1_000 });
+  await stream.flow();
+  fluentd.freeze();
+  port = DEAD_PORT;
+  await stream.stall();
+  await until(() => said(DEAD_PORT).has('not running'));
+  fluentd.thaw();
+  const recovery = await stream.recover();
+  port = fluentd.port;
+  await stream.flow();
+  const duplicates = await conclude(stream, [fluentd]);
+
+  expect(duplicates).toBe(0);
+  expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  expect(said(fluentd.port)).toEqual(new Set(['overdue', 'again']));
+  expect(fluentd.complaints).toEqual([]);
+  await annotate(`recovered in ${recovery} ms; ${stream.emitted} records, ${duplicates} duplicates`);
+});
+
+test('frozen, and sent to again', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({}, onTestFinished);
+  const stream = new Stream({ endpoint: fluentd.endpoint, ackTimeoutMillis: 1_000 });
+  await stream.flow();
+  const { connections } = fluentd;
+  fluentd.freeze();
+  await stream.stall();
+  await until(() => openSockets(fluentd.port) >= connections + 3);
+  fluentd.thaw();
+  const recovery = await stream.recover();
+  await stream.flow();
+  const duplicates = await conclude(stream, [fluentd]);
+
+  // A chunk on each new connection, and what waits when the first of them is acknowledged, before the late acks are read.
+  const tried = fluentd.connections - connections;
+  expect(duplicates).toBeGreaterThan(0);
+  expect(duplicates).toBeLessThanOrEqual(tried * Stream.BATCH + stream.maxPendingRecords);
+  expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  expect(said(fluentd.port)).toEqual(new Set(['overdue', 'again']));
+  expect(fluentd.complaints).toEqual([]);
+  await annotate(`recovered in ${recovery} ms; ${stream.emitted} records, ${duplicates} duplicates`);
+});
+
+test('one of two frozen: the load goes away and comes back', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const [frozen, other] = await Promise.all([Fluentd.start({}, onTestFinished), Fluentd.start({}, onTestFinished)]);
+  const stream = new Stream({
+    endpoint: 'tcp://fluent',
+    resolver: async () => [frozen, other].map(({ port }) => ({ address: '127.0.0.1', port })),
+    connections: 2,
+    rotationIntervalMillis: 1_000,
+    ackTimeoutMillis: 1_000,
+  });
+  await frozen.until(() => frozen.acks.length > 10 && other.acks.length > 10);
+  const { connections } = frozen;
+  frozen.freeze();
+  await until(() => said(frozen.port).has('overdue'));
+  // Only the other one acknowledges.
+  for (let i = 0; i < 3; i++) await stream.flow();
+  frozen.thaw();
+  const thawedAt = performance.now();
+  const isDialledAgain = () =>
+    stream.exporter
+      .stats()
+      .connections.some(
+        ({ address, state, ageMillis }) =>
+          address === `127.0.0.1:${frozen.port}` && state === 'open' && ageMillis < performance.now() - thawedAt,
+      );
+  await until(isDialledAgain);
+  const acks = frozen.acks.length;
+  await frozen.until(() => frozen.acks.length > acks + 10);
+  const recovery = Math.round(performance.now() - thawedAt);
+  await stream.flow();
+  const duplicates = await conclude(stream, [frozen, other], 2);
+
+  // What it had when it froze, and a chunk on each connection that was tried since.
+  const tried = frozen.connections - connections;
+  expect(duplicates).toBeGreaterThan(0);
+  expect(duplicates).toBeLessThanOrEqual(stream.maxPendingRecords + tried * Stream.BATCH);
+  expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  expect(said(frozen.port, other.port)).toEqual(new Set(['overdue', 'again']));
+  expect([...frozen.complaints, ...other.complaints]).toEqual([]);
+  await annotate(`came back in ${recovery} ms; ${stream.emitted} records, ${duplicates} duplicates`);
+});
+
+test('overflow_action block', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({ buffer: smallBuffer('block') }, onTestFinished);
+  fluentd.jam();
+  const stream = new Stream({ endpoint: fluentd.endpoint, ackTimeoutMillis: 1_000 });
+  await fluentd.until(() => overflows(fluentd) === 1);
+  const { connections } = fluentd;
+  await until(() => openSockets(fluentd.port) >= connections + 2);
+  fluentd.unjam();
+  const recovery = await stream.recover();
+  await stream.flow();
+  const duplicates = await conclude(stream, [fluentd]);
+
+  // As with one that was frozen: it has been deaf, and then takes all that was sent.
+  const tried = fluentd.connections - connections;
+  expect(duplicates).toBeLessThanOrEqual(tried * Stream.BATCH + stream.maxPendingRecords);
+  expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  expect(said(fluentd.port)).toEqual(new Set(['overdue', 'again']));
+  await annotate(`recovered in ${recovery} ms; ${stream.emitted} records, ${duplicates} duplicates`);
+});
+
+test('overflow_action throw_exception: it does not give up', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({ buffer: smallBuffer('throw_exception') }, onTestFinished);
+  fluentd.jam();
+  // One chunk at a time, which so has all the resets.
+  const stream = new Stream({ endpoint: fluentd.endpoint }, 1);
+  await fluentd.until(() => overflows(fluentd) >= 5);
+  fluentd.unjam();
+  const recovery = await stream.recover();
+  await stream.flow();
+  const resets = overflows(fluentd);
+  const duplicates = await conclude(stream, [fluentd]);
+
+  expect(duplicates).toBe(0);
+  expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  expect(said(fluentd.port)).toEqual(new Set(['lost', 'refused', 'again']));
+  await annotate(`recovered in ${recovery} ms; ${stream.emitted} records, ${resets} resets, ${duplicates} duplicates`);
+});
+
+test('a chunk above chunk_size_limit, among small ones', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  // Fluentd counts what it reads at once, up to 16 KiB, as the first chunk's: small ones stay below this limit all the same.
+  const fluentd = await Fluentd.start({ source: 'chunk_size_limit 64k' }, onTestFinished);
+  const timeoutMillis = 4_000;
+  const ackTimeoutMillis = 500;
+  const stream = new Stream({ endpoint: fluentd.endpoint, timeoutMillis, ackTimeoutMillis });
+  await stream.flow();
+  const startedAt = performance.now();
+  const { code, error } = await exportBodies(stream.exporter, 'x'.repeat(200_000));
+  const took = Math.round(performance.now() - startedAt);
+  await stream.flow();
+  const duplicates = await conclude(stream, [fluentd]);
+
+  expect(code).toBe(1);
+  expect(error).toMatchObject({
+    code: 'FLUENT_FORWARD_CHUNK_REFUSED',
+    records: 1,
+    acknowledgedRecords: 0,
+    message: expect.stringMatching(
+      /: a chunk of 200\d{3} bytes \(1 record\(s\), tag "opentelemetry\.logs"\) reaches receivers .* chunk_size_limit /,
+    ),
+    cause: { code: expect.stringMatching(/^FLUENT_FORWARD_ACK_(SKIPPED|TIMEOUT)$/) },
+  });
+  expect(took).toBeGreaterThanOrEqual(timeoutMillis);
+  expect(took).toBeLessThan(timeoutMillis + 2_000);
+  // The worst for a small one is to wait for a connection on which the large one goes first.
+  expect(stream.witness.slowestMillis).toBeLessThan(ackTimeoutMillis + 2_000);
+  expect(duplicates).toBe(0);
+  const tries = fluentd.complaints.filter((line) => line.includes("larger than 'chunk_size_limit', dropped"));
+  expect(tries.length).toBeGreaterThan(3);
+  expect(fluentd.complaints).toEqual(tries);
+  // At the first try small ones follow it; later it may be alone.
+  expect(said(fluentd.port).add('overdue')).toEqual(new Set(['skipped', 'overdue', 'refused', 'again']));
+  const slowest = Math.round(stream.witness.slowestMillis);
+  await annotate(
+    `refused after ${took} ms and ${tries.length} tries; ${stream.emitted} small records, at most ${slowest} ms each`,
+  );
+});
+
+test('deny_keepalive: one message a connection, once learnt', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({ source: 'deny_keepalive true' }, onTestFinished);
+  const stream = new Stream({ endpoint: fluentd.endpoint });
+  await stream.flow();
+  const { resent } = stream.exporter.stats();
+  for (let i = 0; i < 4; i++) await stream.flow();
+  const duplicates = await conclude(stream, [fluentd]);
+
+  expect(duplicates).toBe(0);
+  expect(stream.exporter.stats().resent).toEqual(resent);
+  expect(fluentd.acks).toHaveLength(fluentd.connections);
+  expect(said(fluentd.port).add('lost').add('again')).toEqual(new Set(['lost', 'again']));
+  await annotate(
+    `${stream.emitted} records on ${fluentd.connections} connections, ${resent.records} resent until it was learnt`,
+  );
+});
+
+test('two workers: rotation spreads the connections', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({ workers: 2 }, onTestFinished);
+  const stream = new Stream({ endpoint: fluentd.endpoint, rotationIntervalMillis: 200 });
+  await fluentd.until(() => fluentd.connectionsByWorker.every((connections) => connections >= 5));
+  const duplicates = await conclude(stream, [fluentd]);
+
+  expect(duplicates).toBe(0);
+  expect(said(fluentd.port)).toEqual(new Set());
+  expect(fluentd.complaints).toEqual([]);
+  await annotate(`${stream.emitted} records; connections by worker: ${fluentd.connectionsByWorker}`);
+});
+
+test('one of two workers killed: the other takes over', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) => {
+  const fluentd = await Fluentd.start({ workers: 2 }, onTestFinished);
+  const stream = new Stream({ endpoint: fluentd.endpoint, connections: 4, rotationIntervalMillis: 200 });
+  const acceptedBy = (worker: number) => fluentd.connectionsByWorker[worker] as number;
+  await fluentd.until(() => acceptedBy(0) > 0 && acceptedBy(1) > 0);
+  await stream.flow();
+  const accepted = acceptedBy(0);
+  const interrupted = stream.witness.pendingRecords;
+  fluentd.killWorker(0);
+  const recovery = await stream.recover();
+  await fluentd.until(() => fluentd.runs === 3 && acceptedBy(0) > accepted);
+  await stream.flow();
+  const duplicates = await conclude(stream, [fluentd], 4);
+
+  expect(duplicates).toBeLessThanOrEqual(interrupted);
+  expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
+  // The worker may have owed no ack.
+  expect(said(fluentd.port).add('lost').add('again')).toEqual(new Set(['lost', 'again']));
+  await annotate(
+    `recovered in ${recovery} ms; of ${stream.emitted} records ${interrupted} unanswered at the kill, ${duplicates} duplicates`,
+  );
+});
+
+/** Ends the stream, and checks what holds after every fault; gives the number of duplicates. */
+async function conclude(stream: Stream, fluentds: readonly Fluentd[], connections: number = 1): Promise<number> {
+  const ports = fluentds.map(({ port }) => port);
+  const noMoreThan = (count: number) => () => expect(openSockets(...ports)).toBeLessThanOrEqual(count);
+  await vi.waitFor(noMoreThan(connections), RECOVERY_LIMIT_MILLIS);
+  await stream.end();
+  await vi.waitFor(noMoreThan(0), RECOVERY_LIMIT_MILLIS);
+  expect(stream.witness.failures).toEqual([]);
+  expect(stream.witness.acknowledged).toHaveLength(stream.emitted);
+  const { lost, duplicates } = await stream.compare(...fluentds);
+  expect(lost).toEqual([]);
+  expect(duplicates).toBeLessThanOrEqual(stream.exporter.stats().resent.records);
+  return duplicates;
+}
+
+/** A buffer that soon overflows, and is written out and tried again at once when it can be. */
+function smallBuffer(overflowAction: string): string {
+  return `
+    flush_mode interval
+    flush_interval 0.1
+    flush_thread_interval 0.1
+    flush_thread_burst_interval 0.1
+    flush_at_shutdown true
+    chunk_limit_size 32k
+    total_limit_size 256k
+    retry_type periodic
+    retry_wait 0.1
+    retry_forever true
+    overflow_action ${overflowAction}`;
+}
+
+function overflows(fluentd: Fluentd): number {
+  return fluentd.complaints.filter((line) => line.includes('failed to write data into buffer by buffer overflow'))
+    .length;
+}
