@@ -6,6 +6,7 @@ export type MessageFault =
   | { readonly kind: 'withhold' }
   /** Answers late; the acks behind it wait too, as real receivers acknowledge in order. */
   | { readonly kind: 'delay'; readonly millis: number }
+  | { readonly kind: 'delay'; readonly until: Promise<unknown> }
   /** Acknowledges a chunk that nobody sent. */
   | { readonly kind: 'misaddress' }
   /** Sends the ack so many times. */

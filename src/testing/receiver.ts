@@ -239,7 +239,7 @@ async function answer(socket: Socket, message: ReceivedMessage, fault: MessageFa
     case 'withhold':
       break;
     case 'delay':
-      await sleep(fault.millis, undefined, { ref: false });
+      await ('until' in fault ? fault.until : sleep(fault.millis, undefined, { ref: false }));
       socket.write(ack);
       break;
     case 'misaddress':

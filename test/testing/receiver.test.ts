@@ -198,6 +198,7 @@ describe('ForwardReceiver', () => {
   const faults: [fault: MessageFault, answered: Uint8Array, end: 'FIN' | 'RST' | undefined, taken: number][] = [
     [{ kind: 'withhold' }, Buffer.alloc(0), undefined, 1],
     [{ kind: 'delay', millis: 20 }, ack, undefined, 1],
+    [{ kind: 'delay', until: Promise.resolve() }, ack, undefined, 1],
     [{ kind: 'misaddress' }, encode({ ack: 'nobody sent this chunk' }), undefined, 1],
     [{ kind: 'repeat', times: 2 }, Buffer.concat([ack, ack]), undefined, 1],
     [{ kind: 'refuse' }, encode({}), undefined, 0],
@@ -238,6 +239,23 @@ describe('ForwardReceiver', () => {
     for (const chunk of ['a', 'b']) client.send(['t', TIME, RECORD, { chunk }]);
     await until(() => client.answers.length === 2);
     expect(client.answers).toEqual([{ ack: 'a' }, { ack: 'b' }]);
+  });
+
+  it('holds an answer back until it is told', async () => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const receiver = await listen({ messageFaults: [{ kind: 'delay', until: released }] });
+    const [held, other] = [new Client(receiver), new Client(receiver)];
+    held.send(['t', TIME, RECORD, { chunk: 'a' }]);
+    await receiver.waitForEntries(1);
+    other.send(['t', TIME, RECORD, { chunk: 'b' }]);
+    await until(() => other.answers.length === 1);
+    expect(held.answers).toEqual([]);
+    release();
+    await until(() => held.answers.length === 1);
+    expect(held.answers).toEqual([{ ack: 'a' }]);
   });
 
   const message = encode(['t', TIME, RECORD, { chunk: 'c' }]);
