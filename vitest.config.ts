@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 60_000,
     unstubEnvs: true,
+    // Tests that measure memory collect garbage first.
+    execArgv: ['--expose-gc'],
   },
 });

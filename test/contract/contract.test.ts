@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { context, diag } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
@@ -9,6 +8,7 @@ import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '
 import { cases, textOf } from '../support/cases.ts';
 import { until } from '../support/fake-clock.ts';
 import { exportBodies, logRecord, type Result } from '../support/harness.ts';
+import { runProgram } from '../support/program.ts';
 import { SDK_LINES } from '../support/sdks.ts';
 
 const { listen, log, warnings } = cases();
@@ -251,24 +251,10 @@ describe.each(SDK_LINES)('under $line', ({ line, sdk }) => {
     expect(ended.stderr).toMatch(/diag\.setLogger\(new DiagConsoleLogger\(\)/);
   });
 
-  async function run(variables: Record<string, string>) {
+  function run(variables: Record<string, string>) {
     const from = line === 'sdk-logs 3.x' ? 'package.json' : 'test/sdk-0.223/package.json';
     const sdk = createRequire(new URL(from, root)).resolve('@opentelemetry/sdk-logs');
-    const start = performance.now();
-    const child = spawn(process.execPath, ['test/contract/program.mjs'], {
-      cwd: root,
-      env: { PATH: process.env.PATH, SDK: sdk, ...variables },
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (data) => {
-      stdout += data;
-    });
-    child.stderr.on('data', (data) => {
-      stderr += data;
-    });
-    const code = await new Promise((resolve) => child.once('close', resolve));
-    return { code, stdout, stderr, millis: performance.now() - start };
+    return runProgram('test/contract/program.mjs', { SDK: sdk, ...variables });
   }
 });
 

@@ -1,10 +1,15 @@
 import type { Clock, Timer, WallTime } from '../../src/clock.ts';
 
+interface FakeTimer {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
 /** A clock that stands still until it is told to move. What sockets do takes no time on it. */
 export class FakeClock implements Clock {
   wall: WallTime = [1_700_000_000, 0];
   #now = 0;
-  readonly #timers = new Set<{ at: number; callback: () => void }>();
+  readonly #timers = new Set<FakeTimer>();
 
   now(): number {
     return this.#now;
@@ -33,8 +38,8 @@ export class FakeClock implements Clock {
   async advance(millis: number): Promise<void> {
     const end = this.#now + millis;
     for (;;) {
-      const next = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) break;
+      const next = this.#next();
+      if (next === undefined || next.at > end) break;
       this.#timers.delete(next);
       this.#now = Math.max(this.#now, next.at);
       next.callback();
@@ -42,6 +47,13 @@ export class FakeClock implements Clock {
     }
     this.#now = end;
     await settle();
+  }
+
+  /** The first to become due, of several at once the one that was started first. */
+  #next(): FakeTimer | undefined {
+    let next: FakeTimer | undefined;
+    for (const timer of this.#timers) if (next === undefined || timer.at < next.at) next = timer;
+    return next;
   }
 }
 

@@ -1,0 +1,6 @@
+// Listens on the address in its first argument and is stopped before it accepts: tells its port.
+import { createServer } from 'node:net';
+
+const server = createServer().listen({ host: process.argv[2], port: 0, backlog: 1 }, () => {
+  process.stdout.write(`${server.address().port}\n`);
+});

@@ -1,0 +1,175 @@
+import { isDeepStrictEqual } from 'node:util';
+import { expect, it } from 'vitest';
+import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from '../../src/errors.ts';
+import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
+import type { ForwardReceiverOptions, MessageFault, ReceivedMessage } from '../../src/testing/index.ts';
+import { textOf } from '../support/cases.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { Memory } from './footprint.ts';
+import { Scene } from './scene.ts';
+
+/** The first backoff, with chance as {@link harness} has it. */
+export const BACKOFF_MILLIS = 75;
+
+/** Why a record may arrive twice. */
+export const HAD_IT = 'the receiver had the whole, and only its ack is missing';
+
+/**
+ * A fault, and what it may cost. Of every row this is asserted too: each export calls back once; no
+ * record of an acknowledged export is lost; what arrives again has the same bytes and id; the next
+ * export works at once; and nothing is left: no sockets at either end, no timers, no listeners.
+ */
+export interface Row {
+  readonly name: string;
+  /** One receiver for each, all behind one name where there are several. Default: one that works. */
+  readonly receivers?: readonly ForwardReceiverOptions[];
+  readonly options?: (scene: Scene) => FluentForwardLogExporterOptions | Promise<FluentForwardLogExporterOptions>;
+  /** Default: {@link meetsFault}. */
+  readonly happens?: (scene: Scene) => void | Promise<void>;
+  /** From there until all exports have their results, on the exporter's clock, to the millisecond. Default 0. */
+  readonly settlesAfter?: number;
+  /** The row needs real time: no exact one, but at most so many milliseconds. */
+  readonly settlesWithin?: number;
+  /** Default: all are acknowledged. */
+  readonly results?: readonly ('acknowledged' | ExportErrorCode)[];
+  /** What the failed ones give as their cause. */
+  readonly cause?: ConnectionErrorCode;
+  /** All that is said at warning level and above, a text each. Default: nothing. */
+  readonly warns?: readonly RegExp[];
+  /** Whether it is said, once, that all is well again. Default: where there were warnings, and no export failed. */
+  readonly tellsRecovery?: boolean;
+  /** Something that is said at debug level. */
+  readonly debugs?: RegExp;
+  /** Records that arrive once more. Default: none. */
+  readonly duplicates?: { readonly exactly: number; readonly because: string };
+  /** Connections that receivers keep: they do not read on, and so see no end. Default 0. */
+  readonly keeps?: number;
+  /** Where memory is at stake: by how much the process may grow, garbage included, in MiB. */
+  readonly grows?: number;
+  /** No receiver comes back, or the exporter is shut down: there is no next export. */
+  readonly isFinal?: boolean;
+}
+
+/** One test for each row. */
+export function faults(rows: readonly Row[]): void {
+  for (const row of rows) it(row.name, () => run(row));
+}
+
+async function run(row: Row): Promise<void> {
+  const scene = await Scene.set(row);
+  try {
+    const memory = row.grows === undefined ? undefined : new Memory();
+    await (row.happens ?? meetsFault)(scene);
+    await expectSettled(scene, row);
+    if (memory !== undefined) expectMemory(memory, row.grows as number);
+    expectResults(scene, row);
+    expectArrivals(scene, row);
+    expectTold(scene, row);
+    await expectNoExtraSockets(scene, row);
+    if (!row.isFinal) await expectNextWorks(scene);
+    expectRecoveryTold(scene, row);
+    await expectNothingLeft(scene);
+  } finally {
+    await scene.end();
+  }
+}
+
+/** An export meets what the receivers' scripts say, and a warning tells it. */
+export async function meetsFault(scene: Scene): Promise<void> {
+  scene.send();
+  await scene.warned();
+}
+
+/** An export meets a receiver that takes it, and nothing is told yet. */
+export async function meetsSilence(scene: Scene): Promise<void> {
+  const before = scene.messages.length;
+  scene.send();
+  await until(() => scene.messages.length > before);
+  await settle();
+}
+
+/** An ack that waits for `release()`. */
+export class HeldAck {
+  release!: () => void;
+  readonly fault: MessageFault = {
+    kind: 'delay',
+    until: new Promise<void>((resolve) => {
+      this.release = resolve;
+    }),
+  };
+}
+
+async function expectSettled(scene: Scene, { settlesAfter = 0, settlesWithin }: Row): Promise<void> {
+  const start = performance.now();
+  if (settlesAfter > 0) {
+    await settle();
+    await scene.clock.advance(settlesAfter - 1);
+    expect(scene.isSettled, `settled before ${settlesAfter} ms`).toBe(false);
+    await scene.clock.advance(1);
+  }
+  await until(() => scene.isSettled);
+  if (settlesWithin !== undefined) expect(performance.now() - start).toBeLessThan(settlesWithin);
+}
+
+function expectMemory({ rssGrowth, bufferGrowth }: Memory, mebibytes: number): void {
+  expect(Math.max(rssGrowth, bufferGrowth) / 2 ** 20).toBeLessThan(mebibytes);
+}
+
+function expectResults({ exports }: Scene, { results, cause }: Row): void {
+  const given = exports.map(({ result }) => (result?.code === 0 ? 'acknowledged' : result?.error?.code));
+  expect(given).toEqual(results ?? exports.map(() => 'acknowledged'));
+  const errors = exports.flatMap(({ result }) => result?.error ?? []);
+  const causes = new Set(errors.map((error) => (error.cause as FluentForwardConnectionError).code));
+  expect([...causes]).toEqual(cause === undefined ? [] : [cause]);
+}
+
+function expectArrivals({ exports, messages }: Scene, { duplicates }: Row): void {
+  const arrivals = new Map<unknown, ReceivedMessage[]>();
+  for (const message of messages) arrivals.set(textOf(message), [...(arrivals.get(textOf(message)) ?? []), message]);
+  const lost = exports.filter(({ body, result }) => result?.code === 0 && !arrivals.has(body));
+  expect(lost.map(({ body }) => body)).toEqual([]);
+  for (const [first, ...again] of arrivals.values()) {
+    for (const message of again) expect(message).toEqual({ ...first, connection: message.connection });
+  }
+  const count = messages.length - arrivals.size;
+  expect(count, duplicates?.because).toBe(duplicates?.exactly ?? 0);
+}
+
+function expectTold({ warnings, log }: Scene, { warns = [], debugs }: Row): void {
+  expect(warnings).toEqual(warns.map((text) => expect.stringMatching(text)));
+  if (debugs !== undefined) expect(log).toContainEqual(['debug', expect.stringMatching(debugs)]);
+}
+
+function expectRecoveryTold({ log }: Scene, { warns = [], results, tellsRecovery }: Row): void {
+  const told = log.filter(([level, text]) => level === 'info' && text.includes(' again'));
+  expect(told).toHaveLength((tellsRecovery ?? (warns.length > 0 && results === undefined)) ? 1 : 0);
+}
+
+async function expectNoExtraSockets(scene: Scene, { keeps = 0 }: Row): Promise<void> {
+  const extra = () => {
+    const { dialled, accepted } = scene.footprint;
+    return Math.max(0, Math.max(dialled, accepted - keeps) - scene.connections);
+  };
+  await expectSoon(extra, 0);
+}
+
+async function expectNextWorks(scene: Scene): Promise<void> {
+  const before = scene.messages.length;
+  const [next] = scene.send();
+  await until(() => next?.result !== undefined);
+  expect(next?.result?.code).toBe(0);
+  await until(() => scene.messages.length === before + 1);
+}
+
+/** Waits until `look` gives what is expected; a time limit of its own makes a failure say what it gave. */
+export async function expectSoon<T>(look: () => T, expected: T): Promise<void> {
+  const end = performance.now() + 5_000;
+  await until(() => isDeepStrictEqual(look(), expected) || performance.now() > end);
+  expect(look()).toEqual(expected);
+}
+
+async function expectNothingLeft(scene: Scene): Promise<void> {
+  await scene.exporter.shutdown();
+  await expectSoon(() => scene.footprint, scene.before);
+  expect(scene.exports.filter(({ calls }) => calls !== 1)).toEqual([]);
+}
