@@ -81,6 +81,11 @@ export class Addresses {
     address.connections--;
   }
 
+  /** Leaves no timer behind; a lookup that is under way cannot be ended. */
+  close(): void {
+    for (const source of this.#sources.values()) source.close();
+  }
+
   /** An ack came from it. */
   succeeded(address: Address): void {
     address.failures = 0;

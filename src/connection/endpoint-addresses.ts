@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Clock } from '../clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import type { Endpoint, NetworkEndpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
 import type { Diagnostics } from '../diagnostics.ts';
@@ -33,6 +33,7 @@ export class EndpointAddresses {
   /** Those that are not in the last answer and are in use, or left out: answers may be parts of the whole. */
   #absent: readonly Address[] = [];
   #lookup: Promise<void> | undefined;
+  #lookupLimit: Timer | undefined;
   #error: unknown;
   /** The family of a dual-stack name that last worked. */
   #family: number | undefined;
@@ -73,6 +74,11 @@ export class EndpointAddresses {
     await this.#lookup;
   }
 
+  /** Waits no longer for a lookup. */
+  close(): void {
+    this.#lookupLimit?.cancel();
+  }
+
   /** An ack came from it. */
   worked(address: Address): void {
     this.#family = address.family;
@@ -106,6 +112,7 @@ export class EndpointAddresses {
     return new Promise((resolve, reject) => {
       const late = new Error(`no answer within ${limitMillis} ms`);
       const limit = this.#options.clock.after(limitMillis, () => reject(late));
+      this.#lookupLimit = limit;
       promise.then(resolve, reject).finally(() => limit.cancel());
     });
   }

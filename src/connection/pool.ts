@@ -167,6 +167,7 @@ export class ConnectionPool implements SlotObserver {
     this.#isClosed = true;
     this.#retryTimer?.cancel();
     for (const slot of this.#slots) slot.close();
+    this.#addresses.close();
   }
 
   get connectionStats(): ConnectionStats[] {
