@@ -22,17 +22,6 @@ describe('a Unix socket', () => {
     expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1]);
   });
 
-  it('that is not there yet is waited for', async () => {
-    const path = freshPath();
-    const { clock, send } = start({ endpoint: `unix://${path}` });
-    const result = send('a');
-    await until(() => warnings().length > 0);
-    expect(warnings()[0]).toContain(`unix://${path}: there is no such socket; is the receiver running?`);
-    await listen({ path });
-    await clock.advance(100);
-    expect((await result).code).toBe(0);
-  });
-
   it.each([
     [
       'a file that is no socket',

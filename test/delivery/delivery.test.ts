@@ -1,11 +1,10 @@
 import { Socket } from 'node:net';
 import { diag } from '@opentelemetry/api';
 import { describe, expect, it, vi } from 'vitest';
-import type { MessageFault } from '../../src/testing/index.ts';
 import { cases, named, textOf } from '../support/cases.ts';
 import { settle, until } from '../support/fake-clock.ts';
 
-const { listen, start, warnings, log } = cases();
+const { listen, start, warnings } = cases();
 /** Makes chunks of one record each out of an export's records. */
 const ONE_RECORD_CHUNKS = { maxChunkBytes: 2048 };
 const body = (n: number) => `${n} `.padEnd(1500, 'x');
@@ -60,78 +59,9 @@ describe('an acknowledged export', () => {
     await clock.advance(900);
     await result;
   });
-
-  it('does not take a wrong, stale or repeated ack for its own', async () => {
-    const receiver = await listen({ messageFaults: [{ kind: 'repeat', times: 3 }, { kind: 'misaddress' }] });
-    const { clock, send } = start({ endpoint: receiver.endpoint, timeoutMillis: 1_000 });
-    expect((await send('a')).code).toBe(0);
-    const result = send('b');
-    await receiver.waitForEntries(2);
-    // The wrong ack has arrived before the deadline does.
-    await settle();
-    await clock.advance(1_000);
-    expect((await result).code).toBe(1);
-  });
-
-  it('reads an ack that arrives a byte at a time', async () => {
-    const receiver = await listen({ messageFaults: [{ kind: 'drip', millis: 0 }] });
-    const { send } = start({ endpoint: receiver.endpoint });
-    expect((await send('a')).code).toBe(0);
-  });
 });
 
 describe('a chunk without an ack', () => {
-  const faults: [name: string, fault: MessageFault, waitMillis: number, warning: RegExp][] = [
-    [
-      'FIN before the ack',
-      { kind: 'close', when: 'before ack' },
-      100,
-      /the server closed the connection; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again/,
-    ],
-    [
-      'RST before the ack',
-      { kind: 'reset', when: 'before ack' },
-      100,
-      /the server reset the connection; 1 unacknowledged record\(s\)/,
-    ],
-    ['{} in its place', { kind: 'refuse' }, 100, /answered a chunk without accepting it/],
-    ['garbage in its place', { kind: 'garbage' }, 100, /answered with the byte 0xc1, which is no MessagePack/],
-    ['nil in its place', { kind: 'garbage', bytes: Uint8Array.of(0xc0) }, 100, /neither map nor array/],
-    ['a 100 MB string', { kind: 'garbage', bytes: Uint8Array.of(0xdb, 6, 0, 0, 0) }, 100, /more than 65536 bytes/],
-    ['half an ack', { kind: 'truncate' }, 5_100, /no ack within 5000 ms/],
-    ['silence', { kind: 'withhold' }, 5_100, /no ack within 5000 ms/],
-  ];
-
-  it.each(faults)(
-    'is sent again after %s, under the same id with the same bytes',
-    async (_, fault, waitMillis, warning) => {
-      const [a, b] = [await listen({ messageFaults: [fault] }), await listen({ messageFaults: [fault] })];
-      const { clock, send } = start(named(a, b));
-      const result = send('x');
-      await until(() => a.messageCount + b.messageCount === 1);
-      const [bad, good] = a.messageCount === 1 ? [a, b] : [b, a];
-      good.messageFaults = [];
-      await until(() => fault.kind === 'withhold' || fault.kind === 'truncate' || warnings().length > 0);
-      await settle();
-      expect(good.messageCount).toBe(0);
-      await clock.advance(waitMillis);
-      expect((await result).code).toBe(0);
-      const again = good.messages[0];
-      expect(again?.chunk).toBeDefined();
-      if (fault.kind !== 'refuse') expect(again).toEqual({ ...bad.messages[0], connection: again?.connection });
-      expect(warnings()).toHaveLength(1);
-      expect(warnings()[0]).toMatch(warning);
-      // Recovery is told too.
-      expect(
-        log.some(
-          ([level, text]) =>
-            level === 'info' &&
-            /connected to 127\.0\.0\.1:\d+ again after \d+\.\d s, 1 records resent, 0 failed$/.test(text),
-        ),
-      ).toBe(true);
-    },
-  );
-
   it('goes nowhere before its backoff, which doubles up to 5 s and which an ack resets', async () => {
     const receiver = await listen();
     const made = start({ endpoint: receiver.endpoint, timeoutMillis: 60_000, rotationIntervalMillis: 0 });
@@ -160,50 +90,6 @@ describe('a chunk without an ack', () => {
     await settle();
     await made.clock.advance(100);
     expect((await next).code).toBe(0);
-  });
-
-  it('does not wait for its backoff after forceFlush()', async () => {
-    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
-    const { exporter, send } = start({ endpoint: receiver.endpoint });
-    const result = send('x');
-    await until(() => warnings().length > 0);
-    await settle();
-    await exporter.forceFlush();
-    expect((await result).code).toBe(0);
-  });
-
-  it('is not waited with after forceFlush() when it is in doubt', async () => {
-    const receiver = await listen({ messageFaults: [{ kind: 'withhold' }] });
-    const { clock, exporter, send } = start({ endpoint: receiver.endpoint });
-    const result = send('x');
-    await receiver.waitForEntries(1);
-    await settle();
-    await clock.advance(5_000);
-    expect(receiver.messageCount).toBe(1);
-    // No time passes any more.
-    await exporter.forceFlush();
-    expect((await result).code).toBe(0);
-  });
-
-  it('is settled by a late ack, although it is on its way elsewhere', async () => {
-    const [a, b] = [await listen(), await listen()];
-    const faults = [{ kind: 'delay', millis: 300 }] as const;
-    a.messageFaults = faults;
-    b.messageFaults = faults;
-    const { clock, send } = start(named(a, b));
-    const result = send('x');
-    await until(() => a.messageCount + b.messageCount === 1);
-    const other = a.messageCount === 1 ? b : a;
-    other.messageFaults = () => ({ kind: 'withhold' });
-    await settle();
-    await clock.advance(5_100);
-    await other.waitForEntries(1);
-    expect((await result).code).toBe(0);
-    // The connection that was waited on has no purpose any more, and the other owes nothing.
-    await until(() => a.openConnections + b.openConnections === 1);
-    other.messageFaults = [];
-    expect((await send('y')).code).toBe(0);
-    expect(other.entryCount).toBe(2);
   });
 
   it('is suspect as soon as a later one of the same connection is acknowledged', async () => {
@@ -267,43 +153,9 @@ describe('a chunk without an ack', () => {
     await clock.advance(5_100);
     expect((await result).code).toBe(0);
   });
-
-  it('goes elsewhere when the receiver stops reading in the middle of it', async () => {
-    const stuck = await listen({ connectionFaults: [{ kind: 'stop reading', afterBytes: 1 }] });
-    // The limit is Node's own: it watches the bytes of a write leave.
-    const { clock, send } = start({
-      endpoint: stuck.endpoint,
-      ackTimeoutMillis: 200,
-      maxChunkBytes: 6_000_000,
-      maxStringBytes: 6_000_000,
-    });
-    const result = send('x'.repeat(5_900_000));
-    await until(() => warnings().length > 0);
-    await clock.advance(100);
-    expect((await result).code).toBe(0);
-    expect(stuck.connectionCount).toBe(2);
-    expect(warnings()[0]).toMatch(/the server has read nothing for 200 ms/);
-  });
 });
 
 describe('a receiver that is away', () => {
-  it('is dialled with a growing delay, and gets everything when it is back', async () => {
-    const receiver = await listen();
-    const { port } = receiver;
-    await receiver.close();
-    const { clock, send } = start({ endpoint: `tcp://127.0.0.1:${port}` });
-    const results = [send('a'), send('b'), send('c')];
-    await until(() => warnings().length > 0);
-    expect(warnings()[0]).toMatch(/tcp:\/\/127\.0\.0\.1:\d+: connection refused; is the receiver running/);
-    await clock.advance(8_000);
-    const back = await listen({ port });
-    await clock.advance(5_000);
-    await back.waitForEntries(3);
-    expect((await Promise.all(results)).map(({ code }) => code)).toEqual([0, 0, 0]);
-    // One message a minute, however often it was tried.
-    expect(warnings()).toHaveLength(1);
-  });
-
   it('fails the export at the deadline, with what is known', async () => {
     const { clock, send } = start({ endpoint: 'tcp://127.0.0.1:1', timeoutMillis: 3_000 });
     const result = send('a', 'b');
@@ -359,19 +211,6 @@ describe('a receiver that is away', () => {
     expect((await result).code).toBe(1);
   });
 
-  it('at one of two addresses is nobody’s trouble', async () => {
-    const receiver = await listen();
-    const { send } = start({
-      endpoint: 'tcp://localhost',
-      resolver: async () => [
-        { address: '127.0.0.2', port: 1 },
-        { address: '127.0.0.1', port: receiver.port },
-      ],
-    });
-    expect((await send('a')).code).toBe(0);
-    expect(log.filter(([level]) => level !== 'debug')).toEqual([]);
-  });
-
   it('is dialled once, also when its resolver logs through this exporter', async () => {
     const receiver = await listen();
     let lookups = 0;
@@ -403,46 +242,6 @@ describe('a receiver that is away', () => {
     await settle();
     await exporter.forceFlush();
     expect((await result).code).toBe(0);
-  });
-
-  it('is told apart from a name that cannot be looked up', async () => {
-    const { clock, send } = start({
-      endpoint: 'tcp://nowhere',
-      resolver: async () => {
-        throw new Error('ENOTFOUND nowhere');
-      },
-      timeoutMillis: 500,
-    });
-    const result = send('a');
-    await until(() => warnings().length > 0);
-    await clock.advance(500);
-    expect((await result).error?.message).toMatch(/no address for tcp:\/\/nowhere:24224: ENOTFOUND nowhere/);
-  });
-
-  it('is given up on after connectTimeoutMillis when it does not answer the dial', async () => {
-    const { clock, send } = start({
-      endpoint: 'tcp://silent',
-      resolver: () => new Promise(() => {}),
-      timeoutMillis: 6_000,
-    });
-    const result = send('a');
-    await clock.advance(5_000);
-    expect(warnings()[0]).toMatch(/tcp:\/\/silent:24224: the name lookup took longer than 5000 ms/);
-    await clock.advance(1_000);
-    expect((await result).code).toBe(1);
-  });
-
-  it('leaves no timer, socket or byte behind after shutdown()', async () => {
-    const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
-    const { clock, exporter, send } = start({ endpoint: receiver.endpoint, flushTimeoutMillis: 1_000 });
-    const result = send('a');
-    await receiver.waitForEntries(1);
-    const closed = exporter.shutdown();
-    await clock.advance(1_000);
-    await closed;
-    expect((await result).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
-    expect(clock.timers).toBe(0);
-    await until(() => receiver.openConnections === 0);
   });
 });
 
@@ -496,18 +295,6 @@ describe('a chunk that receivers refuse', () => {
 });
 
 describe('a receiver that closes connections', () => {
-  it('does no harm by a FIN with nothing in flight', async () => {
-    const receiver = await listen({ messageFaults: [undefined, { kind: 'close', when: 'after ack' }] });
-    const { send } = start({ endpoint: receiver.endpoint });
-    await send('a');
-    await send('b');
-    await until(() => receiver.openConnections === 0);
-    // No backoff either: no time passes on the exporter's clock.
-    expect((await send('c')).code).toBe(0);
-    expect(receiver.connectionCount).toBe(2);
-    expect(warnings()).toEqual([]);
-  });
-
   it('is sent one message a connection when it closes after each ack', async () => {
     const receiver = await listen({ messageFaults: () => ({ kind: 'close', when: 'after ack' }) });
     const { clock, send } = start({ endpoint: receiver.endpoint });
