@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { ForwardReceiver } from '../../src/testing/index.ts';
+import { ForwardReceiver, type ReceivedMessage } from '../../src/testing/index.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { harness } from '../support/harness.ts';
 import { BlackHole, ChildReceiver } from './children.ts';
@@ -23,7 +23,8 @@ async function bytesOfAChunk(): Promise<number> {
   await send('record 0');
   await exporter.shutdown();
   await receiver.close();
-  return receiver.messages[0]?.bytes ?? 0;
+  const [message] = receiver.messages as [ReceivedMessage];
+  return message.bytes;
 }
 
 const chunkBytes = await bytesOfAChunk();
