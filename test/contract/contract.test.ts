@@ -8,7 +8,7 @@ import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '
 import { cases, textOf } from '../support/cases.ts';
 import { until } from '../support/fake-clock.ts';
 import { exportBodies, logRecord, type Result } from '../support/harness.ts';
-import { runProgram } from '../support/program.ts';
+import { runProgram } from '../support/run-program.ts';
 import { SDK_LINES } from '../support/sdks.ts';
 
 const { listen, log, warnings } = cases();
@@ -254,7 +254,7 @@ describe.each(SDK_LINES)('under $line', ({ line, sdk }) => {
   function run(variables: Record<string, string>) {
     const from = line === 'sdk-logs 3.x' ? 'package.json' : 'test/sdk-0.223/package.json';
     const sdk = createRequire(new URL(from, root)).resolve('@opentelemetry/sdk-logs');
-    return runProgram('test/contract/program.mjs', { SDK: sdk, ...variables });
+    return runProgram('test/contract/program.mjs', { env: { SDK: sdk, ...variables } });
   }
 });
 

@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { textOf } from '../support/cases.ts';
 import { until } from '../support/fake-clock.ts';
-import { type Ended, runProgram, runWithFiles } from '../support/program.ts';
+import { type Finished, runProgram } from '../support/run-program.ts';
 
 /** An end of the process that exports: there is no exporter here to ask. */
 interface Row {
   readonly name: string;
   readonly receiver?: ForwardReceiverOptions;
-  readonly run: (variables: Record<string, string>) => Promise<Ended>;
+  readonly run: (env: Record<string, string>) => Promise<Finished>;
   /** What the callback was given; the empty string when it was not called. */
   readonly result: '0' | '1' | '';
   readonly takes: { readonly from: number; readonly to: number };
@@ -25,7 +25,7 @@ const rows: readonly Row[] = [
   {
     name: 'comes to its end, and waits for the ack',
     receiver: { messageFaults: [{ kind: 'delay', millis: 500 }] },
-    run: (variables) => runProgram('test/faults/exit.mjs', variables),
+    run: (env) => runProgram('test/faults/exit.mjs', { env }),
     result: '0',
     takes: { from: 500, to: 5_000 },
     stderr: NOTHING,
@@ -34,7 +34,7 @@ const rows: readonly Row[] = [
   {
     name: 'comes to its end, and waits for the deadline where no ack comes',
     receiver: { messageFaults: () => ({ kind: 'withhold' }) },
-    run: (variables) => runProgram('test/faults/exit.mjs', { ...TIMEOUT, ...variables }),
+    run: (env) => runProgram('test/faults/exit.mjs', { env: { ...TIMEOUT, ...env } }),
     result: '1',
     takes: { from: 700, to: 5_000 },
     stderr: /\[FLUENT_FORWARD_EXPORT_FAILED\] Warning: 1 of 1 log records were not acknowledged/,
@@ -42,7 +42,7 @@ const rows: readonly Row[] = [
   },
   {
     name: 'calls process.exit(), which loses the record',
-    run: (variables) => runProgram('test/faults/exit.mjs', { ...variables, EXIT: 'now' }),
+    run: (env) => runProgram('test/faults/exit.mjs', { env: { ...env, EXIT: 'now' } }),
     result: '',
     takes: AT_ONCE,
     stderr: NOTHING,
@@ -50,7 +50,7 @@ const rows: readonly Row[] = [
   },
   {
     name: 'has no file descriptor left, and gets them back',
-    run: (variables) => runWithFiles(64, 'test/faults/emfile.mjs', variables),
+    run: (env) => runProgram('test/faults/emfile.mjs', { env, files: 64 }),
     result: '0',
     takes: AT_ONCE,
     stderr: /^EMFILE\n.*the connect failed: connect EMFILE/,

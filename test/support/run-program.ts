@@ -7,6 +7,7 @@ export interface Finished {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
+  readonly millis: number;
 }
 
 interface Started {
@@ -19,16 +20,22 @@ interface Started {
 export interface Surroundings {
   args?: readonly string[];
   env?: Record<string, string>;
+  /** How many file descriptors it may have. */
+  files?: number;
 }
 
 const LIMIT_MILLIS = 30_000;
 
 /** Starts a program of this repository as a user does, with no OpenTelemetry variables but those given. */
-export function startProgram(path: string, { args = [], env = {} }: Surroundings = {}): Started {
+export function startProgram(path: string, { args = [], env = {}, files }: Surroundings = {}): Started {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(OTEL_|NO_COLOR$|FORCE_COLOR$|NODE_OPTIONS$)/.test(name),
   );
-  const child = spawn(process.execPath, [fileURLToPath(new URL(`../../${path}`, import.meta.url)), ...args], {
+  const start = performance.now();
+  const command = [process.execPath, fileURLToPath(new URL(`../../${path}`, import.meta.url)), ...args];
+  const [file, ...rest] =
+    files === undefined ? command : ['sh', '-c', `ulimit -n ${files}; exec "$0" "$@"`, ...command];
+  const child = spawn(file as string, rest, {
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: LIMIT_MILLIS,
@@ -41,7 +48,11 @@ export function startProgram(path: string, { args = [], env = {} }: Surroundings
   child.stderr.setEncoding('utf8').on('data', (text) => {
     output.stderr += text;
   });
-  const finished = once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }));
+  const finished = once(child, 'close').then(([code]) => ({
+    code: code as number | null,
+    millis: performance.now() - start,
+    ...output,
+  }));
   const wrote = async (text: string) => {
     while (!output.stdout.includes(text)) await once(child.stdout, 'data');
   };
