@@ -18,8 +18,16 @@ export type ExportErrorCode =
 /** What happened to one connection: the `code` of a {@link FluentForwardConnectionError}. */
 export type ConnectionErrorCode =
   | 'FLUENT_FORWARD_LOOKUP_FAILED'
+  /** A certificate, a key or a secret of this client cannot be read or used, and there is none from before. */
+  | 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE'
   | 'FLUENT_FORWARD_CONNECT_FAILED'
   | 'FLUENT_FORWARD_CONNECT_TIMEOUT'
+  /** No TLS with the server: its certificate does not hold, it refuses the client's, or it speaks none. */
+  | 'FLUENT_FORWARD_TLS_FAILED'
+  /** The server refuses the shared key or the user, or wants a shared key and none is set. */
+  | 'FLUENT_FORWARD_AUTH_FAILED'
+  /** The server does not prove that it knows the shared key. It is sent nothing. */
+  | 'FLUENT_FORWARD_SERVER_UNTRUSTED'
   | 'FLUENT_FORWARD_CONNECTION_LOST'
   | 'FLUENT_FORWARD_ACK_TIMEOUT'
   | 'FLUENT_FORWARD_ACK_SKIPPED'

@@ -36,6 +36,11 @@ export class FrameReader {
     }
   }
 
+  /** Whether bytes are held that belong to a value which is not complete. */
+  get isPartial(): boolean {
+    return this.#buffer.length > 0;
+  }
+
   /** Walks on; true when the value is complete and has arrived. */
   #walk(): boolean {
     const buffer = this.#buffer;

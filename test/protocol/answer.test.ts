@@ -7,9 +7,13 @@ import { FrameError } from '../../src/protocol/frame.ts';
 const ID = 'uPzmLyTtRNyTbq2pYGvMaw==';
 const ACK: Answer = { kind: 'ack', chunk: ID };
 const NOT_ACCEPTED: Answer = { kind: 'not accepted' };
-const HELLO: Answer = { kind: 'hello' };
 
 const NOT_UTF8 = Buffer.from('ff00c180fe90a4c1ff00c180fe90a4c1', 'hex');
+const HELLO: Answer = { kind: 'hello', hello: { nonce: NOT_UTF8, auth: NOT_UTF8, keepAlive: true } };
+const PONG: Answer = {
+  kind: 'pong',
+  pong: { isAccepted: false, reason: 'no \ufffd', hostname: NOT_UTF8, digest: Buffer.from('d') },
+};
 /** Fluent Bit's: nonce and auth are str of 16 raw bytes. */
 const FLUENT_BIT_HELO = Buffer.concat([
   Buffer.from([0x92, 0xa4]),
@@ -43,6 +47,12 @@ describe('answers', () => {
     ['an ack that is an array', encode({ ack: [ID] }), NOT_ACCEPTED],
     ['the HELO of Fluent Bit', FLUENT_BIT_HELO, HELLO],
     ['the HELO of Fluentd', encode(['HELO', { nonce: NOT_UTF8, auth: NOT_UTF8, keepalive: true }]), HELLO],
+    [
+      'a HELO that wants one message a connection',
+      encode(['HELO', { nonce: NOT_UTF8, auth: new Uint8Array(0), keepalive: false }]),
+      { kind: 'hello', hello: { nonce: NOT_UTF8, auth: Buffer.alloc(0), keepAlive: false } },
+    ],
+    ['a PONG', encode(['PONG', false, Buffer.from('6e6f20ff', 'hex'), NOT_UTF8, 'd']), PONG],
   ])('%s', (_, bytes, expected) => {
     expect(read(bytes)).toEqual([expected]);
   });
@@ -65,8 +75,26 @@ describe('what is no answer is refused', () => {
     ['bytes', encode(Buffer.from('ack')), 'a value that is neither map nor array'],
     ['a timestamp', Buffer.from('d6ff00000000', 'hex'), 'a value that is neither map nor array'],
     ['an unknown ext', Buffer.from('d40500', 'hex'), 'a value that is neither map nor array'],
-    ['an empty array', encode([]), 'an array that is no HELO'],
-    ['a PONG that nobody asked for', encode(['PONG', true, '', 'host', 'digest']), 'an array that is no HELO'],
+    ['an empty array', encode([]), 'an array that is neither HELO nor PONG'],
+    ['a PING', encode(['PING', 'host']), 'an array that is neither HELO nor PONG'],
+    ['a HELO without options', encode(['HELO']), 'a HELO without nonce and auth'],
+    ['a HELO without nonce', encode(['HELO', { auth: NOT_UTF8 }]), 'a HELO without nonce and auth'],
+    ['a HELO whose auth is a number', encode(['HELO', { nonce: NOT_UTF8, auth: 1 }]), 'a HELO without nonce and auth'],
+    [
+      'a PONG that is 1 in place of true',
+      encode(['PONG', 1, '', 'host', 'digest']),
+      'a PONG of another form than [PONG, boolean, reason, hostname, digest]',
+    ],
+    [
+      'a PONG without digest',
+      encode(['PONG', true, '', 'host']),
+      'a PONG of another form than [PONG, boolean, reason, hostname, digest]',
+    ],
+    [
+      'an alert of TLS',
+      Buffer.from('15030100020246', 'hex'),
+      'what looks like a TLS alert: it wants tls:// in place of tcp://',
+    ],
     ['a key that is no string', Buffer.from('81c0c0', 'hex'), 'a message that cannot be decoded'],
     [
       'a key __proto__',
@@ -91,7 +119,8 @@ describe('what is no answer is refused', () => {
   });
 
   it('and never with another error, whatever arrives', () => {
-    const messages = [encode({ ack: ID, list: [1.5, 'x', { y: [] }] }), FLUENT_BIT_HELO].map((bytes) =>
+    const pong = encode(['PONG', true, '', 'host', 'digest']);
+    const messages = [encode({ ack: ID, list: [1.5, 'x', { y: [] }] }), FLUENT_BIT_HELO, pong].map((bytes) =>
       Buffer.from(bytes),
     );
     const broken = fc
@@ -104,7 +133,7 @@ describe('what is no answer is refused', () => {
     const random = fc.uint8Array({ maxLength: 200 }).map((data) => Buffer.from(data));
     const property = fc.property(fc.oneof(random, broken), (data) => {
       try {
-        for (const { kind } of read(data)) expect(['ack', 'not accepted', 'hello']).toContain(kind);
+        for (const { kind } of read(data)) expect(['ack', 'not accepted', 'hello', 'pong']).toContain(kind);
       } catch (error) {
         expect(error).toBeInstanceOf(FrameError);
       }
