@@ -24,6 +24,23 @@ export type MessageFault =
   /** Sends other bytes in place of the ack; some that are no MessagePack by default. */
   | { readonly kind: 'garbage'; readonly bytes?: Uint8Array };
 
+/** What a receiver with `security` does wrong in a handshake. */
+export type HandshakeFault =
+  /** Never sends it. */
+  | { readonly kind: 'withhold'; readonly message: 'HELO' | 'PONG' }
+  /** Sends it late. */
+  | { readonly kind: 'delay'; readonly message: 'HELO' | 'PONG'; readonly millis: number }
+  /** Sends it a byte at a time. */
+  | { readonly kind: 'drip'; readonly message: 'HELO' | 'PONG'; readonly millis: number }
+  /** Sends other bytes in its place. */
+  | { readonly kind: 'replace'; readonly message: 'HELO' | 'PONG'; readonly bytes: Uint8Array }
+  /** Takes any client, without knowing the shared key itself. */
+  | { readonly kind: 'impostor' }
+  /** Takes any client, and sends its own digest back to it, under its own name. */
+  | { readonly kind: 'reflect' }
+  /** Refuses the client for this reason. */
+  | { readonly kind: 'refuse'; readonly reason: string };
+
 /** What a receiver does to a connection once so many bytes have arrived; 0 means when it is accepted. */
 export type ConnectionFault = {
   readonly kind: 'close' | 'reset' | 'stop reading';
@@ -39,6 +56,9 @@ export type Script<Subject, Fault> = readonly (Fault | undefined)[] | ((subject:
 export type MessageScript = Script<ReceivedMessage, MessageFault>;
 /** A function gets the connection's number, 0 for the first. */
 export type ConnectionScript = Script<number, ConnectionFault>;
+
+/** A function gets the connection's number, 0 for the first. */
+export type HandshakeScript = Script<number, HandshakeFault>;
 
 export function faultFor<Subject, Fault>(
   script: Script<Subject, Fault>,

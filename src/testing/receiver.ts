@@ -1,16 +1,16 @@
 import { EventEmitter, on, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { encode } from '@msgpack/msgpack';
-import { FrameReader } from '../protocol/frame.ts';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import {
-  type ConnectionFault,
   type ConnectionScript,
   faultFor,
-  type MessageFault,
+  type HandshakeFault,
+  type HandshakeScript,
   type MessageScript,
 } from './faults.ts';
 import { decodeMessage, type ReceivedEntry, type ReceivedMessage } from './message.ts';
+import type { ReceiverSecurity } from './security.ts';
+import { breakConnection, reset, Session, type Taken, type Wire } from './session.ts';
 
 export interface ForwardReceiverOptions {
   /** The interface to listen on. Default 127.0.0.1. */
@@ -19,10 +19,16 @@ export interface ForwardReceiverOptions {
   port?: number;
   /** A Unix socket to listen on in place of a port. */
   path?: string;
+  /** Listens in TLS, with these options of Node.js's `tls.createServer()`: `cert`, `key`, `requestCert`, … Needs a port. */
+  tls?: TlsOptions;
+  /** Wants a handshake of each client. Default: none. */
+  security?: ReceiverSecurity;
   /** What goes wrong with messages. Default: nothing, each is acknowledged. */
   messageFaults?: MessageScript;
   /** What goes wrong with connections. Default: nothing. */
   connectionFaults?: ConnectionScript;
+  /** What goes wrong with handshakes, with `security`. Default: nothing. */
+  handshakeFaults?: HandshakeScript;
   /** Whether `messages` and `entries` keep what arrives. Default true. */
   retain?: boolean;
 }
@@ -34,14 +40,12 @@ interface ReceiverEvents {
   connection: [number];
   /** A connection has ended, for whatever reason. */
   disconnect: [number];
+  /** A client has passed the handshake or, with a reason, has not; with the connection's number. */
+  handshake: [connection: number, refusal: string | undefined];
   /** A client sent what is no Forward message; its connection is reset. */
   invalid: [Error];
   close: [];
 }
-
-/** Above what real receivers take. */
-const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
-const NO_MESSAGEPACK = Uint8Array.of(0xc1, 0xc1, 0xc1, 0xc1);
 
 /**
  * A Forward server for tests, demos and debugging. It understands every mode of the protocol,
@@ -67,17 +71,29 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     this.#firstScriptedConnection = this.#connectionCount;
   }
 
+  /** Replaces the script; a list starts with the next connection. */
+  set handshakeFaults(script: HandshakeScript) {
+    this.#handshakeFaults = script;
+    this.#firstScriptedHandshake = this.#connectionCount;
+  }
+
   /** The messages that were taken, in the order of their arrival, with `retain`. */
   readonly messages: ReceivedMessage[] = [];
   readonly #server: Server;
-  readonly #sockets = new Map<number, Socket>();
+  readonly #sockets = new Map<number, Wire>();
+  /** Those below TLS, also while its handshake goes on. */
+  readonly #rawSockets = new Set<Socket>();
   readonly #retain: boolean;
+  readonly #isTls: boolean;
+  readonly #security: ReceiverSecurity | undefined;
   #messageFaults: MessageScript;
   #connectionFaults: ConnectionScript;
+  #handshakeFaults: HandshakeScript;
   #messageCount = 0;
   #firstScripted = 0;
   #connectionCount = 0;
   #firstScriptedConnection = 0;
+  #firstScriptedHandshake = 0;
   #entryCount = 0;
 
   private constructor(options: ForwardReceiverOptions) {
@@ -86,7 +102,10 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     this.#retain = options.retain ?? true;
     this.#messageFaults = options.messageFaults ?? [];
     this.#connectionFaults = options.connectionFaults ?? [];
-    this.#server = createServer({ noDelay: true }, (socket) => this.#serve(socket));
+    this.#handshakeFaults = options.handshakeFaults ?? [];
+    this.#security = options.security;
+    this.#isTls = options.tls !== undefined;
+    this.#server = this.#createServer(options.tls);
   }
 
   /** Starts a receiver. Rejects when it cannot listen. */
@@ -103,7 +122,7 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     const address = this.#server.address();
     if (address === null) throw new Error('the receiver is closed');
     if (typeof address === 'string') return `unix://${address}`;
-    return `tcp://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+    return `${this.#isTls ? 'tls' : 'tcp'}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   }
 
   /** The port it listens on; 0 on a Unix socket. */
@@ -161,13 +180,13 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
 
   /** Ends the connections that are open (RST), and goes on listening. */
   resetConnections(): void {
-    for (const socket of this.#sockets.values()) reset(socket);
+    for (const { raw } of this.#sockets.values()) reset(raw);
   }
 
   /** Ends one connection (RST), named by its number, if it is open. */
   resetConnection(connection: number): void {
-    const socket = this.#sockets.get(connection);
-    if (socket !== undefined) reset(socket);
+    const wire = this.#sockets.get(connection);
+    if (wire !== undefined) reset(wire.raw);
   }
 
   /** Stops listening and ends all connections. */
@@ -175,48 +194,72 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const socket of this.#rawSockets) socket.destroy();
     await closed;
     this.emit('close');
   }
 
-  #serve(socket: Socket): void {
+  #createServer(tls: TlsOptions | undefined): Server {
+    if (tls === undefined) {
+      return createServer({ noDelay: true }, (socket) => {
+        this.#hold(socket);
+        this.#serve({ socket, raw: socket });
+      });
+    }
+    const byPort = new Map<number | undefined, Socket>();
+    const server = createTlsServer({ noDelay: true, ...tls }, (socket) => {
+      this.#serve({ socket, raw: byPort.get(socket.remotePort) as Socket });
+    });
+    return server.on('connection', (raw: Socket) => {
+      const { remotePort } = raw;
+      byPort.set(remotePort, raw);
+      raw.once('close', () => byPort.delete(remotePort));
+      this.#hold(raw);
+    });
+  }
+
+  #hold(raw: Socket): void {
+    this.#rawSockets.add(raw);
+    raw.on('error', () => {});
+    raw.once('close', () => this.#rawSockets.delete(raw));
+  }
+
+  #serve(wire: Wire): void {
+    const { socket } = wire;
     const connection = this.#connectionCount++;
-    this.#sockets.set(connection, socket);
+    this.#sockets.set(connection, wire);
     socket.on('error', () => {});
     socket.once('close', () => {
       this.#sockets.delete(connection);
       this.emit('disconnect', connection);
     });
     const fault = faultFor(this.#connectionFaults, connection - this.#firstScriptedConnection, connection);
-    const frames = new FrameReader(MAX_MESSAGE_BYTES);
-    // Answers leave in the order of the messages.
-    let answered = Promise.resolve();
+    const session = new Session(wire, this.#security, this.#handshakeFault(connection), {
+      handshake: (refusal) => this.emit('handshake', connection, refusal),
+      message: (frame) => this.#take(frame, connection),
+      invalid: (error) => this.emit('invalid', error),
+    });
     let bytes = 0;
     const read = (data: Buffer): void => {
       bytes += data.length;
       // What lies behind the fault's place does not count as received.
       const readable =
         fault === undefined ? data : data.subarray(0, Math.max(0, data.length - (bytes - fault.afterBytes)));
-      try {
-        for (const frame of frames.push(readable)) {
-          const message = this.#take(frame, connection);
-          answered = answered.then(() => answer(socket, message.message, message.fault));
-        }
-      } catch (error) {
-        reset(socket);
-        this.emit('invalid', error as Error);
-      }
-      if (fault !== undefined && bytes >= fault.afterBytes)
-        answered = answered.then(() => breakConnection(socket, fault));
+      session.read(readable);
+      if (fault !== undefined && bytes >= fault.afterBytes) session.whenAnswered(() => breakConnection(wire, fault));
     };
     if (fault?.kind === 'stop reading' && fault.afterBytes === 0) socket.pause();
     else socket.on('data', read);
-    if (fault?.afterBytes === 0) breakConnection(socket, fault);
+    if (fault?.afterBytes === 0) breakConnection(wire, fault);
+    else session.start();
     this.emit('connection', connection);
   }
 
-  #take(frame: Buffer, connection: number): { message: ReceivedMessage; fault: MessageFault | undefined } {
+  #handshakeFault(connection: number): HandshakeFault | undefined {
+    return faultFor(this.#handshakeFaults, connection - this.#firstScriptedHandshake, connection);
+  }
+
+  #take(frame: Buffer, connection: number): Taken {
     const message = decodeMessage(frame, connection);
     const index = this.#messageCount++;
     const fault = faultFor(this.#messageFaults, index - this.#firstScripted, message);
@@ -227,67 +270,4 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     this.emit('message', message);
     return { message, fault };
   }
-}
-
-async function answer(socket: Socket, message: ReceivedMessage, fault: MessageFault | undefined): Promise<void> {
-  if (message.chunk === undefined || socket.destroyed) return;
-  const ack = encode({ ack: message.chunk });
-  switch (fault?.kind) {
-    case undefined:
-      socket.write(ack);
-      break;
-    case 'withhold':
-      break;
-    case 'delay':
-      await ('until' in fault ? fault.until : sleep(fault.millis, undefined, { ref: false }));
-      socket.write(ack);
-      break;
-    case 'misaddress':
-      socket.write(encode({ ack: 'nobody sent this chunk' }));
-      break;
-    case 'repeat':
-      for (let i = 0; i < fault.times; i++) socket.write(ack);
-      break;
-    case 'refuse':
-      socket.write(encode({}));
-      break;
-    case 'close':
-    case 'reset':
-      if (fault.when === 'after ack') await new Promise<void>((sent) => socket.write(ack, () => sent()));
-      if (fault.kind === 'close') socket.end();
-      else reset(socket);
-      break;
-    case 'truncate':
-      socket.write(ack.subarray(0, ack.length >> 1));
-      break;
-    case 'drip':
-      for (const byte of ack) {
-        if (!socket.write(Uint8Array.of(byte))) break;
-        await sleep(fault.millis, undefined, { ref: false });
-      }
-      break;
-    case 'garbage':
-      socket.write(fault.bytes ?? NO_MESSAGEPACK);
-      break;
-  }
-}
-
-function breakConnection(socket: Socket, fault: ConnectionFault): void {
-  switch (fault.kind) {
-    case 'close':
-      socket.end();
-      break;
-    case 'reset':
-      reset(socket);
-      break;
-    case 'stop reading':
-      socket.pause();
-      break;
-  }
-}
-
-/** An RST; a Unix socket has none and is just closed. */
-function reset(socket: Socket): void {
-  if (socket.remoteFamily === undefined) socket.destroy();
-  else socket.resetAndDestroy();
 }

@@ -1,0 +1,259 @@
+import { createHash } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { Decoder, encode } from '@msgpack/msgpack';
+import { afterEach, describe, expect, it } from 'vitest';
+import { ForwardReceiver, type ForwardReceiverOptions, type ReceiverSecurity } from '../../src/testing/index.ts';
+import { Authority } from '../support/certificates.ts';
+import { until } from '../support/fake-clock.ts';
+
+const open: { close(): unknown }[] = [];
+
+afterEach(async () => {
+  for (const item of open.splice(0)) await item.close();
+});
+
+async function listen(options: ForwardReceiverOptions): Promise<ForwardReceiver> {
+  const receiver = await ForwardReceiver.listen(options);
+  open.push(receiver);
+  return receiver;
+}
+
+const MESSAGE = ['t', 1_700_000_000, { log: 'x' }, { chunk: 'c' }];
+const decoder = new Decoder({ rawStrings: true });
+
+function digest(...parts: (string | Uint8Array)[]): string {
+  return parts.reduce((hash, part) => hash.update(part), createHash('sha512')).digest('hex');
+}
+
+/** A client that shakes hands by itself, with no code of the package. */
+class Client {
+  readonly socket: Socket;
+  answered = Buffer.alloc(0);
+  end: 'FIN' | 'RST' | undefined;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (data) => {
+      this.answered = Buffer.concat([this.answered, data]);
+    });
+    socket.once('end', () => {
+      this.end ??= 'FIN';
+    });
+    socket.once('error', () => {
+      this.end ??= 'RST';
+    });
+    open.push({ close: () => socket.destroy() });
+  }
+
+  static to({ port }: ForwardReceiver): Client {
+    return new Client(connect(port, '127.0.0.1'));
+  }
+
+  get answers(): unknown[] {
+    return [...decoder.decodeMulti(this.answered)];
+  }
+
+  /** Waits for HELO and gives the PING that answers it. */
+  async ping({
+    key = 'key',
+    salt = 'salt' as string | Uint8Array,
+    username = '',
+    password = '',
+    name = 'client',
+  } = {}) {
+    await until(() => this.answers.length > 0);
+    const [, { nonce, auth }] = this.answers[0] as [unknown, { nonce: Uint8Array; auth: Uint8Array }];
+    return encode(['PING', name, salt, digest(salt, name, nonce, key), username, digest(auth, username, password)]);
+  }
+
+  async pong(): Promise<unknown[]> {
+    await until(() => this.answers.length > 1);
+    return (this.answers[1] as unknown[]).map((part) =>
+      part instanceof Uint8Array ? Buffer.from(part).toString() : part,
+    );
+  }
+}
+
+const REFUSED_KEY = ['PONG', false, 'shared_key mismatch', '', ''];
+const REFUSED_USER = ['PONG', false, 'username/password mismatch', '', ''];
+
+describe('a receiver in the style of Fluentd', () => {
+  const security: ReceiverSecurity = { sharedKey: 'key', selfHostname: 'me', users: { alice: 'pw' } };
+
+  it('says HELO in bin, and what it keeps', async () => {
+    for (const keepalive of [true, false]) {
+      const client = Client.to(await listen({ security: { ...security, keepalive } }));
+      await until(() => client.answers.length > 0);
+      const hex = client.answered.toString('hex');
+      const expected =
+        /^92a448454c4f83a56e6f6e6365c410[0-9a-f]{32}a461757468c410[0-9a-f]{32}a96b656570616c697665(c[23])$/;
+      expect(hex).toMatch(expected);
+      expect(expected.exec(hex)?.[1]).toBe(keepalive ? 'c3' : 'c2');
+    }
+  });
+
+  it('proves that it knows the key, and takes what comes right behind PING', async () => {
+    const receiver = await listen({ security });
+    const client = Client.to(receiver);
+    const ping = await client.ping({ username: 'alice', password: 'pw', salt: Buffer.from('00ff', 'hex') });
+    client.socket.write(Buffer.concat([ping, encode(MESSAGE)]));
+    const [, { nonce }] = client.answers[0] as [unknown, { nonce: Uint8Array }];
+    expect(await client.pong()).toEqual([
+      'PONG',
+      true,
+      '',
+      'me',
+      digest(Buffer.from('00ff', 'hex'), 'me', nonce, 'key'),
+    ]);
+    await receiver.waitForEntries(1);
+  });
+
+  it.each([
+    ['a wrong key', { key: 'other', username: 'alice', password: 'pw' }, REFUSED_KEY],
+    ['a wrong password', { username: 'alice', password: 'other' }, REFUSED_USER],
+    ['an unknown user', { username: 'bob', password: 'pw' }, REFUSED_USER],
+    ['a user like any object has', { username: 'constructor', password: 'pw' }, REFUSED_USER],
+  ])('says that it does not take %s, and closes', async (_, login, pong) => {
+    const receiver = await listen({ security });
+    const refusals: unknown[] = [];
+    receiver.on('handshake', (...args) => refusals.push(args));
+    const client = Client.to(receiver);
+    client.socket.write(Buffer.concat([await client.ping(login), encode(MESSAGE)]));
+    expect(await client.pong()).toEqual(pong);
+    await until(() => client.end !== undefined);
+    expect(receiver.messageCount).toBe(0);
+    expect(refusals).toEqual([[0, pong[2]]]);
+  });
+
+  it('takes no message before PING, and none that is like it', async () => {
+    const receiver = await listen({ security });
+    for (const message of [MESSAGE, ['PING'], ['PING', 1, 2, 3, 4, 5], { ack: 'x' }, 'PING']) {
+      const client = Client.to(receiver);
+      client.socket.write(encode(message));
+      expect(await client.pong()).toEqual(['PONG', false, 'invalid ping message', '', '']);
+      await until(() => client.end !== undefined);
+    }
+    expect(receiver.messageCount).toBe(0);
+  });
+
+  it('closes after one message where it keeps no connection', async () => {
+    const receiver = await listen({ security: { sharedKey: 'key', keepalive: false } });
+    const client = Client.to(receiver);
+    client.socket.write(await client.ping());
+    await client.pong();
+    client.socket.write(encode(MESSAGE));
+    await until(() => client.end === 'FIN');
+    expect(client.answers).toHaveLength(3);
+  });
+});
+
+describe('a receiver in the style of Fluent Bit', () => {
+  const security: ReceiverSecurity = { sharedKey: 'key', selfHostname: 'me', style: 'fluent-bit' };
+
+  it('says HELO in str, of whatever bytes', async () => {
+    const client = Client.to(await listen({ security }));
+    await until(() => client.answers.length > 0);
+    expect(client.answered.toString('hex')).toMatch(
+      /^92a448454c4f82a56e6f6e6365b0[0-9a-f]{32}a461757468b0[0-9a-f]{32}$/,
+    );
+  });
+
+  it('drops what comes in one read with PING, and takes what comes after PONG', async () => {
+    const receiver = await listen({ security });
+    const client = Client.to(receiver);
+    client.socket.write(Buffer.concat([await client.ping(), encode(MESSAGE)]));
+    const [, { nonce }] = client.answers[0] as [unknown, { nonce: Uint8Array }];
+    expect(await client.pong()).toEqual(['PONG', true, '', 'me', digest('salt', 'me', nonce, 'key')]);
+    client.socket.write(encode(['after', ...MESSAGE.slice(1)]));
+    await receiver.waitForEntries(1);
+    expect(receiver.messages.map(({ tag }) => tag)).toEqual(['after']);
+  });
+
+  it.each([
+    ['a wrong key', { key: 'other' }],
+    ['a salt in bin', { salt: Buffer.from('salt') }],
+    ['a PING of more than 1,023 bytes', { name: 'x'.repeat(800) }],
+  ])('closes without a word on %s', async (_, login) => {
+    const receiver = await listen({ security });
+    const client = Client.to(receiver);
+    client.socket.write(await client.ping(login));
+    await until(() => client.end !== undefined);
+    expect(client.answers).toHaveLength(1);
+  });
+
+  it('says that it does not take a user', async () => {
+    const receiver = await listen({ security: { ...security, users: { alice: 'pw' } } });
+    const client = Client.to(receiver);
+    client.socket.write(await client.ping({ username: 'alice', password: 'other' }));
+    expect(await client.pong()).toEqual(REFUSED_USER);
+    await until(() => client.end !== undefined);
+  });
+});
+
+describe('what can go wrong in a handshake', () => {
+  const security: ReceiverSecurity = { sharedKey: 'key', selfHostname: 'me' };
+
+  it('is an impostor, or one that reflects', async () => {
+    const receiver = await listen({ security, handshakeFaults: [{ kind: 'impostor' }, { kind: 'reflect' }] });
+    const [impostor, reflector] = [Client.to(receiver), Client.to(receiver)];
+    await until(() => receiver.connectionCount === 2);
+    impostor.socket.write(await impostor.ping({ key: 'other' }));
+    const [, { nonce }] = impostor.answers[0] as [unknown, { nonce: Uint8Array }];
+    const pong = await impostor.pong();
+    expect(pong.slice(0, 4)).toEqual(['PONG', true, '', 'me']);
+    expect(pong[4]).toMatch(/^[0-9a-f]{128}$/);
+    expect(pong[4]).not.toBe(digest('salt', 'me', nonce, 'key'));
+    const ping = await reflector.ping({ key: 'other' });
+    reflector.socket.write(ping);
+    const [, name, , proof] = decoder.decode(ping) as Uint8Array[];
+    expect(await reflector.pong()).toEqual([
+      'PONG',
+      true,
+      '',
+      String(Buffer.from(name as Uint8Array)),
+      String(Buffer.from(proof as Uint8Array)),
+    ]);
+  });
+
+  it('is a script that can be replaced, and ends', async () => {
+    const bytes = encode({ odd: 1 });
+    const receiver = await listen({ security });
+    receiver.handshakeFaults = [
+      { kind: 'replace', message: 'HELO', bytes },
+      { kind: 'refuse', reason: 'because' },
+    ];
+    const first = Client.to(receiver);
+    await until(() => first.answers.length === 1);
+    expect(first.answers).toEqual([{ odd: 1 }]);
+    const second = Client.to(receiver);
+    second.socket.write(await second.ping());
+    expect(await second.pong()).toEqual(['PONG', false, 'because', '', '']);
+    const third = Client.to(receiver);
+    third.socket.write(await third.ping());
+    expect((await third.pong())[1]).toBe(true);
+  });
+});
+
+describe('a receiver in TLS', () => {
+  it('serves, resets and closes its connections', async () => {
+    const authority = await Authority.create();
+    const receiver = await listen({ tls: await authority.issue() });
+    expect(receiver.endpoint).toBe(`tls://127.0.0.1:${receiver.port}`);
+    const dial = () =>
+      new Client(connectTls({ port: receiver.port, host: '127.0.0.1', ca: authority.cert, servername: '' }));
+    const [first, second, third] = [dial(), dial(), dial()];
+    for (const client of [first, second, third]) client.socket.write(encode(MESSAGE));
+    await until(() => [first, second, third].every(({ answers }) => answers.length === 1));
+    receiver.resetConnection(receiver.messages[0]?.connection as number);
+    await until(() => [first, second, third].filter(({ end }) => end === 'RST').length === 1);
+    receiver.resetConnections();
+    await until(() => [first, second, third].every(({ end }) => end === 'RST'));
+    const shaking = connect(receiver.port, '127.0.0.1');
+    const closed = new Promise((done) => shaking.once('close', done));
+    shaking.on('error', () => {});
+    await new Promise((done) => shaking.once('connect', done));
+    await receiver.close();
+    await closed;
+  });
+});
