@@ -42,3 +42,12 @@ export const systemClock: Clock = {
     setImmediate(callback);
   },
 };
+
+/** What `promise` comes to, unless that takes longer; it then rejects, and the promise runs on unheard. */
+export function within<T>(clock: Clock, millis: number, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = new Error(`no answer within ${millis} ms`);
+    const limit = clock.after(millis, () => reject(late));
+    promise.then(resolve, reject).finally(() => limit.cancel());
+  });
+}

@@ -4,7 +4,9 @@ export type {
   FluentForwardLogExporterOptions,
   ResolvedAddress,
   Resolver,
+  TlsOptions,
 } from './config/options.ts';
+export type { TextOrFunction } from './config/source.ts';
 export {
   type ConnectionErrorCode,
   type ExportErrorCode,

@@ -1,7 +1,10 @@
 import { messageOf } from '../errors.ts';
-import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf } from './endpoint.ts';
-import { type Environment, readVariable } from './env.ts';
-import type { FluentForwardLogExporterOptions, Resolver } from './options.ts';
+import { MAX_NAME_BYTES } from '../protocol/handshake.ts';
+import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutPassword } from './endpoint.ts';
+import { type Environment, readVariable, VARIABLE_PREFIX, type Variable } from './env.ts';
+import { processHostname } from './hostname.ts';
+import type { FluentForwardLogExporterOptions, Resolver, TlsOptions } from './options.ts';
+import { isPemOrPath, isSecret, SECRET_RULE, Source, type TextOrFunction } from './source.ts';
 
 /** What the options, the environment and the defaults come to. */
 export interface Config {
@@ -17,7 +20,22 @@ export interface Config {
   readonly maxChunkBytes: number;
   readonly maxStringBytes: number;
   readonly maxInFlightBytes: number;
+  readonly sharedKey: Source | undefined;
+  readonly username: string | undefined;
+  readonly password: Source | undefined;
+  readonly hostname: string;
   readonly resolver: Resolver | undefined;
+  readonly tls: TlsConfig;
+}
+
+export interface TlsConfig {
+  readonly ca: Source | undefined;
+  readonly cert: Source | undefined;
+  readonly key: Source | undefined;
+  readonly passphrase: Source | undefined;
+  readonly serverName: string | undefined;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly insecureSkipVerify: boolean;
 }
 
 /**
@@ -34,14 +52,23 @@ interface Rule<T> {
   readonly allowed: string;
   /** The environment variable's suffix; absent when only code can set the option. */
   readonly variable?: string;
+  /** The suffix of the variable that names a file with the value in it; it goes before `variable`. */
+  readonly fileVariable?: string;
+  /** Whether no message may hold a value of it. */
+  readonly isHidden?: boolean;
   readonly fallback: T;
   /** The error class for a value of the right type that is not allowed is `RangeError`. */
   hasType(value: unknown): boolean;
-  /** The value to use, or `undefined` when it is not allowed; it may also throw an error that says why. */
-  accept(value: unknown): T | undefined;
-  /** The value that a variable's text stands for; not allowed ones are refused by `accept`. */
-  parse(text: string): unknown;
+  /**
+   * The value to use, or `undefined` when it is not allowed; it may also throw an error that says why.
+   * `origin` is the option's or the variable's name.
+   */
+  accept(value: unknown, origin: string): T | undefined;
+  /** The value that a variable stands for; not allowed ones are refused by `accept`. */
+  parse(variable: Variable): unknown;
 }
+
+type Rules<T> = { readonly [K in keyof T]: Rule<T[K]> };
 
 function integer(variable: string, min: number, max: number, fallback: number): Rule<number> {
   return {
@@ -51,7 +78,7 @@ function integer(variable: string, min: number, max: number, fallback: number): 
     hasType: (value) => typeof value === 'number',
     accept: (value) =>
       Number.isInteger(value) && Number(value) >= min && Number(value) <= max ? Number(value) : undefined,
-    parse: (text) => (/^[+-]?\d+$/.test(text) ? Number(text) : undefined),
+    parse: ({ text }) => (/^[+-]?\d+$/.test(text) ? Number(text) : undefined),
   };
 }
 
@@ -60,10 +87,52 @@ const millis = (variable: string, fallback: number, min = 1): Rule<number> =>
 
 const text = {
   hasType: (value: unknown): boolean => typeof value === 'string',
-  parse: (value: string): unknown => value,
+  parse: (variable: Variable): unknown => variable.text,
 };
 
-const RULES: { readonly [K in keyof Config]: Rule<Config[K]> } = {
+const textOrFunction = {
+  isHidden: true,
+  fallback: undefined,
+  hasType: (value: unknown): boolean => typeof value === 'string' || typeof value === 'function',
+};
+
+/** A secret; `variable` may hold it, and `<variable>_FILE` the path of a file with it. */
+function secret(variable?: string): Rule<Source | undefined> {
+  return {
+    ...textOrFunction,
+    allowed: `${SECRET_RULE}, or a function that gives one`,
+    ...(variable === undefined ? {} : { variable, fileVariable: `${variable}_FILE` }),
+    accept: (value, origin) =>
+      typeof value === 'function' || isSecret(value) ? Source.secret(value as TextOrFunction, origin) : undefined,
+    // White space may belong to it.
+    parse: ({ verbatim }) => verbatim,
+  };
+}
+
+function pem(variable: string): Rule<Source | undefined> {
+  return {
+    ...textOrFunction,
+    allowed: 'PEM text, the path of a PEM file, or a function that gives either',
+    variable,
+    accept: (value, origin) =>
+      typeof value === 'function' || isPemOrPath(value) ? Source.pem(value as TextOrFunction, origin) : undefined,
+    parse: text.parse,
+  };
+}
+
+/** A name in the handshake's PING. */
+const name = {
+  ...text,
+  allowed: `a string of 1 to ${MAX_NAME_BYTES} bytes`,
+  accept: (value: unknown): string | undefined => {
+    const bytes = Buffer.from(String(value));
+    // A lone surrogate would not survive the encoding that its digest is made over.
+    const isWhole = bytes.toString() === value;
+    return isWhole && bytes.length > 0 && bytes.length <= MAX_NAME_BYTES ? String(value) : undefined;
+  },
+};
+
+const RULES: Rules<Omit<Config, 'tls'>> = {
   endpoint: {
     ...text,
     allowed: ENDPOINT_RULE,
@@ -90,12 +159,43 @@ const RULES: { readonly [K in keyof Config]: Rule<Config[K]> } = {
   maxChunkBytes: integer('MAX_CHUNK_BYTES', 2048, MESSAGE_CEILING_BYTES, 1_000_000),
   maxStringBytes: integer('MAX_STRING_BYTES', 64, MESSAGE_CEILING_BYTES, 262_144),
   maxInFlightBytes: integer('MAX_IN_FLIGHT_BYTES', 1024, Number.MAX_SAFE_INTEGER, 33_554_432),
+  sharedKey: secret('SHARED_KEY'),
+  username: { ...name, variable: 'USERNAME', fallback: undefined, parse: ({ verbatim }) => verbatim },
+  password: secret('PASSWORD'),
+  hostname: { ...name, variable: 'HOSTNAME', fallback: processHostname() },
   resolver: {
     allowed: 'a function (endpoint) => Promise<{ address, port?, priority?, weight? }[]>',
     fallback: undefined,
     hasType: (value) => typeof value === 'function',
     accept: (value) => value as Resolver,
     parse: () => undefined,
+  },
+};
+
+const TLS_RULES: Rules<TlsConfig> = {
+  ca: pem('CERTIFICATE'),
+  cert: pem('CLIENT_CERTIFICATE'),
+  key: pem('CLIENT_KEY'),
+  passphrase: secret(),
+  serverName: {
+    ...text,
+    allowed: 'the name or IP address in a certificate',
+    fallback: undefined,
+    accept: (value) => (/^[\w.:-]{1,253}$/.test(String(value)) ? String(value) : undefined),
+  },
+  minVersion: {
+    ...text,
+    allowed: 'TLSv1.2 or TLSv1.3',
+    fallback: 'TLSv1.2',
+    accept: (value) => (value === 'TLSv1.2' || value === 'TLSv1.3' ? value : undefined),
+  },
+  insecureSkipVerify: {
+    allowed: 'true or false',
+    variable: 'INSECURE_SKIP_VERIFY',
+    fallback: false,
+    hasType: (value) => typeof value === 'boolean',
+    accept: (value) => (typeof value === 'boolean' ? value : undefined),
+    parse: ({ text }) => ({ true: true, false: false })[text.toLowerCase()],
   },
 };
 
@@ -109,56 +209,101 @@ export function resolveConfig(
   environment: Environment,
   warn: (message: string) => void,
 ): Config {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`options: got ${show(options)}, allowed: an object`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(RULES, name)) {
-      throw new TypeError(`unknown option ${name}; the options are ${Object.keys(RULES).join(', ')}`);
-    }
-  }
-  const config: Record<string, unknown> = {};
-  for (const [name, rule] of Object.entries(RULES) as [keyof Config, Rule<unknown>][]) {
-    config[name] =
-      fromCode(name, options[name], rule) ?? fromEnvironment(name, rule, environment, warn) ?? rule.fallback;
-  }
-  const resolved = Object.freeze(config) as unknown as Config;
-  for (const message of contradictions(resolved)) warn(message);
-  return resolved;
+  checkNames('', options, [...Object.keys(RULES), 'tls']);
+  const { tls = {}, ...others } = options;
+  checkNames('tls', tls, Object.keys(TLS_RULES));
+  const config: Config = {
+    ...resolveFields(RULES, '', others, environment, warn),
+    tls: Object.freeze(resolvePair(resolveFields(TLS_RULES, 'tls.', tls, environment, warn), tls, warn)),
+  };
+  for (const message of contradictions(config)) warn(message);
+  return Object.freeze(config);
 }
 
-function fromCode(name: string, value: unknown, rule: Rule<unknown>): unknown {
+/** `group` is the option that holds the options, or empty. */
+function checkNames(group: string, options: object, names: readonly string[]): void {
+  const what = group === '' ? 'options' : `option ${group}`;
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${what}: got ${show(options)}, allowed: an object`);
+  }
+  for (const given of Object.keys(options)) {
+    if (names.includes(given)) continue;
+    const known = group === '' ? 'the options are' : `${group} takes`;
+    throw new TypeError(`unknown option ${group === '' ? '' : `${group}.`}${given}; ${known} ${names.join(', ')}`);
+  }
+}
+
+function resolveFields<T>(
+  rules: Rules<T>,
+  prefix: string,
+  options: { readonly [K in keyof T]?: unknown },
+  environment: Environment,
+  warn: (message: string) => void,
+): T {
+  const fields: { [K in keyof T]?: unknown } = {};
+  for (const key of Object.keys(rules) as (keyof T & string)[]) {
+    const rule: Rule<unknown> = rules[key];
+    const option = prefix + key;
+    fields[key] =
+      fromCode(option, options[key], rule) ?? fromEnvironment(option, rule, environment, warn) ?? rule.fallback;
+  }
+  return fields as T;
+}
+
+function fromCode(option: string, value: unknown, rule: Rule<unknown>): unknown {
   if (value === undefined) return undefined;
-  if (!rule.hasType(value)) throw new TypeError(`option ${name}: got ${show(value)}, allowed: ${rule.allowed}`);
-  const { accepted, reason } = judge(rule, value);
+  if (!rule.hasType(value)) {
+    throw new TypeError(`option ${option}: got ${showFor(rule, value)}, allowed: ${rule.allowed}`);
+  }
+  const { accepted, reason } = judge(rule, value, option);
   if (accepted !== undefined) return accepted;
-  throw new RangeError(`option ${name}: got ${show(value)}${reason}, allowed: ${rule.allowed}`);
+  throw new RangeError(`option ${option}: got ${showFor(rule, value)}${reason}, allowed: ${rule.allowed}`);
 }
 
 function fromEnvironment(
-  name: string,
+  option: string,
   rule: Rule<unknown>,
   environment: Environment,
   warn: (message: string) => void,
 ): unknown {
   if (rule.variable === undefined) return undefined;
   const variable = readVariable(environment, rule.variable);
+  const file = rule.fileVariable === undefined ? undefined : readVariable(environment, rule.fileVariable);
+  if (file !== undefined) {
+    if (variable !== undefined) warn(`both ${variable.name} and ${file.name} are set; using the file`);
+    return Source.secretFile(file.text, file.name);
+  }
   if (variable === undefined) return undefined;
-  const { accepted, reason } = judge(rule, rule.parse(variable.text));
+  const { accepted, reason } = judge(rule, rule.parse(variable), variable.name);
   if (accepted === undefined) {
-    const used = name === 'endpoint' ? urlsOf(rule.fallback as readonly Endpoint[]) : rule.fallback;
-    warn(`${variable.name}: got ${show(variable.text)}${reason}, allowed: ${rule.allowed}; using ${show(used)}`);
+    const used = option === 'endpoint' ? urlsOf(rule.fallback as readonly Endpoint[]) : rule.fallback;
+    const using = used === undefined ? 'none' : show(used);
+    warn(`${variable.name}: got ${showFor(rule, variable.text)}${reason}, allowed: ${rule.allowed}; using ${using}`);
   }
   return accepted;
 }
 
 /** The value to use, or what is known of why there is none. */
-function judge(rule: Rule<unknown>, value: unknown): { readonly accepted: unknown; readonly reason: string } {
+function judge(
+  rule: Rule<unknown>,
+  value: unknown,
+  origin: string,
+): { readonly accepted: unknown; readonly reason: string } {
   try {
-    return { accepted: value === undefined ? undefined : rule.accept(value), reason: '' };
+    return { accepted: value === undefined ? undefined : rule.accept(value, origin), reason: '' };
   } catch (error) {
     return { accepted: undefined, reason: ` (${messageOf(error)})` };
   }
+}
+
+/** A certificate and its key have no use without each other. */
+function resolvePair(config: TlsConfig, { cert, key }: TlsOptions, warn: (message: string) => void): TlsConfig {
+  if ((config.cert === undefined) === (config.key === undefined)) return config;
+  const [given, missing] = config.cert === undefined ? (['key', 'cert'] as const) : (['cert', 'key'] as const);
+  const message = `${config[given]?.origin} is set, and tls.${missing} (${VARIABLE_PREFIX}${TLS_RULES[missing].variable}) is not`;
+  if (cert !== undefined || key !== undefined) throw new TypeError(`option tls: ${message}`);
+  warn(`${message}; using no client certificate`);
+  return { ...config, cert: undefined, key: undefined };
 }
 
 function* contradictions(config: Config): Generator<string> {
@@ -168,10 +313,31 @@ function* contradictions(config: Config): Generator<string> {
   if (config.timeoutMillis >= PROCESSOR_TIMEOUT_MILLIS) {
     yield `timeoutMillis (${config.timeoutMillis}) is not below ${PROCESSOR_TIMEOUT_MILLIS}, after which BatchLogRecordProcessor by default gives up on an export that still runs`;
   }
+  if (config.sharedKey === undefined && (config.username ?? config.password) !== undefined) {
+    yield 'username and password are not used: without sharedKey there is no handshake';
+  } else if ((config.username === undefined) !== (config.password === undefined)) {
+    yield 'username and password belong together, and one of them is not set';
+  }
+  const encrypted = config.endpoint.filter(({ protocol }) => protocol === 'tls' || protocol === 'srv+tls');
+  if (encrypted.length === 0) {
+    const given = Object.entries(TLS_RULES).filter(
+      ([key, { fallback }]) => config.tls[key as keyof TlsConfig] !== fallback,
+    );
+    if (given.length > 0) {
+      const names = given.map(([key]) => `tls.${key}`).join(', ');
+      yield `${names} set, but ${urlsOf(config.endpoint)} is not encrypted: tls:// and srv+tls:// endpoints are`;
+    }
+  } else if (config.tls.insecureSkipVerify) {
+    yield `tls.insecureSkipVerify is set: ${urlsOf(encrypted)} may be anybody, and whoever can redirect the traffic reads the log records`;
+  }
+}
+
+function showFor({ isHidden }: Rule<unknown>, value: unknown): string {
+  return isHidden ? `a value of type ${typeof value}` : show(value);
 }
 
 function show(value: unknown): string {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : nameOf(value);
+  const shown = typeof value === 'string' ? JSON.stringify(withoutPassword(value)) : nameOf(value);
   return shown.length > 200 ? `${shown.slice(0, 200)}…` : shown;
 }
 

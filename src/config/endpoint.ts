@@ -23,9 +23,13 @@ const DEFAULT_PORT = 24224;
 /** That of an SRV record has 16 bits. */
 const MAX_WEIGHT = 65_535;
 
+/** What fits into a `sockaddr_un` together with its closing NUL. */
+const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
+
 export const ENDPOINT_RULE: string =
   'tcp://host[:port], tls://host[:port] (IPv6 addresses in brackets, port 1 to 65535, default 24224), ' +
-  'srv+tcp://name, srv+tls://name or unix:///absolute/path, each with ?weight=1…65535 and standby=true if need be; ' +
+  `srv+tcp://name, srv+tls://name or unix:///absolute/path (at most ${MAX_PATH_BYTES} bytes), ` +
+  'each with ?weight=1…65535 and standby=true if need be; ' +
   'several with commas between them or as an array of strings and { url, weight?, standby? }';
 
 /** A name (in its ASCII form) or an IPv4 address, or an IPv6 address in brackets. */
@@ -53,7 +57,7 @@ export function parseEndpoints(value: unknown): readonly Endpoint[] {
 function parseEndpoint(part: string | EndpointOptions): Endpoint {
   const options = typeof part === 'string' ? { url: part } : part;
   const text = options.url.trim();
-  const refuse = (reason: string) => new RangeError(`${JSON.stringify(text)} ${reason}`);
+  const refuse = (reason: string) => new RangeError(`${JSON.stringify(withoutPassword(text))} ${reason}`);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const location = url && locationOf(url);
   if (url === undefined || location === undefined) throw refuse('is no endpoint');
@@ -94,7 +98,8 @@ function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | u
       if (url.host !== '' || !/^\/./.test(url.pathname)) return undefined;
       try {
         const path = decodeURIComponent(url.pathname);
-        return path.includes('\0') ? undefined : { protocol: 'unix', path, url: `unix://${path}` };
+        if (path.includes('\0') || Buffer.byteLength(path) > MAX_PATH_BYTES) return undefined;
+        return { protocol: 'unix', path, url: `unix://${path}` };
       } catch {
         return undefined;
       }
@@ -106,6 +111,11 @@ function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | u
 
 function isBare(url: URL): boolean {
   return url.pathname === '' || url.pathname === '/';
+}
+
+/** A URL may hold a password that has no place there, and none in a message. */
+export function withoutPassword(text: string): string {
+  return text.replace(/\/\/.*@/s, '//…@');
 }
 
 /** Whether the value has the form of the option, whatever it says. */

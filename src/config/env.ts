@@ -2,9 +2,18 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export const VARIABLE_PREFIX = 'OTEL_EXPORTER_FLUENT_FORWARD_';
 
-/** A variable's trimmed text; as OpenTelemetry asks, an empty one counts as unset. */
-export function readVariable(environment: Environment, suffix: string): { name: string; text: string } | undefined {
+export interface Variable {
+  readonly name: string;
+  /** Without the white space around it. */
+  readonly text: string;
+  /** As it stands, but for a newline at its end. */
+  readonly verbatim: string;
+}
+
+/** A variable; as OpenTelemetry asks, an empty one counts as unset. */
+export function readVariable(environment: Environment, suffix: string): Variable | undefined {
   const name = VARIABLE_PREFIX + suffix;
-  const text = environment[name]?.trim() ?? '';
-  return text === '' ? undefined : { name, text };
+  const given = environment[name] ?? '';
+  const text = given.trim();
+  return text === '' ? undefined : { name, text, verbatim: given.replace(/\r?\n$/, '') };
 }

@@ -1,4 +1,5 @@
 import type { NetworkEndpoint } from './endpoint.ts';
+import type { TextOrFunction } from './source.ts';
 
 /** One endpoint with what is said of it. The same can be written as `url?weight=2&standby=true`. */
 export interface EndpointOptions {
@@ -34,6 +35,29 @@ export interface ResolvedAddress {
 export type Resolver = (endpoint: NetworkEndpoint) => Promise<readonly ResolvedAddress[]>;
 
 /**
+ * How `tls://` and `srv+tls://` endpoints are dialled. `ca`, `cert` and `key` are PEM text, the path of a PEM file, or a
+ * function that gives either; files and functions are read anew at each dial, and while what they give
+ * is unreadable or broken the last good one stays in use, with a warning. No TLS session is resumed:
+ * every dial verifies the certificates.
+ */
+export interface TlsOptions {
+  /** The authorities to trust, in place of Node's own and those of `NODE_EXTRA_CA_CERTS`. [`CERTIFICATE`] */
+  ca?: TextOrFunction | undefined;
+  /** The certificate of this client, with those between it and its authority behind it. [`CLIENT_CERTIFICATE`] */
+  cert?: TextOrFunction | undefined;
+  /** The private key of `cert`. [`CLIENT_KEY`] */
+  key?: TextOrFunction | undefined;
+  /** What `key` is encrypted with: the text itself, or a function that gives it. */
+  passphrase?: TextOrFunction | undefined;
+  /** The name that the server's certificate has to hold. Default: the host of the endpoint; of SRV names what stands behind `_service._proto.`. */
+  serverName?: string | undefined;
+  /** The oldest version of TLS to speak. Default `TLSv1.2`. */
+  minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  /** Accepts any certificate of any server, which makes TLS useless against whoever can redirect the traffic. Default false. [`INSECURE_SKIP_VERIFY`] */
+  insecureSkipVerify?: boolean | undefined;
+}
+
+/**
  * Options of `FluentForwardLogExporter`. Each falls back to its environment variable
  * (`OTEL_EXPORTER_FLUENT_FORWARD_…`, named behind the option) and then to its default.
  */
@@ -49,7 +73,7 @@ export interface FluentForwardLogExporterOptions {
   timeoutMillis?: number | undefined;
   /** Time for the ack of one chunk on one connection, counted from the completion of its write. Default 5000. [`ACK_TIMEOUT`] */
   ackTimeoutMillis?: number | undefined;
-  /** Time for one dial: name lookup and connect together. Default 5000. [`CONNECT_TIMEOUT`] */
+  /** Time for one dial: name lookup, certificates, connect, TLS and handshake together. Default 5000. [`CONNECT_TIMEOUT`] */
   connectTimeoutMillis?: number | undefined;
   /**
    * From `forceFlush()` or `shutdown()` until the next ack, all exports together have this long.
@@ -80,6 +104,23 @@ export interface FluentForwardLogExporterOptions {
    * encoding. Each export counts at least 1024. Default 33554432. [`MAX_IN_FLIGHT_BYTES`]
    */
   maxInFlightBytes?: number | undefined;
+  /**
+   * The key that the receiver's `<security>` section holds: a string of 1 to 1024 bytes, or a function
+   * that gives it, called at each handshake. With it no record is sent before both sides have proved
+   * that they know it. The variable [`SHARED_KEY_FILE`] names a file, read at each handshake. [`SHARED_KEY`]
+   */
+  sharedKey?: TextOrFunction | undefined;
+  /** The user, where the receiver authenticates users; only with `sharedKey`. At most 255 bytes. [`USERNAME`] */
+  username?: string | undefined;
+  /** The password of `username`, given like `sharedKey`. [`PASSWORD`, or a file: `PASSWORD_FILE`] */
+  password?: TextOrFunction | undefined;
+  /**
+   * The name of this client in the handshake; must not be that of the receiver. At most 255 bytes.
+   * Default `<os hostname>/otel-<8 hex>`, the same for a whole process. [`HOSTNAME`]
+   */
+  hostname?: string | undefined;
+  /** Certificates and verification of `tls://` and `srv+tls://` endpoints. */
+  tls?: TlsOptions | undefined;
   /** Replaces DNS, for all endpoints but Unix sockets. */
   resolver?: Resolver | undefined;
 }

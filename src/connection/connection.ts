@@ -1,15 +1,19 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import { FluentForwardConnectionError, messageOf } from '../errors.ts';
-import { type Answer, AnswerReader } from '../protocol/answer.ts';
+import { type Answer, AnswerReader, MAX_ANSWER_BYTES } from '../protocol/answer.ts';
+import { Handshake } from '../protocol/handshake.ts';
 import type { ConnectionStats } from '../stats.ts';
 import type { Address } from './address.ts';
-import { openSocket } from './socket.ts';
+import type { Certificates, Credentials } from './credentials.ts';
+import { type Ends, type Failure, lost, lostAt, refusedAfterTls, type Stage, tooLate } from './failure.ts';
+import { openSocket, serverNameOf } from './socket.ts';
 
 /**
  * connecting → open → retiring → closed; any state may go to closed, none comes back.
- * - connecting: looking the name up, then connecting.
+ * - connecting: on its way through the {@link Stage}s of a dial, under one time limit.
  * - open: takes chunks; one until the first ack, then up to `maxInFlightChunks`.
  * - retiring: takes none, waits for the acks that are due, then closes.
  */
@@ -43,6 +47,7 @@ export interface ConnectionOptions {
   /** Looks the endpoint up and chooses an address; the connection releases it when it closes. */
   readonly acquire: () => Promise<Address>;
   readonly release: (address: Address) => void;
+  readonly credentials: Credentials;
   readonly connectTimeoutMillis: number;
   readonly ackTimeoutMillis: number;
   readonly maxInFlightChunks: number;
@@ -65,6 +70,7 @@ interface Pending {
 
 /** After three connections that the receiver closed after one ack each, one message is all it takes. */
 const SINGLE_ACK_CLOSES = 3;
+const UNIX_HINT = "Fluentd's in_unix never acknowledges: use its in_forward, or Fluent Bit's unix_path";
 /** A FIN this soon after the ack belongs to it. */
 const SINGLE_ACK_MILLIS = 1_000;
 
@@ -75,10 +81,21 @@ export class Connection {
   /** In the order of the writes, which is the order of the acks. */
   readonly #pending = new Map<string, Pending>();
   #state: State = 'connecting';
+  #stage: Stage = 'lookup';
   #address: Address | undefined;
+  #certificates: Certificates | undefined;
+  #handshake: Handshake | undefined;
   #socket: Socket | undefined;
+  /** In TLS 1.3, while the server has not shown that it takes this client's certificate: for how long it may take. */
+  #unverifiedUntil = Number.NEGATIVE_INFINITY;
+  /** The server has said that it takes one message a connection. */
+  #isSingleUse = false;
+  /** Bytes from the server since the last read with the ack of a chunk. */
+  #unaskedBytes = 0;
   #connectTimer: Timer | undefined;
   #ackTimer: Timer | undefined;
+  /** Runs while an answer has begun to arrive. */
+  #partialTimer: Timer | undefined;
   #restTimer: Timer | undefined;
   #acks = 0;
   #lastAckAt = 0;
@@ -100,8 +117,7 @@ export class Connection {
     this.#connectTimer = clock.after(connectTimeoutMillis, () =>
       clock.afterReads(() => {
         if (this.#state !== 'connecting') return;
-        const stage = this.#socket === undefined ? 'the name lookup' : 'the connect';
-        this.#fail('FLUENT_FORWARD_CONNECT_TIMEOUT', `${stage} took longer than ${connectTimeoutMillis} ms`);
+        this.#fail(tooLate(this.#stage, connectTimeoutMillis, this.#address?.target));
       }),
     );
     void this.#dial();
@@ -194,58 +210,131 @@ export class Connection {
   async #dial(): Promise<void> {
     // The resolver is the application's and may log: not before the slot knows of this connection.
     await undefined;
+    const { acquire, release } = this.#options;
     let address: Address;
     try {
-      address = await this.#options.acquire();
+      address = await acquire();
     } catch (error) {
-      this.#fail('FLUENT_FORWARD_LOOKUP_FAILED', messageOf(error), error);
+      this.#fail({ code: 'FLUENT_FORWARD_LOOKUP_FAILED', reason: messageOf(error), cause: error });
       return;
     }
-    if (this.#state === 'closed') {
-      this.#options.release(address);
+    const isPrepared = this.#state !== 'closed' && (await this.#prepare(serverNameOf(address.target) !== undefined));
+    // What this side lacks is no fault of the address.
+    if (!isPrepared || this.#isClosed) {
+      release(address);
       return;
     }
     this.#address = address;
+    this.#stage = 'connect';
     try {
-      this.#listen(openSocket(address.target));
+      this.#listen(openSocket(address.target, this.#certificates));
     } catch (error) {
-      this.#fail('FLUENT_FORWARD_CONNECT_FAILED', connectFailure(error), error);
+      this.#lost(error as Error);
+    }
+  }
+
+  /** Reads what the dial needs; tells whether it could. */
+  async #prepare(isTls: boolean): Promise<boolean> {
+    const { credentials } = this.#options;
+    this.#stage = 'credentials';
+    try {
+      const login = await credentials.login();
+      if (login !== undefined) this.#handshake = new Handshake(login);
+      if (isTls) this.#certificates = await credentials.certificates();
+      return true;
+    } catch (error) {
+      this.#fail({ code: 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE', reason: messageOf(error), cause: error });
+      return false;
     }
   }
 
   #listen(socket: Socket): void {
     this.#socket = socket;
     socket.once('connect', () => {
-      if (this.#state !== 'connecting') return;
-      this.#connectTimer?.cancel();
-      this.#to('open');
-      this.#options.observer.opened(this);
+      if (this.#certificates === undefined) this.#connected();
+      else this.#stage = 'TLS';
     });
+    socket.once('secureConnect', () => {
+      const { clock, connectTimeoutMillis } = this.#options;
+      if ((socket as TLSSocket).getProtocol() === 'TLSv1.3') this.#unverifiedUntil = clock.now() + connectTimeoutMillis;
+      this.#connected();
+    });
+    // A ticket for later sessions comes only after the server's verdict.
+    socket.once('session', () => this.#verified());
     socket.on('data', (data) => this.#receive(data));
-    socket.once('end', () => this.#lost('the server closed the connection'));
+    socket.once('end', () => this.#lost());
     // Stays for good: closing towards Fluentd often ends in ECONNRESET.
-    socket.on('error', (error) => {
-      if (this.#state === 'connecting') this.#fail('FLUENT_FORWARD_CONNECT_FAILED', connectFailure(error), error);
-      else this.#lost(lossReason(error), error);
-    });
-    socket.once('close', () => this.#fail('FLUENT_FORWARD_CONNECTION_LOST', 'the connection was closed'));
+    socket.on('error', (error) => this.#lost(error));
+    socket.once('close', () => this.#lost());
     // Node counts bytes that leave as activity, also in the middle of a write: what times out here
     // is a receiver that has stopped reading.
     socket.setTimeout(this.#options.ackTimeoutMillis, () => this.#options.clock.afterReads(() => this.#writeStalled()));
   }
 
+  #verified(): void {
+    this.#unverifiedUntil = Number.NEGATIVE_INFINITY;
+  }
+
+  get #isUnverified(): boolean {
+    return this.#options.clock.now() < this.#unverifiedUntil;
+  }
+
+  #connected(): void {
+    if (this.#state !== 'connecting') return;
+    if (this.#handshake === undefined) this.#open();
+    else this.#stage = 'HELO';
+  }
+
+  #open(): void {
+    this.#connectTimer?.cancel();
+    this.#to('open');
+    this.#options.observer.opened(this);
+  }
+
   #receive(data: Buffer): void {
+    this.#verified();
+    this.#unaskedBytes += data.length;
     try {
       for (const answer of this.#answers.push(data)) {
-        if (this.#state === 'closed') return;
+        if (this.#isClosed) return;
+        this.#endPartial();
         this.#answered(answer);
       }
     } catch (error) {
-      this.#fail('FLUENT_FORWARD_BAD_ANSWER', `the server answered with ${messageOf(error)}`, error);
+      this.#failOnAnswer(`the server answered with ${messageOf(error)}`, error);
     }
+    // More than the acks of all chunks that can be on the way, stale ones included: 1,024 of 30 bytes.
+    if (this.#unaskedBytes > MAX_ANSWER_BYTES) {
+      this.#failOnAnswer(`the server has sent ${this.#unaskedBytes} bytes that acknowledge nothing`);
+    }
+    if (this.#answers.isPartial) this.#limitPartial();
+  }
+
+  /** An answer that has begun has to end within the time for an ack; before that the dial's own limit holds. */
+  #limitPartial(): void {
+    if (this.#partialTimer !== undefined || this.#state === 'connecting' || this.#isClosed) return;
+    const { clock, ackTimeoutMillis } = this.#options;
+    const timer = clock.after(ackTimeoutMillis, () =>
+      clock.afterReads(() => {
+        if (this.#partialTimer !== timer) return;
+        // A retiring one has told its fault.
+        if (this.#state === 'retiring') this.close();
+        else this.#failOnAnswer(`an answer of the server is incomplete after ${ackTimeoutMillis} ms`);
+      }),
+    );
+    this.#partialTimer = timer;
+  }
+
+  #endPartial(): void {
+    this.#partialTimer?.cancel();
+    this.#partialTimer = undefined;
   }
 
   #answered(answer: Answer): void {
+    if (this.#state === 'connecting') {
+      this.#shakeHands(answer);
+      return;
+    }
     switch (answer.kind) {
       case 'ack':
         this.#acked(answer.chunk);
@@ -254,12 +343,37 @@ export class Connection {
         this.#notAccepted();
         break;
       case 'hello':
-        this.#fail(
-          'FLUENT_FORWARD_BAD_ANSWER',
-          'the server sent HELO: it wants a shared key, which this version cannot give',
-        );
+      case 'pong':
+        this.#unaskedHandshake();
         break;
     }
+  }
+
+  /** Nothing is sent but PING until the server has proved that it knows the shared key. */
+  #shakeHands(answer: Answer): void {
+    const handshake = this.#handshake as Handshake;
+    if (answer.kind === 'hello' && this.#stage === 'HELO') {
+      this.#stage = 'PONG';
+      this.#isSingleUse = !answer.hello.keepAlive;
+      this.#socket?.write(handshake.ping(answer.hello));
+    } else if (answer.kind === 'pong' && this.#stage === 'PONG') {
+      const failure = handshake.check(answer.pong);
+      if (failure === undefined) this.#open();
+      else this.#fail(failure);
+    } else {
+      this.#failOnAnswer(`the server answered out of turn, when ${this.#stage} was due`);
+    }
+  }
+
+  #unaskedHandshake(): void {
+    if (this.#handshake !== undefined) {
+      this.#failOnAnswer('the server began another handshake');
+      return;
+    }
+    this.#fail({
+      code: 'FLUENT_FORWARD_AUTH_FAILED',
+      reason: 'the server sent HELO: it wants a shared key; set sharedKey or OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY',
+    });
   }
 
   /**
@@ -271,6 +385,7 @@ export class Connection {
     if (acked === undefined) return;
     const { observer, clock } = this.#options;
     this.#acks++;
+    this.#unaskedBytes = 0;
     this.#lastAckAt = clock.now();
     const skipped: Pending[] = [];
     for (const pending of this.#pending.values()) {
@@ -282,8 +397,10 @@ export class Connection {
       const reason = 'the server acknowledged a later chunk and not this one';
       this.#overdue(skipped, this.#error('FLUENT_FORWARD_ACK_SKIPPED', reason));
     }
-    if ((this.#address?.singleAckCloses ?? 0) >= SINGLE_ACK_CLOSES) this.#rest();
+    if (this.#isSingleUse) this.#resting = true;
+    else if ((this.#address?.singleAckCloses ?? 0) >= SINGLE_ACK_CLOSES) this.#rest();
     observer.acknowledged(this, acked.chunk);
+    if (this.#isSingleUse) this.retire();
     this.#closeIfDrained();
   }
 
@@ -310,7 +427,7 @@ export class Connection {
   }
 
   #armAckTimer(): void {
-    if (this.#ackTimer !== undefined || this.#state === 'closed') return;
+    if (this.#ackTimer !== undefined || this.#isClosed) return;
     const { clock, ackTimeoutMillis } = this.#options;
     for (const { overdue, writtenAt } of this.#pending.values()) {
       if (overdue || writtenAt === undefined) continue;
@@ -328,9 +445,10 @@ export class Connection {
   #expire(): void {
     const { clock, ackTimeoutMillis } = this.#options;
     const writtenBefore = clock.now() - ackTimeoutMillis;
+    const isUnix = this.#address !== undefined && 'path' in this.#address.target;
     this.#overdueWhere(
       ({ writtenAt }) => writtenAt !== undefined && writtenAt <= writtenBefore,
-      `no ack within ${ackTimeoutMillis} ms`,
+      `no ack within ${ackTimeoutMillis} ms${isUnix ? `; ${UNIX_HINT}` : ''}`,
     );
   }
 
@@ -343,7 +461,7 @@ export class Connection {
   }
 
   #overdueWhere(condition: (pending: Pending) => boolean, reason: string): void {
-    if (this.#state === 'closed') return;
+    if (this.#isClosed) return;
     const overdue = this.#unanswered().filter(condition);
     if (overdue.length > 0) this.#overdue(overdue, this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason));
   }
@@ -370,20 +488,40 @@ export class Connection {
    * A FIN, after which no ack will come any more, or an error: a receiver that closes after each ack
    * answers what was written behind it by a reset. With nothing in flight neither is a fault.
    */
-  #lost(reason: string, cause?: unknown): void {
-    if (this.#state === 'closed') return;
+  #lost(cause?: NodeJS.ErrnoException): void {
+    if (this.#isClosed) return;
+    if (this.#state === 'connecting') {
+      this.#fail(lostAt(this.#stage, cause, this.#ends, this.#isUnverified));
+      return;
+    }
+    if (this.#isUnverified) {
+      this.#fail(refusedAfterTls(cause, this.#ends));
+      return;
+    }
     if (this.endedAfterSingleAck) (this.#address as Address).singleAckCloses++;
     else if (this.#acks > 1) (this.#address as Address).singleAckCloses = 0;
-    this.#fail('FLUENT_FORWARD_CONNECTION_LOST', reason, cause);
+    this.#fail(lost(cause));
   }
 
-  #fail(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): void {
-    if (this.#state === 'closed') return;
+  get #ends(): Ends {
+    return { target: (this.#address as Address).target, certificates: this.#certificates };
+  }
+
+  get #isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  #failOnAnswer(reason: string, cause?: unknown): void {
+    this.#fail({ code: 'FLUENT_FORWARD_BAD_ANSWER', reason, cause });
+  }
+
+  #fail({ code, reason, cause }: Failure): void {
+    if (this.#isClosed) return;
     const error = this.#error(code, reason, cause);
     const chunks = this.#unanswered()
       .filter(({ isGivenUp }) => !isGivenUp)
       .map(({ chunk }) => chunk);
-    const isFault = this.#state === 'connecting' || code === 'FLUENT_FORWARD_BAD_ANSWER' || chunks.length > 0;
+    const isFault = code !== 'FLUENT_FORWARD_CONNECTION_LOST' || chunks.length > 0;
     if (isFault) this.#options.observer.failed(this, error, chunks);
     this.#end(error);
   }
@@ -394,13 +532,14 @@ export class Connection {
 
   /** Settles every waiter at once. */
   #end(error: FluentForwardConnectionError): void {
-    if (this.#state === 'closed') return;
+    if (this.#isClosed) return;
     const unanswered = this.#unanswered();
     const isClean = this.#state !== 'connecting' && this.#pending.size === 0 && this.#socket?.writableLength === 0;
     this.#to('closed');
     this.#connectTimer?.cancel();
     this.#ackTimer?.cancel();
     this.#restTimer?.cancel();
+    this.#endPartial();
     this.#pending.clear();
     // With all acks in, FIN; else what the socket still holds is of no use.
     if (isClean) this.#socket?.destroySoon();
@@ -429,22 +568,4 @@ export class Connection {
 /** An address with the endpoint that it belongs to. */
 function placeOf({ endpoint: { url }, text }: Address): string {
   return url.endsWith(text) ? url : `${url} (${text})`;
-}
-
-function connectFailure(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  switch (code) {
-    case 'ECONNREFUSED':
-      return 'connection refused; is the receiver running, and listening there?';
-    case 'ENOENT':
-      return 'there is no such socket; is the receiver running?';
-    case 'EACCES':
-      return 'no permission to connect to the socket';
-    default:
-      return `the connect failed: ${message}`;
-  }
-}
-
-function lossReason(error: NodeJS.ErrnoException): string {
-  return error.code === 'ECONNRESET' ? 'the server reset the connection' : `the connection failed: ${error.message}`;
 }

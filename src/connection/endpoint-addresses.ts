@@ -155,15 +155,16 @@ export class EndpointAddresses {
       case 'srv+tcp':
         return { host, port };
       case 'tls':
-        return { host, port, tls: { serverName: this.#options.tlsServerName ?? name } };
+        return { host, port, tls: { serverName: this.#serverName(name) } };
       case 'srv+tls':
         // Never the record's target: who can forge the answer must not choose the name.
-        return {
-          host,
-          port,
-          tls: { serverName: this.#options.tlsServerName ?? name.replace(/^_[^.]*\._[^.]*\./, '') },
-        };
+        return { host, port, tls: { serverName: this.#serverName(name.replace(/^_[^.]*\._[^.]*\./, '')) } };
     }
+  }
+
+  #serverName(configured: string): string {
+    // Certificates hold names without the dot of the root.
+    return this.#options.tlsServerName ?? configured.replace(/\.$/, '');
   }
 
   #address(target: Target, family: number): Address {

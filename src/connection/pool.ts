@@ -9,6 +9,7 @@ import type { Address } from './address.ts';
 import { Addresses } from './addresses.ts';
 import { backoffDelay } from './backoff.ts';
 import { Connection } from './connection.ts';
+import { Credentials } from './credentials.ts';
 import { Slot, type SlotObserver } from './slot.ts';
 import { Turns } from './turns.ts';
 
@@ -63,12 +64,13 @@ export class ConnectionPool implements SlotObserver {
     this.#addresses = new Addresses({
       endpoints,
       resolver,
-      tlsServerName: undefined,
+      tlsServerName: config.tls.serverName,
       connectTimeoutMillis,
       clock,
       random,
       diagnostics,
     });
+    const credentials = new Credentials({ config, clock, diagnostics });
     this.#slots = Array.from(
       { length: connections },
       (_, i) =>
@@ -82,6 +84,7 @@ export class ConnectionPool implements SlotObserver {
               endpoints: urlsOf(endpoints),
               acquire: () => this.#addresses.acquire(avoid),
               release: (address) => this.#addresses.release(address),
+              credentials,
               connectTimeoutMillis,
               ackTimeoutMillis: config.ackTimeoutMillis,
               maxInFlightChunks: config.maxInFlightChunks,
@@ -211,7 +214,9 @@ export class ConnectionPool implements SlotObserver {
     if (isDial && isNews) this.#failedDials++;
     const needsBackoff = isDial ? !this.#mayDial() : !hasWaited(error);
     if (isHarmless || (isDial && !needsBackoff)) {
-      diagnostics.debug(`${error.message}; another address is tried, or the connection in use stays`);
+      const message = `${error.message}; another address is tried, or the connection in use stays`;
+      if (needsOperator(error)) diagnostics.warn(error.code, message);
+      else diagnostics.debug(message);
       return;
     }
     this.#lastError = error;
@@ -267,11 +272,24 @@ function weightOf({ address }: Connection): number {
   return address?.weight ?? 1;
 }
 
-function isDialFailure({ code }: FluentForwardConnectionError): boolean {
-  switch (code) {
+function isDialFailure(error: FluentForwardConnectionError): boolean {
+  switch (error.code) {
     case 'FLUENT_FORWARD_LOOKUP_FAILED':
     case 'FLUENT_FORWARD_CONNECT_FAILED':
     case 'FLUENT_FORWARD_CONNECT_TIMEOUT':
+      return true;
+    default:
+      return needsOperator(error);
+  }
+}
+
+/** Whether it probably stays so until somebody has looked at certificates, keys or the server. */
+function needsOperator({ code }: FluentForwardConnectionError): boolean {
+  switch (code) {
+    case 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE':
+    case 'FLUENT_FORWARD_TLS_FAILED':
+    case 'FLUENT_FORWARD_AUTH_FAILED':
+    case 'FLUENT_FORWARD_SERVER_UNTRUSTED':
       return true;
     default:
       return false;

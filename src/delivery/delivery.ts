@@ -6,7 +6,7 @@ import type { Connection } from '../connection/connection.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import type { FluentForwardConnectionError } from '../errors.ts';
+import type { ConnectionErrorCode, FluentForwardConnectionError } from '../errors.ts';
 import type { AddressStats, ConnectionStats, Counters, Volume } from '../stats.ts';
 
 /** How the delivery of an export's chunks ended. */
@@ -65,6 +65,12 @@ interface Flush {
 
 /** Unanswered on so many connections, a chunk is probably refused, and not the receivers broken. */
 const PROBABLY_REFUSED = 3;
+/** The receiver wants TLS or a handshake of another kind, whatever the chunk. */
+const BLAMELESS: readonly ConnectionErrorCode[] = [
+  'FLUENT_FORWARD_BAD_ANSWER',
+  'FLUENT_FORWARD_AUTH_FAILED',
+  'FLUENT_FORWARD_TLS_FAILED',
+];
 /** What one export counts at least towards `maxInFlightBytes`. */
 const MIN_EXPORT_BYTES = 1024;
 /**
@@ -201,8 +207,8 @@ export class Delivery implements PoolObserver {
     if (delivered === undefined) return;
     delivered.lastError = error;
     if (connection.state === 'closed') delivered.sentOn.delete(connection);
-    // The one reset what came too late for it; the other wants a handshake, and no chunk is to blame.
-    const isBlameless = connection.endedAfterSingleAck || error.code === 'FLUENT_FORWARD_BAD_ANSWER';
+    // The first reset what came too late for it; the others never looked at a chunk.
+    const isBlameless = connection.endedAfterSingleAck || BLAMELESS.includes(error.code);
     if (!isBlameless) delivered.unanswered++;
     // A connection that lives on without acknowledging the chunk puts the chunk in doubt.
     const isDoubtful = connection.state !== 'closed' || delivered.unanswered >= PROBABLY_REFUSED;

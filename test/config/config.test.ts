@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Config, resolveConfig } from '../../src/config/config.ts';
 import type { Environment } from '../../src/config/env.ts';
+import { processHostname } from '../../src/config/hostname.ts';
 import type { FluentForwardLogExporterOptions } from '../../src/config/options.ts';
 
 const PREFIX = 'OTEL_EXPORTER_FLUENT_FORWARD_';
@@ -53,7 +54,20 @@ describe('without options and variables', () => {
     expect(config).toStrictEqual({
       endpoint: tcp('localhost', 24224),
       tag: 'opentelemetry.logs',
+      sharedKey: undefined,
+      username: undefined,
+      password: undefined,
+      hostname: processHostname(),
       resolver: undefined,
+      tls: {
+        ca: undefined,
+        cert: undefined,
+        key: undefined,
+        passphrase: undefined,
+        serverName: undefined,
+        minVersion: 'TLSv1.2',
+        insecureSkipVerify: false,
+      },
       ...Object.fromEntries(NUMBERS.map(({ option, fallback }) => [option, fallback])),
     });
     expect(warnings).toEqual([]);
@@ -66,6 +80,7 @@ describe('without options and variables', () => {
 
   it('what comes of it cannot be changed', () => {
     expect(Object.isFrozen(resolve().config)).toBe(true);
+    expect(Object.isFrozen(resolve().config.tls)).toBe(true);
   });
 });
 
@@ -147,7 +162,7 @@ describe('a bad value in code throws', () => {
     expect(() => resolve({ endpoint: 'http://a' })).toThrow(RangeError);
     expect(() => resolve({ endpoint: 'http://a' })).toThrow(
       'option endpoint: got "http://a" ("http://a" is no endpoint), allowed: tcp://host[:port], tls://host[:port] ' +
-        '(IPv6 addresses in brackets, port 1 to 65535, default 24224), srv+tcp://name, srv+tls://name or unix:///absolute/path',
+        '(IPv6 addresses in brackets, port 1 to 65535, default 24224), srv+tcp://name, srv+tls://name or unix:///absolute/path ',
     );
     expect(() => resolve({ endpoint: ['tcp://a', 'tcp://b:0'] })).toThrow(
       'option endpoint: got an array ("tcp://b:0" is no endpoint), allowed: ',

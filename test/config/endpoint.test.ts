@@ -19,6 +19,15 @@ describe('endpoints', () => {
     expect(parseEndpoints(text)).toEqual([{ protocol: 'tcp', host, port, url, ...DEFAULTS }]);
   });
 
+  it('a path as long as the system allows', () => {
+    const longest = `/${'x'.repeat(process.platform === 'linux' ? 106 : 102)}`;
+    const url = `unix://${longest}`;
+    expect(parseEndpoints(url)).toEqual([{ protocol: 'unix', path: longest, url, ...DEFAULTS }]);
+    expect(() => parseEndpoints(`${url}x`)).toThrow('is no endpoint');
+    // It is bytes that count.
+    expect(() => parseEndpoints(`${url.slice(0, -1)}é`)).toThrow('is no endpoint');
+  });
+
   it.each([
     ['unix:///var/run/fluent.sock', '/var/run/fluent.sock'],
     ['unix:///run/a%20b%23c.sock', '/run/a b#c.sock'],

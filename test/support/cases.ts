@@ -52,6 +52,14 @@ export function named(...behind: ForwardReceiver[]) {
   };
 }
 
+/** Exports records one by one until the receiver gets one on this connection, which is acknowledged then. */
+export async function sendOver(connection: number, { send }: Harness, receiver: ForwardReceiver): Promise<void> {
+  do {
+    const { error } = await send(`over connection ${connection}`);
+    if (error !== undefined) throw error;
+  } while (receiver.messages.at(-1)?.connection !== connection);
+}
+
 /** The string body of a message's first record. */
 export function textOf({ entries }: ReceivedMessage): unknown {
   return (entries[0]?.record as { message?: unknown } | undefined)?.message;

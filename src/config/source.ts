@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises';
+import { messageOf } from '../errors.ts';
+
+/** A text, or a function that gives it each time it is needed. */
+export type TextOrFunction = string | (() => string | Promise<string>);
+
+/**
+ * Where a secret or a certificate comes from; it is read anew each time it is needed. The text itself
+ * is in no inspection, no JSON and no error of it.
+ */
+export class Source {
+  /** The option or variable, and the file if it names one. */
+  readonly origin: string;
+  readonly #read: () => string | Promise<string>;
+
+  private constructor(origin: string, read: () => string | Promise<string>) {
+    this.origin = origin;
+    this.#read = read;
+  }
+
+  /** A secret as it stands, or the function that gives it. */
+  static secret(value: TextOrFunction, option: string): Source {
+    return new Source(option, typeof value === 'function' ? async () => checkSecret(await value()) : () => value);
+  }
+
+  /** A file that holds a secret; a newline at its end does not belong to it. */
+  static secretFile(path: string, variable: string): Source {
+    return new Source(`${variable} (${path})`, async () => checkSecret((await textOf(path)).replace(/\r?\n$/, '')));
+  }
+
+  /** PEM text, the path of a PEM file, or a function that gives either. */
+  static pem(value: TextOrFunction, option: string): Source {
+    const origin = typeof value === 'string' && !isPem(value) ? `${option} (${value})` : option;
+    return new Source(origin, async () => {
+      const given: unknown = typeof value === 'function' ? await value() : value;
+      if (!isPemOrPath(given)) throw new Error('the function gave neither PEM text nor a path');
+      const text = isPem(given) ? given : await textOf(given);
+      if (!isPem(text)) throw new Error('there is no PEM text in it');
+      return text;
+    });
+  }
+
+  /** Rejects with an error that names the origin. */
+  async read(): Promise<string> {
+    try {
+      return await this.#read();
+    } catch (error) {
+      throw new Error(`${this.origin}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+}
+
+const MAX_SECRET_BYTES = 1024;
+
+/** What {@link isSecret} takes. */
+export const SECRET_RULE: string = `a string of 1 to ${MAX_SECRET_BYTES} bytes`;
+
+export function isSecret(text: unknown): text is string {
+  return typeof text === 'string' && text !== '' && Buffer.byteLength(text) <= MAX_SECRET_BYTES;
+}
+
+function checkSecret(text: unknown): string {
+  if (isSecret(text)) return text;
+  throw new Error(text === '' ? 'it is empty' : `what it holds is not ${SECRET_RULE}`);
+}
+
+/**
+ * Whether it is PEM text or can be a path. A key in base64 without its PEM lines is neither: as a path
+ * it would stand in messages.
+ */
+export function isPemOrPath(value: unknown): value is string {
+  if (typeof value !== 'string') return false;
+  return isPem(value) || (/^[^\0\r\n]{1,4096}$/.test(value) && !/^\w[\w+/=-]{79,}$/.test(value));
+}
+
+function isPem(text: string): boolean {
+  return text.includes('-----BEGIN ');
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    // Behind the comma Node.js names the path, which the origin does too.
+    throw new Error(messageOf(error).replace(/,.*/s, ''), { cause: error });
+  }
+}

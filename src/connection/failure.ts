@@ -1,0 +1,173 @@
+import type { ConnectionErrorCode } from '../errors.ts';
+import { printable } from '../printable.ts';
+import type { Certificates } from './credentials.ts';
+import { serverNameOf, type Target } from './socket.ts';
+
+/** How far a dial has come: what it waits for. */
+export type Stage = 'lookup' | 'credentials' | 'connect' | 'TLS' | 'HELO' | 'PONG';
+
+/** What became of a connection, and why, for {@link FluentForwardConnectionError}. */
+export interface Failure {
+  readonly code: ConnectionErrorCode;
+  readonly reason: string;
+  readonly cause?: unknown;
+}
+
+/** What a socket is lost to: an error, or the server's FIN when there is none. */
+type SocketError = (NodeJS.ErrnoException & { reason?: string; cert?: { subjectaltname?: string } }) | undefined;
+
+/** What is known of a connection's ends. */
+export interface Ends {
+  readonly target: Target;
+  readonly certificates: Certificates | undefined;
+}
+
+/** The time for the dial is over; says what to do about the stage that took it. */
+export function tooLate(stage: Stage, millis: number, target: Target | undefined): Failure {
+  const code = 'FLUENT_FORWARD_CONNECT_TIMEOUT';
+  const late = `took longer than ${millis} ms`;
+  switch (stage) {
+    case 'lookup':
+      return { code, reason: `the name lookup ${late}` };
+    case 'credentials':
+      return { code, reason: `reading the certificates and secrets ${late}` };
+    case 'connect':
+      return { code, reason: `the connect ${late}` };
+    case 'TLS':
+      return { code, reason: `the TLS handshake ${late}; does the server speak TLS there?` };
+    case 'HELO': {
+      const isTls = target !== undefined && serverNameOf(target) !== undefined;
+      const other = isTls ? '' : '; or does it speak TLS, as tls:// would?';
+      return {
+        code,
+        reason: `no HELO within ${millis} ms: the server wants no shared key; remove sharedKey, or add <security> (Fluentd) or shared_key (Fluent Bit) there${other}`,
+      };
+    }
+    case 'PONG':
+      return { code, reason: `no PONG within ${millis} ms: the server does not answer the authentication` };
+  }
+}
+
+/** The socket is lost before it could be used. `isUnverified`: see {@link refusedAfterTls}. */
+export function lostAt(stage: Stage, error: SocketError, ends: Ends, isUnverified: boolean): Failure {
+  switch (stage) {
+    case 'TLS':
+      return tlsFailure(error, ends);
+    case 'HELO':
+      if (isUnverified) return refusedAfterTls(error, ends);
+      return { code: 'FLUENT_FORWARD_CONNECT_FAILED', reason: `${loss(error)} before it said HELO`, cause: error };
+    case 'PONG':
+      return {
+        code: 'FLUENT_FORWARD_AUTH_FAILED',
+        reason: `${loss(error)} in place of answering PING, as Fluent Bit does when the shared key is wrong; check sharedKey`,
+        cause: error,
+      };
+    default:
+      return { code: 'FLUENT_FORWARD_CONNECT_FAILED', reason: connectFailure(error, ends.target), cause: error };
+  }
+}
+
+/**
+ * The socket is lost in TLS 1.3 before the server has said anything in it. The client's side of that
+ * handshake ends before the server has looked at the client's certificate; what tells of its refusal
+ * can be overtaken by the reset that follows.
+ */
+export function refusedAfterTls(error: SocketError, ends: Ends): Failure {
+  if (isAlert(error)) return tlsFailure(error, ends);
+  const certificate = ends.certificates?.certOrigin;
+  const reason =
+    certificate === undefined
+      ? 'it probably wants a client certificate (tls.cert and tls.key)'
+      : `it probably refuses this client's certificate, ${certificate}`;
+  return {
+    code: 'FLUENT_FORWARD_TLS_FAILED',
+    reason: `${loss(error)} right after the TLS handshake; ${reason}`,
+    cause: error,
+  };
+}
+
+/** The socket of an open connection is lost. */
+export function lost(error: SocketError): Failure {
+  return { code: 'FLUENT_FORWARD_CONNECTION_LOST', reason: loss(error), cause: error };
+}
+
+function loss(error: SocketError): string {
+  if (error === undefined) return 'the server closed the connection';
+  return error.code === 'ECONNRESET' ? 'the server reset the connection' : `the connection failed: ${error.message}`;
+}
+
+function connectFailure(error: SocketError, target: Target): string {
+  switch (error?.code) {
+    case undefined:
+      return loss(error);
+    case 'ECONNREFUSED':
+      return 'path' in target
+        ? 'connection refused; is that a socket, and the receiver running?'
+        : 'connection refused; is the receiver running, and listening there?';
+    case 'ENOTSOCK':
+      return 'that is no socket';
+    case 'ENOENT':
+      return 'there is no such socket; is the receiver running?';
+    case 'EACCES':
+      return 'no permission to connect to the socket';
+    default:
+      return `the connect failed: ${error?.message}`;
+  }
+}
+
+/** The server's certificate is signed by nobody whom this side knows. */
+const UNKNOWN_AUTHORITY: readonly unknown[] = [
+  // One of the same name and another key.
+  'CERT_SIGNATURE_FAILURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+];
+
+/** Other words than TLS, read as a header of TLS. */
+const NO_TLS: readonly unknown[] = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'];
+
+function tlsFailure(error: SocketError, ends: Ends): Failure {
+  // The server has its hand in Node.js's message, too.
+  const cause = error && Object.assign(new Error(printable(error.message)), { code: error.code });
+  return { code: 'FLUENT_FORWARD_TLS_FAILED', reason: tlsReason(error, ends), cause };
+}
+
+function tlsReason(error: SocketError, { target, certificates }: Ends): string {
+  const code = error?.code;
+  if (error === undefined || code === 'ECONNRESET') {
+    return `${loss(error)} in the TLS handshake; does it speak TLS there, and does it want a client certificate?`;
+  }
+  if (code === 'CERT_HAS_EXPIRED') return "the server's certificate, or one above it, has expired";
+  if (code === 'CERT_NOT_YET_VALID') return "the server's certificate, or one above it, is not valid yet";
+  if (UNKNOWN_AUTHORITY.includes(code)) {
+    const known = certificates?.caOrigin ?? "Node.js's own list";
+    return `the server's certificate is by an authority that is not in ${known}; tls.ca has to hold it`;
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    const names = printable(error.cert?.subjectaltname ?? 'nobody');
+    return `the server's certificate is for ${names}, and not for ${serverNameOf(target)}; is tls.serverName right?`;
+  }
+  if (NO_TLS.includes(code)) return 'the server does not answer in TLS; does it want tcp://?';
+  if (isAlert(error)) return alertReason(error, certificates);
+  return `the TLS handshake failed: ${printable(error.message)}`;
+}
+
+function alertReason(
+  { reason = 'no reason given' }: NonNullable<SocketError>,
+  certificates: Certificates | undefined,
+): string {
+  const words = reason.replace(/^.* alert /, '');
+  if (words === 'protocol version') return 'the server speaks no version of TLS from tls.minVersion on';
+  const certificate = certificates?.certOrigin;
+  return certificate === undefined
+    ? `the server refuses the TLS handshake (${words}); it probably wants a client certificate (tls.cert and tls.key)`
+    : `the server refuses the TLS handshake (${words}); look at this client's certificate, ${certificate}`;
+}
+
+/** Whether the server has said by TLS that it refuses. */
+function isAlert(error: SocketError): boolean {
+  return error?.code !== undefined && /^ERR_SSL_.*_ALERT_/.test(error.code);
+}

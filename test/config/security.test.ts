@@ -1,0 +1,295 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { describe, expect, it, vi } from 'vitest';
+import { type Config, resolveConfig } from '../../src/config/config.ts';
+import type { Environment } from '../../src/config/env.ts';
+import { processHostname } from '../../src/config/hostname.ts';
+import type { Source } from '../../src/config/source.ts';
+
+const PREFIX = 'OTEL_EXPORTER_FLUENT_FORWARD_';
+const TLS = { endpoint: 'tls://fluent' };
+const PEM = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+/** In no message, whatever is wrong. */
+const SECRET = 'do-not-tell';
+
+function resolve(options: object = {}, environment: Environment = {}): { config: Config; warnings: string[] } {
+  const warnings: string[] = [];
+  const variables = Object.fromEntries(Object.entries(environment).map(([name, text]) => [PREFIX + name, text]));
+  const config = resolveConfig(options, variables, (message) => warnings.push(message));
+  return { config, warnings };
+}
+
+function file(content: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'secret-')), 'file.pem');
+  writeFileSync(path, content);
+  return path;
+}
+
+const read = (source: Source | undefined) => (source as Source).read();
+
+describe.each([
+  ['sharedKey', 'SHARED_KEY'],
+  ['password', 'PASSWORD'],
+] as const)('%s', (option, variable) => {
+  /** What it warns about apart from what this is about. */
+  const others = option === 'password' ? { sharedKey: 'k', username: 'u' } : {};
+
+  it('comes from code before the file, and from the file before the variable', async () => {
+    const path = file('from the file');
+    const environment = { [variable]: 'from the variable', [`${variable}_FILE`]: path };
+    const all = resolve({ ...others, [option]: 'from code' }, environment);
+    expect(await read(all.config[option])).toBe('from code');
+    expect(all.warnings).toEqual([]);
+    const both = resolve(others, environment);
+    expect(await read(both.config[option])).toBe('from the file');
+    expect(both.warnings).toEqual([`both ${PREFIX}${variable} and ${PREFIX}${variable}_FILE are set; using the file`]);
+    const one = resolve(others, { [variable]: 'from the variable' });
+    expect(await read(one.config[option])).toBe('from the variable');
+    expect(one.warnings).toEqual([]);
+  });
+
+  it('is read anew each time from a file and a function', async () => {
+    const path = file('a');
+    const inFile = resolve(others, { [`${variable}_FILE`]: path }).config[option];
+    expect(await read(inFile)).toBe('a');
+    writeFileSync(path, 'b');
+    expect(await read(inFile)).toBe('b');
+    const give = vi.fn(async () => 'c').mockImplementationOnce(() => Promise.resolve('d'));
+    const given = resolve({ ...others, [option]: give }).config[option];
+    expect([await read(given), await read(given)]).toEqual(['d', 'c']);
+    expect(await read(resolve({ ...others, [option]: () => 'e' }).config[option])).toBe('e');
+  });
+
+  it.each([
+    ['a\n', 'a'],
+    ['a\r\n', 'a'],
+    ['a\n\n', 'a\n'],
+    [' a b \n', ' a b '],
+    ['é€', 'é€'],
+  ])('is what stands in a file or variable, but for a newline at its end: %j', async (text, expected) => {
+    expect(await read(resolve(others, { [`${variable}_FILE`]: file(text) }).config[option])).toBe(expected);
+    expect(await read(resolve(others, { [variable]: text }).config[option])).toBe(expected);
+  });
+
+  it.each([
+    ['an empty file', () => file('\n'), 'it is empty'],
+    ['a file that is too long', () => file('x'.repeat(1025)), 'what it holds is not a string of 1 to 1024 bytes'],
+    ['a missing file', () => '/nonexistent/secret', 'ENOENT: no such file or directory'],
+    ['a directory', () => tmpdir(), 'EISDIR: illegal operation on a directory'],
+  ])('cannot be read from %s', async (_, path, reason) => {
+    const named = path();
+    const source = resolve(others, { [`${variable}_FILE`]: named }).config[option];
+    await expect(read(source)).rejects.toThrow(new Error(`${PREFIX}${variable}_FILE (${named}): ${reason}`));
+  });
+
+  it('cannot be read from a function that gives no secret, or throws', async () => {
+    for (const bad of [() => '', () => 5, () => undefined, async () => `${SECRET}`.repeat(200)]) {
+      const failure = read(resolve({ ...others, [option]: bad }).config[option]);
+      await expect(failure).rejects.toThrow(new RegExp(`^${option}: `));
+      await expect(failure).rejects.not.toThrow(SECRET);
+    }
+    const failing = () => {
+      throw new Error('vault is sealed');
+    };
+    await expect(read(resolve({ ...others, [option]: failing }).config[option])).rejects.toThrow(
+      new Error(`${option}: vault is sealed`),
+    );
+  });
+
+  it('throws when it is none, without telling it', () => {
+    const allowed = 'allowed: a string of 1 to 1024 bytes, or a function that gives one';
+    expect(() => resolve({ [option]: '' })).toThrow(
+      new RangeError(`option ${option}: got a value of type string, ${allowed}`),
+    );
+    expect(() => resolve({ [option]: SECRET.repeat(100) })).toThrow(
+      new RangeError(`option ${option}: got a value of type string, ${allowed}`),
+    );
+    expect(() => resolve({ [option]: Buffer.from(SECRET) })).toThrow(
+      new TypeError(`option ${option}: got a value of type object, ${allowed}`),
+    );
+    const { config, warnings } = resolve(others, { [variable]: SECRET.repeat(100) });
+    expect(config[option]).toBeUndefined();
+    expect(warnings[0]).toBe(`${PREFIX}${variable}: got a value of type string, ${allowed}; using none`);
+    expect(warnings.join()).not.toContain(SECRET);
+  });
+
+  it('shows in no inspection and no JSON', () => {
+    const { config } = resolve({ ...others, [option]: SECRET });
+    expect(inspect(config, { depth: Number.POSITIVE_INFINITY, showHidden: true, getters: true })).not.toContain(SECRET);
+    expect(JSON.stringify(config)).not.toContain(SECRET);
+  });
+});
+
+describe('names in the handshake', () => {
+  it.each(['username', 'hostname'] as const)('%s', (option) => {
+    for (const name of ['a', ' ', 'é'.repeat(127), 'x'.repeat(255)])
+      expect(resolve({ [option]: name }).config[option]).toBe(name);
+    for (const name of ['', 'é'.repeat(128), 'x'.repeat(256), 'lone \ud800 surrogate']) {
+      expect(() => resolve({ [option]: name })).toThrow(RangeError);
+      expect(() => resolve({ [option]: name })).toThrow(/allowed: a string of 1 to 255 bytes$/);
+    }
+    expect(() => resolve({ [option]: 5 })).toThrow(TypeError);
+    expect(resolve({}, { [option.toUpperCase()]: 'env' }).config[option]).toBe('env');
+    expect(resolve({ [option]: 'code' }, { [option.toUpperCase()]: 'env' }).config[option]).toBe('code');
+  });
+
+  it("the client's is the machine's with a random part, one for the process", async () => {
+    const name = resolve().config.hostname;
+    expect(name).toMatch(/\/otel-[0-9a-f]{8}$/);
+    expect(name.startsWith(hostname().slice(0, 64))).toBe(true);
+    // As where the package is loaded twice.
+    vi.resetModules();
+    const again = await import('../../src/config/hostname.ts');
+    expect(again.processHostname).not.toBe(processHostname);
+    expect(again.processHostname()).toBe(name);
+  });
+
+  it.each<[object, RegExp[]]>([
+    [{ sharedKey: 'k' }, []],
+    [{ sharedKey: 'k', username: 'u', password: 'p' }, []],
+    [{ username: 'u', password: 'p' }, [/^username and password are not used: without sharedKey/]],
+    [{ password: 'p' }, [/^username and password are not used: without sharedKey/]],
+    [{ sharedKey: 'k', username: 'u' }, [/^username and password belong together/]],
+    [{ sharedKey: 'k', password: 'p' }, [/^username and password belong together/]],
+  ])('%j', (options, expected) => {
+    expect(resolve(options).warnings).toEqual(expected.map((text) => expect.stringMatching(text)));
+  });
+});
+
+describe('tls', () => {
+  it.each([
+    ['ca', 'CERTIFICATE', {}],
+    ['cert', 'CLIENT_CERTIFICATE', { key: PEM }],
+    ['key', 'CLIENT_KEY', { cert: PEM }],
+  ] as const)('%s is PEM text, a path, or a function that gives either', async (option, variable, others) => {
+    const path = file(`${PEM}in a file`);
+    const sources: [unknown, string][] = [
+      [PEM, PEM],
+      [path, `${PEM}in a file`],
+      [() => PEM, PEM],
+      [async () => PEM, PEM],
+      [async () => path, `${PEM}in a file`],
+    ];
+    for (const [value, expected] of sources) {
+      const { config } = resolve({ ...TLS, tls: { ...others, [option]: value } }, { [variable]: '/other' });
+      expect(await read(config.tls[option])).toBe(expected);
+    }
+    const { config, warnings } = resolve({ ...TLS, tls: others }, { [variable]: ` ${path}\n` });
+    expect(await read(config.tls[option])).toBe(`${PEM}in a file`);
+    expect(warnings).toEqual([]);
+    writeFileSync(path, `${PEM}renewed`);
+    expect(await read(config.tls[option])).toBe(`${PEM}renewed`);
+    writeFileSync(path, 'half a fi');
+    await expect(read(config.tls[option])).rejects.toThrow(
+      new Error(`${PREFIX}${variable} (${path}): there is no PEM text in it`),
+    );
+  });
+
+  it('a key without its PEM lines is no path, and stands in no message', async () => {
+    const key = 'MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/x==';
+    for (const bad of [key, key.replaceAll(/.{64}/g, '$&\n'), '', 'a\0b']) {
+      expect(() => resolve({ ...TLS, tls: { cert: PEM, key: bad } })).toThrow(
+        new RangeError(
+          'option tls.key: got a value of type string, allowed: PEM text, the path of a PEM file, or a function that gives either',
+        ),
+      );
+      const given = resolve({ ...TLS, tls: { cert: PEM, key: () => bad } }).config.tls.key;
+      await expect(read(given)).rejects.toThrow(new Error('tls.key: the function gave neither PEM text nor a path'));
+    }
+    const { warnings } = resolve(TLS, { CLIENT_KEY: key });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('CLIENT_KEY: got a value of type string');
+    // Paths are not taken for keys.
+    for (const path of [`/${'long/'.repeat(30)}key`, `./${'long/'.repeat(30)}key`, `long.${'x'.repeat(100)}`]) {
+      expect(resolve({ ...TLS, tls: { ca: path } }).config.tls.ca?.origin).toBe(`tls.ca (${path})`);
+    }
+  });
+
+  it('shows no key and no passphrase in an inspection or JSON', () => {
+    const { config } = resolve({ ...TLS, tls: { cert: PEM, key: `-----BEGIN ${SECRET}`, passphrase: SECRET } });
+    expect(inspect(config, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(SECRET);
+    expect(JSON.stringify(config)).not.toContain(SECRET);
+  });
+
+  it('a certificate and a key need each other', () => {
+    for (const tls of [{ cert: PEM }, { key: PEM }]) {
+      expect(() => resolve({ ...TLS, tls })).toThrow(TypeError);
+      expect(() => resolve({ ...TLS, tls })).toThrow(
+        /^option tls: tls\.(cert|key) is set, and tls\.(key|cert) \(OTEL_EX/,
+      );
+    }
+    const { config, warnings } = resolve(TLS, { CLIENT_CERTIFICATE: '/cert' });
+    expect(config.tls.cert).toBeUndefined();
+    expect(warnings).toEqual([
+      `${PREFIX}CLIENT_CERTIFICATE (/cert) is set, and tls.key (${PREFIX}CLIENT_KEY) is not; using no client certificate`,
+    ]);
+    expect(resolve({ ...TLS, tls: { key: PEM } }, { CLIENT_CERTIFICATE: '/cert' }).warnings).toEqual([]);
+  });
+
+  it.each<[object, RegExp]>([
+    [{ tls: null }, /^option tls: got null, allowed: an object$/],
+    [{ tls: 'ca.pem' }, /^option tls: got "ca.pem", allowed: an object$/],
+    [{ tls: { caFile: 'x' } }, /^unknown option tls\.caFile; tls takes ca, cert, key, passphrase, serverName/],
+    [{ tls: { ca: 5 } }, /^option tls\.ca: got a value of type number/],
+    [{ tls: { ca: [PEM] } }, /^option tls\.ca: got a value of type object/],
+    [{ tls: { minVersion: 'TLSv1.1' } }, /^option tls\.minVersion: got "TLSv1.1", allowed: TLSv1.2 or TLSv1.3$/],
+    [{ tls: { insecureSkipVerify: 'true' } }, /^option tls\.insecureSkipVerify: got "true", allowed: true or false$/],
+    [{ tls: { serverName: 'a b' } }, /^option tls\.serverName: got "a b", allowed: the name or IP address/],
+    [{ tls: { serverName: '' } }, /^option tls\.serverName: got ""/],
+  ])('%j throws', (options, message) => {
+    expect(() => resolve({ ...TLS, ...options })).toThrow(message);
+  });
+
+  it.each([
+    ['true', true, 'INSECURE'],
+    ['TRUE', true, 'INSECURE'],
+    ['false', false, undefined],
+    ['1', false, 'BAD'],
+    ['', false, undefined],
+  ])('INSECURE_SKIP_VERIFY=%s', (text, expected, warning) => {
+    const { config, warnings } = resolve(TLS, { INSECURE_SKIP_VERIFY: text });
+    expect(config.tls.insecureSkipVerify).toBe(expected);
+    const texts = {
+      INSECURE:
+        'tls.insecureSkipVerify is set: tls://fluent:24224 may be anybody, and whoever can redirect the traffic reads the log records',
+      BAD: `${PREFIX}INSECURE_SKIP_VERIFY: got "1", allowed: true or false; using false`,
+    };
+    expect(warnings).toEqual(warning === undefined ? [] : [texts[warning as keyof typeof texts]]);
+  });
+
+  it('code goes before the environment there too', () => {
+    const { config, warnings } = resolve(
+      { ...TLS, tls: { insecureSkipVerify: false } },
+      { INSECURE_SKIP_VERIFY: 'true' },
+    );
+    expect(config.tls.insecureSkipVerify).toBe(false);
+    expect(warnings).toEqual([]);
+  });
+
+  it.each<[object, Environment, string]>([
+    [{ tls: { ca: '/ca' } }, {}, 'tls.ca'],
+    [{ tls: { serverName: 'x', minVersion: 'TLSv1.3' } }, {}, 'tls.serverName, tls.minVersion'],
+    [{ tls: { insecureSkipVerify: true } }, {}, 'tls.insecureSkipVerify'],
+    [{}, { CERTIFICATE: '/ca' }, 'tls.ca'],
+  ])('%j with %j and no TLS warns', (options, environment, names) => {
+    expect(resolve(options, environment).warnings).toEqual([
+      `${names} set, but tcp://localhost:24224 is not encrypted: tls:// and srv+tls:// endpoints are`,
+    ]);
+  });
+
+  it('defaults do not', () => {
+    expect(resolve({ tls: { minVersion: 'TLSv1.2', insecureSkipVerify: false } }).warnings).toEqual([]);
+  });
+});
+
+describe('an endpoint with a password in it', () => {
+  it.each(['tcp://user:do-not-tell@host', 'tcp://user:do-not/tell@host', 'http://x:do-not-tell@a@b'])(
+    '%s',
+    (endpoint) => {
+      expect(() => resolve({ endpoint })).toThrow(/^option endpoint: got "\w+:\/\/…@/);
+      expect(resolve({}, { ENDPOINT: endpoint }).warnings[0]).not.toMatch(/do-not/);
+    },
+  );
+});

@@ -1,0 +1,112 @@
+import { encode } from '@msgpack/msgpack';
+import { describe, expect, it } from 'vitest';
+import type { MessageFault, ReceivedMessage } from '../../src/testing/index.ts';
+import { cases } from '../support/cases.ts';
+import { settle, until } from '../support/fake-clock.ts';
+
+const { listen, start, warnings } = cases();
+
+/** 30 bytes, as the ack of a chunk of this package is. */
+const STALE = encode({ ack: 'nobody sent this chunk..' });
+
+/** The ack, with other bytes around it. */
+function acked(before: Uint8Array, after: Uint8Array): (message: ReceivedMessage) => MessageFault {
+  return ({ chunk }) => ({ kind: 'garbage', bytes: Buffer.concat([before, encode({ ack: chunk }), after]) });
+}
+
+function many(bytes: Uint8Array, count: number): Buffer {
+  return Buffer.concat(Array(count).fill(bytes));
+}
+
+const NOTHING = new Uint8Array(0);
+
+describe('acks that nobody waits for', () => {
+  it('end the connection when there are more than there can be stale ones', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'garbage', bytes: many(STALE, 2_200) }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    const result = send('a');
+    await until(() => warnings().length > 0);
+    expect(warnings()[0]).toMatch(/the server has sent \d+ bytes that acknowledge nothing; 1 unacknowledged record/);
+    await clock.advance(100);
+    expect((await result).code).toBe(0);
+    expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1]);
+  });
+
+  it('end a connection that is idle, too', async () => {
+    const receiver = await listen({ messageFaults: acked(NOTHING, many(STALE, 4_400)) });
+    const { send } = start({ endpoint: receiver.endpoint });
+    expect((await send('a')).code).toBe(0);
+    await until(() => receiver.openConnections === 0);
+    expect(warnings()[0]).toMatch(/bytes that acknowledge nothing; another connection is opened/);
+  });
+
+  it('may be as many as chunks may be in flight, again after each ack', async () => {
+    expect(STALE).toHaveLength(30);
+    const receiver = await listen({ messageFaults: acked(many(STALE, 1_024), many(STALE, 1_024)) });
+    const { send } = start({ endpoint: receiver.endpoint });
+    for (let i = 0; i < 10; i++) expect((await send(i)).code).toBe(0);
+    await settle();
+    expect(receiver.connectionCount).toBe(1);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('end the connection also as refusals of nothing', async () => {
+    const receiver = await listen({ messageFaults: acked(NOTHING, Buffer.alloc(140_000, 0x80)) });
+    const { send } = start({ endpoint: receiver.endpoint });
+    expect((await send('a')).code).toBe(0);
+    await until(() => receiver.openConnections === 0);
+    expect(warnings()[0]).toMatch(/bytes that acknowledge nothing/);
+  });
+});
+
+describe('an answer without an end', () => {
+  it('ends the connection within the time for an ack', async () => {
+    const receiver = await listen({ messageFaults: acked(NOTHING, STALE.subarray(0, 7)) });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    expect((await send('a')).code).toBe(0);
+    await settle();
+    await clock.advance(4_999);
+    expect(receiver.openConnections).toBe(1);
+    await clock.advance(1);
+    await until(() => receiver.openConnections === 0);
+    expect(warnings()).toEqual([expect.stringMatching(/an answer of the server is incomplete after 5000 ms; another/)]);
+  });
+
+  it('is not one that comes in pieces', async () => {
+    let next: Buffer = Buffer.alloc(0);
+    // Each answer ends with the beginning of the next.
+    const receiver = await listen({
+      messageFaults: ({ chunk }) => {
+        const bytes = Buffer.concat([next, encode({ ack: chunk }), STALE.subarray(0, 7)]);
+        next = Buffer.from(STALE.subarray(7));
+        return { kind: 'garbage', bytes };
+      },
+    });
+    const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    for (let i = 0; i < 5; i++) {
+      expect((await send(i)).code).toBe(0);
+      await settle();
+      await clock.advance(3_000);
+    }
+    expect(receiver.connectionCount).toBe(1);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('does not live on the bytes that keep coming', async () => {
+    // A string of 60,000 bytes, of which one comes now and then.
+    const receiver = await listen({ messageFaults: acked(NOTHING, Buffer.from('daea60', 'hex')) });
+    const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    expect((await send('a')).code).toBe(0);
+    await settle();
+    receiver.messageFaults = () => ({ kind: 'drip', millis: 1 });
+    for (let i = 0; i < 3; i++) {
+      await clock.advance(1_500);
+      void send('b');
+      await settle();
+    }
+    expect(receiver.connectionCount).toBe(1);
+    await clock.advance(500);
+    await until(() => warnings().length > 0);
+    await until(() => receiver.connectionCount === 2 || receiver.openConnections === 0);
+  });
+});

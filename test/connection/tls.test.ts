@@ -1,0 +1,524 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { TlsOptions as ClientTlsOptions, FluentForwardLogExporterOptions } from '../../src/index.ts';
+import type { ForwardReceiver } from '../../src/testing/index.ts';
+import { cases, named, sendOver } from '../support/cases.ts';
+import { Authority, type Pair } from '../support/certificates.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { runProgram } from '../support/run-program.ts';
+
+const { listen, start, warnings, log } = cases();
+const told = () => warnings().map((text) => text.replace(/^opentelemetry-exporter-fluent-forward /, ''));
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+let authority: Authority;
+let server: Pair;
+let client: Pair;
+let expired: Pair;
+
+beforeAll(async () => {
+  authority = await Authority.create();
+  server = await authority.issue({ names: ['127.0.0.1', 'receiver.test', '::1'] });
+  client = await authority.issue({ names: ['client'] });
+  expired = await authority.issue({ names: ['expired client'], fromDay: -2, toDay: -1 });
+});
+
+function version(name: (typeof VERSIONS)[number]): TlsOptions {
+  return { minVersion: name, maxVersion: name };
+}
+
+/** What a server needs to ask its clients for certificates. */
+function mutual(name: (typeof VERSIONS)[number]): TlsOptions {
+  return { ...server, ca: authority.cert, requestCert: true, rejectUnauthorized: true, ...version(name) };
+}
+
+function startWith(receiver: ForwardReceiver, tls: ClientTlsOptions, options: FluentForwardLogExporterOptions = {}) {
+  return start({ endpoint: receiver.endpoint, tls: { ca: authority.cert, ...tls }, ...options });
+}
+
+/** Exports one record to a receiver that will not have it. The deadline is before a second dial. */
+async function fail(options: FluentForwardLogExporterOptions): Promise<{ code: string | undefined; cause: Error }> {
+  const timeoutMillis = 50;
+  const { clock, send } = start({ ...options, timeoutMillis });
+  // That the deadline is so near has been warned about.
+  log.length = 0;
+  const result = send('x');
+  await until(() => warnings().length > 0);
+  await settle();
+  await clock.advance(timeoutMillis);
+  const { error } = await result;
+  return { code: error?.code, cause: error?.cause as Error };
+}
+
+async function failWith(receiver: ForwardReceiver, tls: ClientTlsOptions): Promise<string> {
+  const { code, cause } = await fail({ endpoint: receiver.endpoint, tls: { ca: authority.cert, ...tls } });
+  expect(code).toBe('FLUENT_FORWARD_TIMEOUT');
+  expect(cause).toMatchObject({ code: 'FLUENT_FORWARD_TLS_FAILED' });
+  expect(warnings().join()).not.toContain('refuse it');
+  expect(receiver.messageCount).toBe(0);
+  return cause.message.replace(`${receiver.endpoint}: `, '');
+}
+
+function file(name: string, content: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'tls-')), name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** What a server sees of a client. */
+interface Seen {
+  readonly isReused: boolean;
+  readonly alpn: string | false | null;
+  readonly serverName: unknown;
+  readonly client: string | undefined;
+}
+
+/** TLS in front of a receiver, by a server that tells what it sees. */
+async function terminator(receiver: ForwardReceiver, options: TlsOptions): Promise<{ endpoint: string; seen: Seen[] }> {
+  const seen: Seen[] = [];
+  const front = createTlsServer(options, (socket) => {
+    seen.push({
+      isReused: socket.isSessionReused(),
+      alpn: socket.alpnProtocol,
+      serverName: (socket as TLSSocket & { servername: unknown }).servername,
+      client: socket.getPeerCertificate().subject?.CN as string | undefined,
+    });
+    const inner = connect(receiver.port, '127.0.0.1');
+    for (const end of [socket, inner]) end.on('error', () => {});
+    socket.pipe(inner).pipe(socket);
+  });
+  await new Promise<void>((done) => front.listen(0, '127.0.0.1', done));
+  onTestFinished(() => void front.close());
+  const { port } = front.address() as { port: number };
+  return { endpoint: `tls://127.0.0.1:${port}`, seen };
+}
+
+describe.each(VERSIONS)('a receiver in %s', (name) => {
+  it('takes and acknowledges, over rotating connections', async () => {
+    const receiver = await listen({ tls: { ...server, ...version(name) } });
+    const made = startWith(receiver, {}, { rotationIntervalMillis: 1_000 });
+    expect(receiver.endpoint).toMatch(/^tls:/);
+    expect((await made.send('a')).code).toBe(0);
+    await made.clock.advance(500);
+    await sendOver(1, made, receiver);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('takes a large chunk, and several in one turn', async () => {
+    const receiver = await listen({ tls: { ...server, ...version(name) } });
+    const { send } = startWith(receiver, {}, { maxChunkBytes: 6_000_000, maxStringBytes: 6_000_000 });
+    const results = await Promise.all([send('x'.repeat(5_000_000)), send('a'), send('b')]);
+    expect(results.map(({ code }) => code)).toEqual([0, 0, 0]);
+  });
+
+  it('and with a shared key', async () => {
+    const receiver = await listen({
+      tls: { ...server, ...version(name) },
+      security: { sharedKey: 'k', style: 'fluent-bit', users: { u: 'p' } },
+    });
+    const { send } = startWith(receiver, {}, { sharedKey: 'k', username: 'u', password: 'p' });
+    expect((await send('a')).code).toBe(0);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('that refuses a user says why, though it closes in the same breath', async () => {
+    const receiver = await listen({
+      tls: { ...server, ...version(name) },
+      security: { sharedKey: 'k', users: { u: 'p' } },
+    });
+    const { cause } = await fail({ endpoint: receiver.endpoint, tls: { ca: authority.cert }, sharedKey: 'k' });
+    expect(cause.message).toContain('"username/password mismatch"; check username and password');
+  });
+
+  it('meets each connection with a full handshake, the name of the server and no ALPN', async () => {
+    const receiver = await listen();
+    const { endpoint, seen } = await terminator(receiver, { ...server, ...version(name), ALPNProtocols: ['x'] });
+    const made = start({
+      endpoint,
+      tls: { ca: authority.cert, serverName: 'receiver.test' },
+      rotationIntervalMillis: 1_000,
+    });
+    await made.send('a');
+    for (let connection = 1; connection <= 3; connection++) {
+      await made.clock.advance(1_100);
+      await sendOver(connection, made, receiver);
+    }
+    expect(seen).toEqual(
+      Array(4).fill({ isReused: false, alpn: false, serverName: 'receiver.test', client: undefined }),
+    );
+  });
+
+  it('takes a client with a certificate', async () => {
+    const receiver = await listen({ tls: mutual(name) });
+    const { send } = startWith(receiver, client);
+    expect((await send('a')).code).toBe(0);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('that wants a certificate is told of as such', async () => {
+    const receiver = await listen({ tls: mutual(name) });
+    expect(await failWith(receiver, {})).toBe(
+      name === 'TLSv1.2'
+        ? 'the server refuses the TLS handshake (handshake failure); it probably wants a client certificate (tls.cert and tls.key)'
+        : 'the server refuses the TLS handshake (certificate required); it probably wants a client certificate (tls.cert and tls.key)',
+    );
+    expect(warnings()[0]).toMatch(/another connection is opened|will be sent again$/);
+  });
+
+  it('that refuses a certificate is told of with the file, also when it just closes', async () => {
+    const receiver = await listen({ tls: mutual(name) });
+    const cert = file('client.pem', expired.cert);
+    const message = await failWith(receiver, { cert, key: expired.key });
+    expect(message).toMatch(
+      name === 'TLSv1.2'
+        ? /^the server (closed|reset) the connection in the TLS handshake; .* does it want a client certificate\?$/
+        : /^the server (closed|reset) the connection right after the TLS handshake; it probably refuses this client's certificate, tls\.cert \(.*client\.pem\)$/,
+    );
+  });
+
+  it('is not believed without its own certificate, but on request', async () => {
+    const other = await Authority.create('another');
+    const receiver = await listen({ tls: { ...server, ...version(name) } });
+    const ca = file('ca.pem', other.cert);
+    expect(await failWith(receiver, { ca })).toBe(
+      `the server's certificate is by an authority that is not in tls.ca (${ca}); tls.ca has to hold it`,
+    );
+    const { send } = startWith(receiver, { ca: other.cert, insecureSkipVerify: true });
+    expect((await send('a')).code).toBe(0);
+  });
+
+  it('delays no export while it shakes hands with the successor of a connection', async () => {
+    let shakes = 0;
+    const receiver = await listen({
+      tls: {
+        ...server,
+        ...version(name),
+        // The first handshake goes on, the second one never.
+        SNICallback: (_, done) => {
+          if (++shakes === 1) done(null);
+        },
+      },
+    });
+    const { clock, send } = startWith(receiver, { serverName: 'receiver.test' }, { rotationIntervalMillis: 20_000 });
+    expect((await send('a')).code).toBe(0);
+    await clock.advance(10_000);
+    await until(() => shakes === 2);
+    // No time passes on the clock: what had to wait for the handshake would wait for ever.
+    for (let i = 0; i < 20; i++) expect((await send(i)).code).toBe(0);
+    expect(receiver.connectionCount).toBe(1);
+    await clock.advance(5_000);
+    expect(log.map(([, text]) => text)).toContainEqual(
+      expect.stringMatching(
+        /the TLS handshake took longer than 5000 ms; does the server speak TLS there\?; .*the connection in use stays/,
+      ),
+    );
+    expect((await send('b')).code).toBe(0);
+  });
+
+  it('that stops reading is noticed', async () => {
+    const receiver = await listen({
+      tls: { ...server, ...version(name) },
+      connectionFaults: [{ kind: 'stop reading', afterBytes: 1_000 }],
+    });
+    const { clock, send } = startWith(
+      receiver,
+      {},
+      { ackTimeoutMillis: 100, maxChunkBytes: 6_000_000, maxStringBytes: 6_000_000 },
+    );
+    const result = Promise.all([send('x'.repeat(5_900_000)), send('y'.repeat(5_900_000))]);
+    // Node.js's own time, in the socket.
+    await until(() => warnings().length > 0);
+    expect(warnings()[0]).toMatch(/the server has read nothing for 100 ms|no ack within 100 ms/);
+    await until(() => {
+      void clock.advance(50);
+      return receiver.connectionCount >= 2;
+    });
+    for (const { code } of await result) expect(code).toBe(0);
+  });
+});
+
+describe('the certificate of a server', () => {
+  it.each<[string, () => Promise<Pair>, RegExp]>([
+    [
+      'that has expired',
+      () => authority.issue({ fromDay: -3, toDay: -2 }),
+      /^the server's certificate, or one above it, has expired$/,
+    ],
+    [
+      'that is not valid yet',
+      () => authority.issue({ fromDay: 2, toDay: 3 }),
+      /^the server's certificate, or one above it, is not valid yet$/,
+    ],
+    [
+      'for another host',
+      () => authority.issue({ names: ['127.0.0.2', 'other.test'] }),
+      /^the server's certificate is for IP Address:127\.0\.0\.2, DNS:other\.test, and not for 127\.0\.0\.1; is tls\.serverName right\?$/,
+    ],
+    [
+      'with a name that commands a terminal',
+      () => authority.issue({ names: ['\u001b[31m\nb.test', 'c.test'] }),
+      /^the server's certificate is for [\x20-\x7e]*, and not for 127\.0\.0\.1/,
+    ],
+    [
+      'by another authority of the same name',
+      async () => (await Authority.create()).issue(),
+      /^the server's certificate is by an authority that is not in tls\.ca; tls\.ca has to hold it$/,
+    ],
+  ])('%s is refused', async (_, issue, message) => {
+    const receiver = await listen({ tls: await issue() });
+    expect(await failWith(receiver, {})).toMatch(message);
+    for (const [, text] of log) expect(text).not.toMatch(/\p{Cc}/u);
+  });
+
+  it("has to be by an authority of Node.js's own list where none is given", async () => {
+    const receiver = await listen({ tls: server });
+    expect(await failWith(receiver, { ca: undefined })).toMatch(
+      /authority that is not in Node\.js's own list; tls\.ca/,
+    );
+  });
+
+  it('is verified also where NODE_TLS_REJECT_UNAUTHORIZED switches that off for the rest of the process', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    const receiver = await listen({ tls: server });
+    await failWith(receiver, { ca: undefined });
+  });
+
+  it('has to hold the name of the endpoint, and not that of the address', async () => {
+    const receiver = await listen({ tls: server });
+    const { send } = start({ ...named(receiver), endpoint: 'tls://receiver.test.', tls: { ca: authority.cert } });
+    expect((await send('a')).code).toBe(0);
+    const { cause } = await fail({ ...named(receiver), endpoint: 'tls://other.test', tls: { ca: authority.cert } });
+    expect(cause.message).toContain('and not for other.test; is tls.serverName right?');
+  });
+
+  it('has to hold tls.serverName where that is given, which may be an address', async () => {
+    const receiver = await listen({ tls: server });
+    const at = { ...named(receiver), endpoint: 'tls://other.test' };
+    for (const serverName of ['receiver.test', '127.0.0.1', '::1']) {
+      const { send } = start({ ...at, tls: { ca: authority.cert, serverName } });
+      expect((await send('a')).code).toBe(0);
+    }
+    const { cause } = await fail({ ...at, tls: { ca: authority.cert, serverName: '10.0.0.1' } });
+    expect(cause.message).toContain('and not for 10.0.0.1;');
+  });
+});
+
+describe('a server that does not speak TLS as wanted', () => {
+  it('because it speaks none', async () => {
+    const receiver = await listen({ security: { sharedKey: 'k' } });
+    const { cause } = await fail({ endpoint: receiver.endpoint.replace('tcp', 'tls'), tls: { ca: authority.cert } });
+    expect(cause).toMatchObject({
+      code: 'FLUENT_FORWARD_TLS_FAILED',
+      message: expect.stringContaining('the server does not answer in TLS; does it want tcp://?'),
+    });
+  });
+
+  it('because it says nothing at all', async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done));
+    onTestFinished(() => void silent.close());
+    const { port } = silent.address() as { port: number };
+    const { clock, send } = start({
+      endpoint: `tls://127.0.0.1:${port}`,
+      tls: { ca: authority.cert },
+      timeoutMillis: 6_000,
+    });
+    const result = send('x');
+    await new Promise((done) => silent.once('connection', done));
+    await settle();
+    await clock.advance(6_000);
+    expect((await result).error?.cause).toMatchObject({
+      code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
+      message: expect.stringMatching(/the TLS handshake took longer than 5000 ms; does the server speak TLS there\?$/),
+    });
+  });
+
+  it('because it closes', async () => {
+    const receiver = await listen({ connectionFaults: () => ({ kind: 'close', afterBytes: 1 }) });
+    const { cause } = await fail({ endpoint: receiver.endpoint.replace('tcp', 'tls'), tls: { ca: authority.cert } });
+    expect(cause.message).toMatch(
+      /the server (closed|reset) the connection in the TLS handshake; does it speak TLS there, and does it want a client certificate\?/,
+    );
+  });
+
+  it('because its version is too old', async () => {
+    const receiver = await listen({ tls: { ...server, ...version('TLSv1.2') } });
+    expect(await failWith(receiver, { minVersion: 'TLSv1.3' })).toBe(
+      'the server speaks no version of TLS from tls.minVersion on',
+    );
+  });
+
+  it('because the client does not: it is told to', async () => {
+    // What OpenSSL answers to what is not TLS, from a server that wants it.
+    const alert = Buffer.from('15030100020246', 'hex');
+    const receiver = await listen({ messageFaults: () => ({ kind: 'garbage', bytes: alert }) });
+    const { cause } = await fail({ endpoint: receiver.endpoint });
+    expect(cause.message).toContain(
+      'the server answered with what looks like a TLS alert: it wants tls:// in place of tcp://',
+    );
+  });
+});
+
+describe('certificates of this side', () => {
+  it('are read anew at each dial', async () => {
+    const receiver = await listen();
+    const { endpoint, seen } = await terminator(receiver, mutual('TLSv1.3'));
+    const cert = file('cert.pem', client.cert);
+    const key = file('key.pem', client.key);
+    const made = start({ endpoint, tls: { ca: authority.cert, cert, key }, rotationIntervalMillis: 1_000 });
+    await made.send('a');
+    const renewed = await authority.issue({ names: ['renewed client'] });
+    writeFileSync(cert, renewed.cert);
+    writeFileSync(key, renewed.key);
+    await made.clock.advance(1_000);
+    await sendOver(1, made, receiver);
+    // Halfway through the next renewal.
+    writeFileSync(cert, client.cert);
+    await made.clock.advance(1_100);
+    await sendOver(2, made, receiver);
+    expect(told()).toEqual([expect.stringMatching(/key values mismatch; going on with the last good certificates$/)]);
+    writeFileSync(key, client.key);
+    await made.clock.advance(1_100);
+    await sendOver(3, made, receiver);
+    expect(seen.map(({ client: name }) => name)).toEqual(['client', 'renewed client', 'renewed client', 'client']);
+  });
+
+  it.each<[string, (paths: { ca: string; cert: string; key: string }) => void, RegExp]>([
+    [
+      'of another key',
+      ({ cert }) => writeFileSync(cert, expired.cert),
+      /cert\.pem\) and tls\.key \(.*key\.pem\) cannot be used .*key values mismatch/,
+    ],
+    ['missing', ({ cert }) => rmSync(cert), /^tls\.cert \(.*cert\.pem\): ENOENT: no such file or directory/],
+    ['empty', ({ key }) => writeFileSync(key, ''), /^tls\.key \(.*key\.pem\): there is no PEM text in it/],
+    [
+      'no certificate',
+      ({ ca }) => writeFileSync(ca, client.key),
+      /^tls\.ca \(.*ca\.pem\) does not hold whole certificates/,
+    ],
+    [
+      'cut off',
+      ({ ca }) => writeFileSync(ca, `${authority.cert}${authority.cert.slice(0, -40)}`),
+      /^tls\.ca \(.*ca\.pem\) does not hold whole certificates/,
+    ],
+    [
+      'damaged',
+      ({ ca }) => writeFileSync(ca, authority.cert.replace(/MII/, 'XXX')),
+      /^tls\.ca \(.*ca\.pem\) holds what is no certificate/,
+    ],
+  ])('that are %s are not taken in place of good ones, and warned about', async (_, damage, reason) => {
+    const receiver = await listen({ tls: mutual('TLSv1.3') });
+    const paths = {
+      ca: file('ca.pem', authority.cert),
+      cert: file('cert.pem', client.cert),
+      key: file('key.pem', client.key),
+    };
+    const { clock, send } = start({ endpoint: receiver.endpoint, tls: paths, rotationIntervalMillis: 1_000 });
+    expect((await send('a')).code).toBe(0);
+    damage(paths);
+    await clock.advance(500);
+    await until(() => receiver.connectionCount === 2);
+    expect(told()).toEqual([expect.stringMatching(reason)]);
+    expect(warnings()[0]).toMatch(/; going on with the last good certificates$/);
+    expect((await send('b')).code).toBe(0);
+  });
+
+  it('that were never good fail the dial, which blames no address, until they are', async () => {
+    const receiver = await listen({ tls: mutual('TLSv1.3') });
+    const missing = join(mkdtempSync(join(tmpdir(), 'tls-')), 'cert.pem');
+    const { clock, send } = startWith(receiver, { cert: missing, key: client.key });
+    const result = send('a');
+    await until(() => warnings().length > 0);
+    expect(told()[0]).toBe(
+      `${receiver.endpoint}: tls.cert (${missing}): ENOENT: no such file or directory; another connection is opened when there are records to send`,
+    );
+    writeFileSync(missing, client.cert);
+    await clock.advance(100);
+    expect((await result).code).toBe(0);
+    expect(receiver.connectionCount).toBe(1);
+  });
+
+  it('that were never good have a code of their own', async () => {
+    const receiver = await listen({ tls: server });
+    const { cause } = await fail({ endpoint: receiver.endpoint, tls: { ca: '/nonexistent/ca.pem' } });
+    expect(cause).toMatchObject({
+      code: 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE',
+      message: `${receiver.endpoint}: tls.ca (/nonexistent/ca.pem): ENOENT: no such file or directory`,
+    });
+  });
+
+  it('may be encrypted', async () => {
+    const receiver = await listen({ tls: mutual('TLSv1.3') });
+    const locked = await authority.issue({ names: ['locked'], passphrase: 'a passphrase' });
+    const { send } = startWith(receiver, { ...locked, passphrase: 'a passphrase' });
+    expect((await send('a')).code).toBe(0);
+    const given = startWith(receiver, { ...locked, passphrase: async () => 'a passphrase' });
+    expect((await given.send('a')).code).toBe(0);
+    for (const passphrase of ['another', undefined]) {
+      log.length = 0;
+      const { cause } = await fail({ endpoint: receiver.endpoint, tls: { ...locked, ca: authority.cert, passphrase } });
+      expect(cause.message).toMatch(
+        /: tls\.cert and tls\.key cannot be used \(does the key belong to the certificate, and is tls\.passphrase that of the key\?\): /,
+      );
+      expect(cause.message).not.toContain('another');
+    }
+  });
+
+  it('that take too long to read fail the dial within its limit', async () => {
+    const receiver = await listen({ tls: server });
+    // Reading it waits for a writer.
+    const path = join(mkdtempSync(join(tmpdir(), 'tls-')), 'ca.pem');
+    execFileSync('mkfifo', [path]);
+    onTestFinished(() => writeFileSync(path, ''));
+    const { clock, send } = startWith(receiver, { ca: path }, { timeoutMillis: 6_000 });
+    const result = send('a');
+    await settle();
+    await clock.advance(6_000);
+    expect((await result).error?.cause).toMatchObject({
+      code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
+      message: `${receiver.endpoint}: reading the certificates and secrets took longer than 5000 ms`,
+    });
+  });
+
+  it('that take too long to read are the last good ones', async () => {
+    const receiver = await listen({ tls: server });
+    const give = vi.fn(async () => authority.cert);
+    const { clock, send } = startWith(receiver, { ca: give }, { rotationIntervalMillis: 20_000 });
+    expect((await send('a')).code).toBe(0);
+    give.mockImplementation(() => new Promise(() => {}));
+    await clock.advance(10_000);
+    await clock.advance(2_500);
+    await until(() => receiver.connectionCount === 2);
+    expect(told()).toEqual(['no answer within 2500 ms; going on with the last good certificates']);
+    // One call at a time, however many dials there are.
+    expect(give).toHaveBeenCalledTimes(2);
+  });
+});
+
+it('an idle connection in TLS does not hold the process', async () => {
+  const receiver = await listen({ tls: server });
+  // Killed, it would have no code.
+  const ended = await runProgram('test/contract/program.mjs', {
+    env: {
+      SDK: import.meta.resolve('@opentelemetry/sdk-logs'),
+      OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint,
+      OTEL_EXPORTER_FLUENT_FORWARD_CERTIFICATE: file('ca.pem', authority.cert),
+    },
+  });
+  expect(ended).toMatchObject({ code: 0, stdout: '', stderr: '' });
+  expect(receiver.entryCount).toBe(3);
+});
+
+it('sockets in TLS send without delay', async () => {
+  const receiver = await listen({ tls: server });
+  const noDelay = vi.spyOn(Socket.prototype, 'setNoDelay');
+  const { send } = startWith(receiver, {});
+  await send('a');
+  expect(noDelay).toHaveBeenCalledWith(true);
+  vi.restoreAllMocks();
+});
