@@ -88,6 +88,8 @@ export class Connection {
   #socket: Socket | undefined;
   /** In TLS 1.3, while the server has not shown that it takes this client's certificate: for how long it may take. */
   #unverifiedUntil = Number.NEGATIVE_INFINITY;
+  /** Whether the server has said anything yet. */
+  #isSilent = true;
   /** The server has said that it takes one message a connection. */
   #isSingleUse = false;
   /** Bytes from the server since the last read with the ack of a chunk. */
@@ -292,6 +294,7 @@ export class Connection {
   }
 
   #receive(data: Buffer): void {
+    this.#isSilent = false;
     this.#verified();
     this.#unaskedBytes += data.length;
     try {
@@ -500,7 +503,7 @@ export class Connection {
     }
     if (this.endedAfterSingleAck) (this.#address as Address).singleAckCloses++;
     else if (this.#acks > 1) (this.#address as Address).singleAckCloses = 0;
-    this.#fail(lost(cause));
+    this.#fail(lost(cause, this.#ends, this.#isSilent));
   }
 
   get #ends(): Ends {

@@ -86,9 +86,12 @@ export function refusedAfterTls(error: SocketError, ends: Ends): Failure {
   };
 }
 
-/** The socket of an open connection is lost. */
-export function lost(error: SocketError): Failure {
-  return { code: 'FLUENT_FORWARD_CONNECTION_LOST', reason: loss(error), cause: error };
+/** The socket of an open connection is lost; `isSilent`: without a word from the server. */
+export function lost(error: SocketError, { target }: Ends, isSilent: boolean): Failure {
+  // Fluentd resets what does not begin as TLS does.
+  const isPlain = !('path' in target) && serverNameOf(target) === undefined;
+  const hint = isSilent && isPlain ? ' before it said anything; is it overloaded, or does it want TLS (tls://)?' : '';
+  return { code: 'FLUENT_FORWARD_CONNECTION_LOST', reason: loss(error) + hint, cause: error };
 }
 
 function loss(error: SocketError): string {
