@@ -1,5 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { connect, isIP, type Socket } from 'node:net';
-import { checkServerIdentity, connect as connectTls, type SecureContext } from 'node:tls';
+import { checkServerIdentity, connect as connectTls, type PeerCertificate, type SecureContext } from 'node:tls';
 
 export { createSecureContext, type SecureContext } from 'node:tls';
 
@@ -33,8 +34,16 @@ function openTls(target: Target, serverName: string, { context, isVerifying }: T
     servername: isIP(serverName) === 0 ? serverName : '',
     // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off for all of a process.
     rejectUnauthorized: isVerifying,
-    checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate),
+    checkServerIdentity: (_, certificate) =>
+      isIP(serverName) === 0 ? checkServerIdentity(serverName, certificate) : checkAddress(serverName, certificate),
   });
+}
+
+/** What `checkServerIdentity()` does with an address; that of Node.js 22.23 finds no IPv6 address. */
+function checkAddress(address: string, cert: PeerCertificate): Error | undefined {
+  if (new X509Certificate(cert.raw).checkIP(address) !== undefined) return undefined;
+  const error = new Error(`the certificate does not hold the IP address ${address}`);
+  return Object.assign(error, { code: 'ERR_TLS_CERT_ALTNAME_INVALID', cert });
 }
 
 /** The name that the server's certificate has to hold; `undefined` without TLS. */
