@@ -43,6 +43,7 @@ function askVersion() {
 /** A Fluentd with a forward input, a file buffer and a file output that keeps a time's nanoseconds. */
 export class FluentdProcess extends ReceiverProcess {
   #workers;
+  #options;
 
   /**
    * @param {number} port
@@ -70,7 +71,28 @@ export class FluentdProcess extends ReceiverProcess {
       processes: workers,
     });
     this.#workers = workers;
-    writeFileSync(join(this.directory, 'fluent.conf'), configuration(port, this.directory, options));
+    this.#options = options;
+    this.#writeConfiguration();
+  }
+
+  /**
+   * Adds this to the forward input's section in place of what was added before, from its next start on.
+   *
+   * @param {string} source
+   */
+  configure(source) {
+    this.#options = { ...this.#options, source };
+    this.#writeConfiguration();
+  }
+
+  #writeConfiguration() {
+    const text = configuration(this.port, this.directory, this.#options);
+    writeFileSync(join(this.directory, 'fluent.conf'), text);
+  }
+
+  /** The endpoint where the forward input has a section `<transport tls>`. */
+  get tlsEndpoint() {
+    return `tls://127.0.0.1:${this.port}`;
   }
 
   /** Keeps its output from being written, so that its buffer fills: a file stands where the directory should. */

@@ -1,0 +1,295 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { diag } from '@opentelemetry/api';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
+import { Authority, type Pair } from '../support/certificates.ts';
+import { until } from '../support/fake-clock.ts';
+import { Fluentd, requireFluentd } from '../support/fluentd.ts';
+import { exportBodies, type LogLine, type Result, recordDiag } from '../support/harness.ts';
+
+const TEST_LIMIT_MILLIS = 90_000;
+const VERSIONS = ['TLSv1_2', 'TLSv1_3'] as const;
+const KEY = 'a shared kéy';
+
+const log: LogLine[] = [];
+/** What the exporter has said, but for the debug messages. */
+const said = () => log.filter(([level]) => level !== 'debug').map(([, text]) => text);
+
+beforeEach(requireFluentd);
+beforeEach(() => {
+  log.length = 0;
+  recordDiag(log);
+});
+afterEach(() => diag.disable());
+
+let directory: string;
+let authority: Authority;
+let client: Pair;
+let expired: Pair;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'secure-'));
+  authority = await Authority.create();
+  client = await authority.issue({ names: ['first client'] });
+  expired = await authority.issue({ names: ['expired client'], fromDay: -2, toDay: -1 });
+  const server = await authority.issue();
+  file('ca.pem', authority.cert);
+  file('server.pem', server.cert);
+  file('server.key', server.key);
+});
+
+function file(name: string, content: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+function security(key = KEY, more = ''): string {
+  return `<security>
+    self_hostname receiver
+    shared_key ${key}
+    ${more}
+  </security>`;
+}
+
+function transport(version: (typeof VERSIONS)[number], more = ''): string {
+  return `<transport tls>
+    cert_path ${directory}/server.pem
+    private_key_path ${directory}/server.key
+    version ${version}
+    ${more}
+  </transport>`;
+}
+
+/** What Fluentd needs to ask its clients for certificates; it notes whom it has seen in a file. */
+function mutual(version: (typeof VERSIONS)[number], seen = file('seen.txt', '')): string {
+  const verifier = file(
+    'verifier.rb',
+    `lambda { |ok, context|
+      File.write('${seen}', context.current_cert.subject.to_s + "\\n", mode: 'a') if context.error_depth == 0
+      ok
+    }`,
+  );
+  return transport(version, `client_cert_auth true\n ca_path ${directory}/ca.pem\n cert_verifier ${verifier}`);
+}
+
+/** Exports over and over, eight at a time, until it is told to end. */
+class Stream {
+  readonly failures: unknown[] = [];
+  readonly exporter: FluentForwardLogExporter;
+  exported = 0;
+  acknowledged = 0;
+  #isEnded = false;
+  readonly #running: Promise<unknown>;
+
+  constructor(options: FluentForwardLogExporterOptions) {
+    this.exporter = new FluentForwardLogExporter(options);
+    this.#running = Promise.all(Array.from({ length: 8 }, () => this.#run()));
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isEnded) {
+      const { error } = await exportBodies(this.exporter, `record ${this.exported++}`);
+      if (error === undefined) this.acknowledged++;
+      else this.failures.push(error);
+    }
+  }
+
+  async flow(): Promise<void> {
+    const goal = this.acknowledged + 300;
+    await until(() => this.acknowledged >= goal);
+  }
+
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    await this.#running;
+    await this.exporter.shutdown();
+  }
+
+  /** Stops Fluentd and compares what it has with what was exported. */
+  async compare(fluentd: Fluentd): Promise<void> {
+    expect(this.failures).toEqual([]);
+    expect(this.acknowledged).toBe(this.exported);
+    const received = (await fluentd.output()).map((line) => (JSON.parse(line) as { message: string }).message);
+    expect(new Set(received).size).toBe(this.exported);
+  }
+}
+
+/** One export that has to end within two seconds, for better or worse. */
+async function once(options: FluentForwardLogExporterOptions): Promise<Result> {
+  const exporter = new FluentForwardLogExporter({ timeoutMillis: 2_000, ackTimeoutMillis: 1_500, ...options });
+  const result = await exportBodies(exporter, 'once');
+  await exporter.shutdown();
+  return result;
+}
+
+async function failure(options: FluentForwardLogExporterOptions): Promise<{ code: string; message: string }> {
+  const { error } = await once(options);
+  return error?.cause as Error & { code: string };
+}
+
+describe('a shared key', () => {
+  test('and users: right, wrong and missing', { timeout: TEST_LIMIT_MILLIS }, async () => {
+    const user = '<user>\n username alice\n password "p w"\n </user>';
+    const fluentd = await Fluentd.start({ source: security(KEY, `user_auth true\n ${user}`) });
+    const { endpoint } = fluentd;
+    const right = { endpoint, sharedKey: KEY, username: 'alice', password: 'p w' };
+    expect((await once(right)).code).toBe(0);
+    expect(said()).toEqual([]);
+    expect(await failure({ ...right, sharedKey: 'another' })).toMatchObject({
+      code: 'FLUENT_FORWARD_AUTH_FAILED',
+      message: `${endpoint}: the server refuses this client: "shared_key mismatch"; check sharedKey`,
+    });
+    for (const wrong of [{ password: 'another' }, { username: 'bob' }, { username: undefined, password: undefined }]) {
+      expect(await failure({ ...right, ...wrong })).toMatchObject({
+        code: 'FLUENT_FORWARD_AUTH_FAILED',
+        message: `${endpoint}: the server refuses this client: "username/password mismatch"; check username and password`,
+      });
+    }
+    expect(await failure({ endpoint })).toMatchObject({
+      code: 'FLUENT_FORWARD_AUTH_FAILED',
+      message: expect.stringContaining('the server sent HELO: it wants a shared key; set sharedKey'),
+    });
+    expect(await failure({ ...right, hostname: 'receiver' })).toMatchObject({
+      code: 'FLUENT_FORWARD_SERVER_UNTRUSTED',
+    });
+    expect(await fluentd.output()).toHaveLength(1);
+  });
+
+  test('that Fluentd does not want', { timeout: TEST_LIMIT_MILLIS }, async () => {
+    const { endpoint } = await Fluentd.start();
+    expect(await failure({ endpoint, sharedKey: KEY, connectTimeoutMillis: 500 })).toMatchObject({
+      code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
+      message: expect.stringContaining('no HELO within 500 ms: the server wants no shared key; remove sharedKey'),
+    });
+  });
+
+  test('that changes while records flow', { timeout: TEST_LIMIT_MILLIS }, async () => {
+    const fluentd = await Fluentd.start({ source: security('the old key') });
+    const path = file('key', 'the old key\n');
+    process.env.OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE = path;
+    const stream = new Stream({ endpoint: fluentd.endpoint });
+    delete process.env.OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE;
+    await stream.flow();
+    await fluentd.kill('SIGTERM');
+    fluentd.configure(security('the new key'));
+    await fluentd.start();
+    await until(() => said().some((text) => text.includes('"shared_key mismatch"; check sharedKey')));
+    writeFileSync(path, 'the new key\n');
+    await stream.flow();
+    await stream.end();
+    expect(said().at(-1)).toMatch(/acknowledges again, after/);
+    await stream.compare(fluentd);
+  });
+
+  test('and one message a connection, as HELO says (deny_keepalive): nothing has to be learnt', {
+    timeout: TEST_LIMIT_MILLIS,
+  }, async () => {
+    const fluentd = await Fluentd.start({ source: `deny_keepalive true\n ${security()}` });
+    const stream = new Stream({ endpoint: fluentd.endpoint, sharedKey: KEY });
+    await stream.flow();
+    await stream.end();
+    expect(said()).toEqual([]);
+    expect(fluentd.acks).toHaveLength(stream.exported);
+    expect(fluentd.connections).toBe(stream.exported);
+    await stream.compare(fluentd);
+  });
+});
+
+describe.each(VERSIONS)('%s', (version) => {
+  const ca = () => ({ ca: authority.cert });
+
+  test('carries records over rotating connections, with a shared key', { timeout: TEST_LIMIT_MILLIS }, async () => {
+    const fluentd = await Fluentd.start({ source: `${transport(version)}\n ${security()}` });
+    const stream = new Stream({
+      endpoint: fluentd.tlsEndpoint,
+      tls: ca(),
+      sharedKey: KEY,
+      rotationIntervalMillis: 200,
+    });
+    await until(() => fluentd.connections >= 5);
+    await stream.flow();
+    await stream.end();
+    expect(said()).toEqual([]);
+    expect(fluentd.complaints.filter((line) => !line.includes('private_key_passphrase'))).toEqual([]);
+    await stream.compare(fluentd);
+  });
+
+  test('with client certificates: valid, expired, none', { timeout: TEST_LIMIT_MILLIS }, async () => {
+    const fluentd = await Fluentd.start({ source: mutual(version) });
+    const endpoint = fluentd.tlsEndpoint;
+    expect((await once({ endpoint, tls: { ...ca(), ...client } })).code).toBe(0);
+    expect(said()).toEqual([]);
+    const cert = file('expired.pem', expired.cert);
+    expect(await failure({ endpoint, tls: { ...ca(), cert, key: expired.key } })).toMatchObject({
+      code: 'FLUENT_FORWARD_TLS_FAILED',
+      message: expect.stringMatching(
+        // The reset can overtake the alert.
+        /(\(certificate expired\); look at|right after the TLS handshake; it probably refuses) this client's certificate, tls\.cert \(.*expired\.pem\)$/,
+      ),
+    });
+    expect(await failure({ endpoint, tls: ca() })).toMatchObject({
+      code: 'FLUENT_FORWARD_TLS_FAILED',
+      message: expect.stringMatching(/it probably wants a client certificate \(tls\.cert and tls\.key\)$/),
+    });
+    expect(said().join()).not.toContain('refuse it');
+    expect(await fluentd.output()).toHaveLength(1);
+  });
+
+  test('and its absence on one side is told of as such', { timeout: TEST_LIMIT_MILLIS }, async () => {
+    const fluentd = await Fluentd.start({ source: `${transport(version)}\n ${security()}` });
+    expect(await failure({ endpoint: fluentd.endpoint })).toMatchObject({
+      code: 'FLUENT_FORWARD_CONNECTION_LOST',
+      message: expect.stringMatching(/connection before it said anything; is it overloaded, or does it want TLS/),
+    });
+    await fluentd.kill('SIGTERM');
+    fluentd.configure(security());
+    await fluentd.start();
+    expect(await failure({ endpoint: fluentd.tlsEndpoint, tls: ca() })).toMatchObject({
+      code: 'FLUENT_FORWARD_TLS_FAILED',
+      message: expect.stringMatching(
+        // What it says is no TLS, and the reset that follows can overtake it.
+        /the server does not answer in TLS; does it want tcp:\/\/\?|connection in the TLS handshake; does it speak TLS there/,
+      ),
+    });
+  });
+});
+
+test('certificates that are replaced while records flow over rotating connections: nothing is lost', {
+  timeout: TEST_LIMIT_MILLIS,
+}, async () => {
+  const seen = file('seen.txt', '');
+  const fluentd = await Fluentd.start({ source: mutual('TLSv1_3', seen) });
+  const count = (name: string) => readFileSync(seen, 'utf8').split(`/CN=${name}\n`).length - 1;
+  const cert = file('client.pem', client.cert);
+  const key = file('client.key', client.key);
+  const ca = file('trusted.pem', authority.cert);
+  const stream = new Stream({
+    endpoint: fluentd.tlsEndpoint,
+    tls: { ca, cert, key },
+    rotationIntervalMillis: 200,
+  });
+  await stream.flow();
+  await until(() => count('first client') >= 2);
+  const renewed = await authority.issue({ names: ['renewed client'] });
+  // Not at once, as where two files cannot be replaced together; and the authority's is cut for a while.
+  writeFileSync(cert, renewed.cert);
+  const before = fluentd.connections;
+  await until(() => fluentd.connections >= before + 2);
+  writeFileSync(key, renewed.key);
+  await until(() => count('renewed client') >= 2);
+  writeFileSync(ca, authority.cert.slice(0, 200));
+  const cut = fluentd.connections;
+  await until(() => fluentd.connections >= cut + 2);
+  writeFileSync(ca, authority.cert);
+  await stream.flow();
+  await stream.end();
+  expect(said()).toEqual([
+    expect.stringMatching(
+      /client\.pem\) and tls\.key \(.*client\.key\) cannot be used .* going on with the last good certificates$/,
+    ),
+  ]);
+  await stream.compare(fluentd);
+});
