@@ -28,7 +28,8 @@ export class Credentials {
     // Where there is an older value, half of the time is for the connect.
     const limitMillis = Math.ceil(config.connectTimeoutMillis / 2);
     const keep = (what: string) => (error: unknown) => {
-      diagnostics.warn(`renewal of ${what}`, `${messageOf(error)}; going on with the last good ${what}`);
+      const message = `the ${what} cannot be read anew (${messageOf(error)}); going on with the last good ones`;
+      diagnostics.warn(`renewal of ${what}`, message);
     };
     this.#certificates = new Renewed(certificatesOf(config.tls), clock, limitMillis, keep('certificates'));
     this.#login = new Renewed(() => loginOf(config), clock, limitMillis, keep('secrets'));
@@ -122,9 +123,9 @@ function contextOf({ ca, cert, key, passphrase }: Texts, config: TlsConfig): Sec
   try {
     return createSecureContext({ ca, cert, key, passphrase, minVersion: config.minVersion });
   } catch (error) {
-    const origins = [config.cert, config.key].map((source) => source?.origin).join(' and ');
+    const origins = [config.cert ?? config.ca, config.key].flatMap((source) => source?.origin ?? []);
     throw new Error(
-      `${origins} cannot be used (does the key belong to the certificate, and is tls.passphrase that of the key?): ${messageOf(error)}`,
+      `${origins.join(' and ')} cannot be used (does the key belong to the certificate, and is tls.passphrase that of the key?): ${messageOf(error)}`,
       { cause: error },
     );
   }

@@ -14,7 +14,13 @@ export interface Failure {
 }
 
 /** What a socket is lost to: an error, or the server's FIN when there is none. */
-type SocketError = (NodeJS.ErrnoException & { reason?: string; cert?: { subjectaltname?: string } }) | undefined;
+type SocketError = (NodeJS.ErrnoException & { reason?: string; cert?: NamedCertificate }) | undefined;
+
+/** The names that a certificate holds; the common name counts where there are no others. */
+interface NamedCertificate {
+  readonly subjectaltname?: string;
+  readonly subject?: { readonly CN?: string | readonly string[] };
+}
 
 /** What is known of a connection's ends. */
 export interface Ends {
@@ -150,7 +156,7 @@ function tlsReason(error: SocketError, { target, certificates }: Ends): string {
     return `the server's certificate is by an authority that is not in ${known}; tls.ca has to hold it`;
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    const names = printable(error.cert?.subjectaltname ?? 'nobody');
+    const names = printable(String(error.cert?.subjectaltname ?? error.cert?.subject?.CN ?? 'nobody'));
     return `the server's certificate is for ${names}, and not for ${serverNameOf(target)}; is tls.serverName right?`;
   }
   if (NO_TLS.includes(code)) return 'the server does not answer in TLS; does it want tcp://?';

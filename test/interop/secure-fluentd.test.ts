@@ -288,7 +288,7 @@ test('certificates that are replaced while records flow over rotating connection
   await stream.end();
   expect(said()).toEqual([
     expect.stringMatching(
-      /client\.pem\) and tls\.key \(.*client\.key\) cannot be used .* going on with the last good certificates$/,
+      /client\.pem\) and tls\.key \(.*client\.key\) cannot be used .* going on with the last good ones$/,
     ),
   ]);
   await stream.compare(fluentd);

@@ -7,8 +7,10 @@ export interface Pair {
 }
 
 export interface Request {
-  /** Names and IP addresses that it is for; the first is its common name. */
+  /** Names and IP addresses that it is for. */
   readonly names?: readonly string[];
+  /** Default: the first of the names. */
+  readonly commonName?: string;
   /** From when and until when it is valid, in days from now. Default: from -1 to 1. */
   readonly fromDay?: number;
   readonly toDay?: number;
@@ -41,14 +43,18 @@ export class Authority {
   }
 
   /** A certificate for servers and clients. */
-  async issue({ names = ['127.0.0.1'], fromDay = -1, toDay = 1, passphrase }: Request = {}): Promise<Pair> {
-    const { cert, private: key } = await generate([{ name: 'commonName', value: names[0] as string }], {
+  async issue(request: Request = {}): Promise<Pair> {
+    const { names = ['127.0.0.1'], commonName = names[0] as string, fromDay = -1, toDay = 1, passphrase } = request;
+    const { cert, private: key } = await generate([{ name: 'commonName', value: commonName }], {
       keyType: 'ec',
       algorithm: 'sha256',
       notBeforeDate: day(fromDay),
       notAfterDate: day(toDay),
       ca: { cert: this.cert, key: this.#key },
-      extensions: [{ name: 'subjectAltName', altNames: names.map(altName) }],
+      extensions: [
+        { name: 'basicConstraints', cA: false },
+        ...(names.length === 0 ? [] : [{ name: 'subjectAltName' as const, altNames: names.map(altName) }]),
+      ],
       ...(passphrase === undefined ? {} : { passphrase }),
     });
     return { cert, key };
