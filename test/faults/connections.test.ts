@@ -7,7 +7,8 @@ import { BACKOFF_MILLIS, faults, HAD_IT, meetsFault, meetsSilence } from './row.
 import type { Scene } from './scene.ts';
 
 const RESET = /the server reset the connection|EPIPE|ECONNRESET/;
-const CLOSED = /the server closed the connection; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again/;
+const CLOSED =
+  /the server closed the connection before it said anything; .*\?; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again/;
 
 /** A port that nobody listens on, and that a receiver can come back to. */
 async function freePort(scene: Scene): Promise<number> {
