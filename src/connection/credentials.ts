@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { type Clock, within } from '../clock.ts';
+import { BoundedWaits, type Clock } from '../clock.ts';
 import type { Config, TlsConfig } from '../config/config.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
@@ -44,12 +44,18 @@ export class Credentials {
   login(): Promise<Login | undefined> {
     return this.#login.get();
   }
+
+  /** Waits no longer for what is being read. */
+  close(): void {
+    this.#certificates.close();
+    this.#login.close();
+  }
 }
 
 /** A value that is loaded each time it is asked for; when that fails or takes too long, the last good one stays. */
 class Renewed<T> {
   readonly #load: () => Promise<T>;
-  readonly #clock: Clock;
+  readonly #waits: BoundedWaits;
   readonly #limitMillis: number;
   readonly #kept: (error: unknown) => void;
   #last: { readonly value: T } | undefined;
@@ -58,7 +64,7 @@ class Renewed<T> {
 
   constructor(load: () => Promise<T>, clock: Clock, limitMillis: number, kept: (error: unknown) => void) {
     this.#load = load;
-    this.#clock = clock;
+    this.#waits = new BoundedWaits(clock);
     this.#limitMillis = limitMillis;
     this.#kept = kept;
   }
@@ -73,11 +79,15 @@ class Renewed<T> {
       return value;
     }
     try {
-      this.#last = { value: await within(this.#clock, this.#limitMillis, this.#loading) };
+      this.#last = { value: await this.#waits.within(this.#limitMillis, this.#loading) };
     } catch (error) {
       this.#kept(error);
     }
     return this.#last.value;
+  }
+
+  close(): void {
+    this.#waits.close();
   }
 }
 

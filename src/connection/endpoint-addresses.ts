@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Clock, Timer } from '../clock.ts';
+import { BoundedWaits, type Clock } from '../clock.ts';
 import type { Endpoint, NetworkEndpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
 import type { Diagnostics } from '../diagnostics.ts';
@@ -33,13 +33,14 @@ export class EndpointAddresses {
   /** Those that are not in the last answer and are in use, or left out: answers may be parts of the whole. */
   #absent: readonly Address[] = [];
   #lookup: Promise<void> | undefined;
-  #lookupLimit: Timer | undefined;
+  readonly #waits: BoundedWaits;
   #error: unknown;
   /** The family of a dual-stack name that last worked. */
   #family: number | undefined;
 
   constructor(options: EndpointAddressesOptions) {
     this.#options = options;
+    this.#waits = new BoundedWaits(options.clock);
     const { endpoint, resolver } = options;
     if (endpoint.protocol === 'unix') {
       this.#known = [this.#address({ path: endpoint.path }, 0)];
@@ -76,7 +77,7 @@ export class EndpointAddresses {
 
   /** Waits no longer for a lookup. */
   close(): void {
-    this.#lookupLimit?.cancel();
+    this.#waits.close();
   }
 
   /** An ack came from it. */
@@ -93,7 +94,7 @@ export class EndpointAddresses {
 
   async #refresh(endpoint: NetworkEndpoint, lookUp: Lookup, limitMillis: number): Promise<void> {
     try {
-      const answer = this.#parse(endpoint, await this.#within(limitMillis, lookUp()));
+      const answer = this.#parse(endpoint, await this.#waits.within(limitMillis, lookUp()));
       if (answer.length === 0) throw new Error('the answer was empty');
       const now = this.#options.clock.now();
       this.#absent = [...this.#absent, ...this.#known]
@@ -106,15 +107,6 @@ export class EndpointAddresses {
       this.#error = error;
       if (this.#known.length > 0) this.#keepLastAnswer(messageOf(error));
     }
-  }
-
-  #within<T>(limitMillis: number, promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const late = new Error(`no answer within ${limitMillis} ms`);
-      const limit = this.#options.clock.after(limitMillis, () => reject(late));
-      this.#lookupLimit = limit;
-      promise.then(resolve, reject).finally(() => limit.cancel());
-    });
   }
 
   #keepLastAnswer(reason: string): void {

@@ -45,6 +45,7 @@ interface Outage {
 export class ConnectionPool implements SlotObserver {
   readonly #options: PoolOptions;
   readonly #addresses: Addresses;
+  readonly #credentials: Credentials;
   readonly #slots: readonly Slot[];
   readonly #turns = new Turns();
   /** Failures since the last ack. */
@@ -70,7 +71,7 @@ export class ConnectionPool implements SlotObserver {
       random,
       diagnostics,
     });
-    const credentials = new Credentials({ config, clock, diagnostics });
+    this.#credentials = new Credentials({ config, clock, diagnostics });
     this.#slots = Array.from(
       { length: connections },
       (_, i) =>
@@ -84,7 +85,7 @@ export class ConnectionPool implements SlotObserver {
               endpoints: urlsOf(endpoints),
               acquire: () => this.#addresses.acquire(avoid),
               release: (address) => this.#addresses.release(address),
-              credentials,
+              credentials: this.#credentials,
               connectTimeoutMillis,
               ackTimeoutMillis: config.ackTimeoutMillis,
               maxInFlightChunks: config.maxInFlightChunks,
@@ -171,6 +172,7 @@ export class ConnectionPool implements SlotObserver {
     this.#retryTimer?.cancel();
     for (const slot of this.#slots) slot.close();
     this.#addresses.close();
+    this.#credentials.close();
   }
 
   get connectionStats(): ConnectionStats[] {

@@ -296,6 +296,18 @@ describe('a receiver that takes one message a connection', () => {
 });
 
 describe('a client with a key', () => {
+  it('leaves no timer behind where the key is still waited for at shutdown()', async () => {
+    const receiver = await listen({ security: KEY });
+    let reads = 0;
+    const sharedKey = () => (++reads === 1 ? Promise.resolve(KEY.sharedKey) : new Promise<string>(() => {}));
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint, sharedKey, rotationIntervalMillis: 1_000 });
+    await send('a');
+    await clock.advance(500);
+    await until(() => reads === 2);
+    await exporter.shutdown();
+    expect(clock.timers).toBe(0);
+  });
+
   it('says what to do when the server has none', async () => {
     const receiver = await listen();
     const { error } = await fail(receiver, KEY, () => receiver.connectionCount === 1);
