@@ -9,6 +9,7 @@ import type { TlsOptions as ClientTlsOptions, FluentForwardLogExporterOptions } 
 import type { ForwardReceiver } from '../../src/testing/index.ts';
 import { cases, named, sendOver } from '../support/cases.ts';
 import { Authority, type Pair } from '../support/certificates.ts';
+import { DnsServer } from '../support/dns-server.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { runProgram } from '../support/run-program.ts';
 
@@ -537,4 +538,30 @@ it('sockets in TLS send without delay', async () => {
   await send('a');
   expect(noDelay).toHaveBeenCalledWith(true);
   vi.restoreAllMocks();
+});
+
+describe('SRV records in TLS', () => {
+  const NAME = '_forward._tcp.receiver.test';
+
+  it('are verified by the name without the service and the protocol, or tls.serverName', async () => {
+    const receiver = await listen({ tls: { ...server, ...version('TLSv1.3') } });
+    const dns = await DnsServer.start();
+    dns.srv.set(NAME, [{ port: receiver.port, target: 'localhost.' }]);
+    const trusting = start({ endpoint: `srv+tls://${NAME}`, tls: { ca: authority.cert } });
+    expect((await trusting.send('a')).code).toBe(0);
+    dns.srv.set('_forward._tcp.other.test', [{ port: receiver.port, target: '127.0.0.1' }]);
+    const other = { endpoint: 'srv+tls://_forward._tcp.other.test' };
+    const named = start({ ...other, tls: { ca: authority.cert, serverName: 'receiver.test' } });
+    expect((await named.send('b')).code).toBe(0);
+    expect(receiver.messageCount).toBe(2);
+  });
+
+  it('are not verified by the name of their target, which whoever forges an answer chooses', async () => {
+    const receiver = await listen({ tls: await authority.issue({ names: ['localhost', '127.0.0.1'] }) });
+    const dns = await DnsServer.start();
+    dns.srv.set(NAME, [{ port: receiver.port, target: 'localhost.' }]);
+    const { cause } = await fail({ endpoint: `srv+tls://${NAME}`, tls: { ca: authority.cert } });
+    expect(cause.message).toMatch(/the server's certificate is for .*localhost.*, and not for receiver\.test/);
+    expect(receiver.messageCount).toBe(0);
+  });
 });
