@@ -3,6 +3,7 @@ import { SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { max, mean, median, min, sum } from 'd3-array';
 import { Fleet, seededExporter } from './fleet.mjs';
 import { RedialingClient } from './redialing-client.mjs';
+import { mixed } from './runs.mjs';
 import { exporterWith, row } from './table.mjs';
 
 export const TITLE = 'Equal load: the busiest of 8 receivers, divided by the mean';
@@ -37,9 +38,7 @@ const OVERALL_GOAL = 1.1;
 
 export function runs({ quick }) {
   const [seeds, intervals] = quick ? [2, 5] : [20, 20];
-  return Array.from({ length: seeds }, (_, i) =>
-    VARIANTS.map((variant) => ({ variant, seed: i + 1, intervals })),
-  ).flat();
+  return mixed(VARIANTS, seeds).map(({ item, seed }) => ({ variant: item, seed, intervals }));
 }
 
 export async function run({ variant, seed, intervals }) {

@@ -76,7 +76,7 @@ async function main() {
   }
   console.log();
   const prefix = options.quick ? 'quick-' : '';
-  write(`${prefix}results.json`, `${stringify(results, { maxLength: 120, replacer: rounded })}\n`);
+  write(`${prefix}results.json`, `${stringify(results, { maxLength: 160, replacer: rounded })}\n`);
   write(`${prefix}results.svg`, await renderChart(charts, results));
 
   const bad = Object.keys(EXPERIMENTS).filter((name) => {

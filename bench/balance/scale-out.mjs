@@ -3,6 +3,7 @@ import { SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { max, median, min, sum } from 'd3-array';
 import { connectionsHeader } from './chart.mjs';
 import { Fleet, seededExporter } from './fleet.mjs';
+import { mixed } from './runs.mjs';
 import { exporterWith, row } from './table.mjs';
 
 export const TITLE = 'Scale-out: 4 receivers behind one name become 8, and the new ones carry 90 % of their fair share';
@@ -29,8 +30,7 @@ const GOALS = new Map([
 ]);
 
 export function runs({ quick }) {
-  const seeds = Array.from({ length: quick ? 2 : 12 }, (_, i) => i + 1);
-  return seeds.flatMap((seed) => [...GOALS.keys()].map((connections) => ({ connections, seed })));
+  return mixed([...GOALS.keys()], quick ? 2 : 12).map(({ item, seed }) => ({ connections: item, seed }));
 }
 
 export async function run({ connections, seed }) {

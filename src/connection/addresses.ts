@@ -63,14 +63,15 @@ export class Addresses {
   }
 
   /**
-   * Looks the names up and chooses where to dial: not `avoid` while another of the same tier is
-   * healthy, not where there are connections already while another has fewer for its weight, else
-   * whose turn it is. Whoever gets an address gives it back by {@link release}.
+   * Looks the names up and chooses where to dial: not where there are connections already while another
+   * of the same tier has fewer for its weight, among equals not `avoid`, else whose turn it is.
+   * `isReplaced`: the new connection takes the place of one to `avoid`. Whoever gets an address gives
+   * it back by {@link release}.
    */
-  async acquire(avoid: Address | undefined): Promise<Address> {
+  async acquire(avoid: Address | undefined, isReplaced: boolean = false): Promise<Address> {
     const limitMillis = this.#lookupLimitMillis();
     await Promise.all([...this.#sources.values()].map((source) => source.refresh(limitMillis)));
-    const address = this.#choose(avoid);
+    const address = this.#choose(avoid, isReplaced);
     if (address === undefined) throw this.#noAddress();
     address.connections++;
     address.turn = this.#turns.take(address.turn, address.weight);
@@ -137,19 +138,18 @@ export class Addresses {
     return address.ejectedUntil <= this.#options.clock.now() && address.connections === 0;
   }
 
-  #choose(avoid: Address | undefined): Address | undefined {
+  #choose(avoid: Address | undefined, isReplaced: boolean): Address | undefined {
     const healthy = this.all.filter((address) => this.#isHealthy(address));
     if (healthy.length === 0) return leastBy(this.all, ({ failedAt }) => failedAt);
     const tier = Math.min(...healthy.map((address) => address.tier));
     const candidates = this.#ofOneFamilyEach(healthy.filter((address) => address.tier === tier));
-    const others = candidates.filter(({ text }) => text !== avoid?.text);
-    const choice = others.length > 0 ? others : candidates;
-    const load = ({ connections, weight }: Address) => connections / weight;
-    const least = Math.min(...choice.map(load));
-    return leastBy(
-      choice.filter((address) => load(address) === least),
-      ({ turn }) => turn,
-    );
+    // The connection that is replaced is as good as gone: N connections to N addresses stay spread.
+    const load = ({ text, connections, weight }: Address) =>
+      (isReplaced && text === avoid?.text ? connections - 1 : connections) / weight;
+    const least = Math.min(...candidates.map(load));
+    const choice = candidates.filter((address) => load(address) === least);
+    const others = choice.filter(({ text }) => text !== avoid?.text);
+    return leastBy(others.length > 0 ? others : choice, ({ turn }) => turn);
   }
 
   #ofOneFamilyEach(addresses: readonly Address[]): readonly Address[] {

@@ -80,10 +80,10 @@ export class ConnectionPool implements SlotObserver {
           clock,
           random,
           firstRotation: { from: i / connections, to: (i + 1) / connections },
-          connect: (avoid, observer) =>
+          connect: (avoid, isReplaced, observer) =>
             new Connection({
               endpoints: urlsOf(endpoints),
-              acquire: () => this.#addresses.acquire(avoid),
+              acquire: () => this.#addresses.acquire(avoid, isReplaced),
               release: (address) => this.#addresses.release(address),
               credentials: this.#credentials,
               connectTimeoutMillis,

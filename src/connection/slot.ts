@@ -10,7 +10,8 @@ export interface SlotOptions {
   readonly random: () => number;
   /** The slot's share of the first interval, so that a process's connections are staggered. */
   readonly firstRotation: { readonly from: number; readonly to: number };
-  readonly connect: (avoid: Address | undefined, observer: ConnectionObserver) => Connection;
+  /** `isReplaced`: what is opened takes the place of a connection to `avoid`. */
+  readonly connect: (avoid: Address | undefined, isReplaced: boolean, observer: ConnectionObserver) => Connection;
   /** Whether to dial again at once: there is a healthy address that is not `other`. */
   readonly mayDial: (other: Address | undefined) => boolean;
   /** Whether a dial now would go to an address that is preferred to this one, a standby. */
@@ -77,7 +78,7 @@ export class Slot implements ConnectionObserver {
 
   dial(): void {
     const avoid = this.#current?.address ?? this.#lastAddress;
-    this.#candidate = this.#options.connect(avoid, this);
+    this.#candidate = this.#options.connect(avoid, this.#current !== undefined, this);
   }
 
   /** Closes everything at once. */

@@ -159,16 +159,20 @@ describe('rotation', () => {
     expect([a, b, c].map(({ entryCount }) => entryCount)).toEqual([1, 1, 1]);
   });
 
-  it('never goes back to the address that it leaves, also where it would be its turn', async () => {
+  it('leaves as many connections on each address as there were', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { clock, send } = start({ ...named(a, b), connections: 2 });
-    await send('a');
-    await Promise.all([send('b'), send('c')]);
+    const made = start({ ...named(a, b), connections: 2 });
+    await made.send('a');
+    await Promise.all([made.send('b'), made.send('c')]);
     await until(() => a.connectionCount === 1 && b.connectionCount === 1);
-    // The last dial went to b; next on the ring is a, where the connection that rotates first is.
-    await clock.advance(INTERVAL / 4);
-    await until(() => a.connectionCount + b.connectionCount === 3);
-    expect(b.connectionCount).toBe(2);
+    for (let rotation = 1; rotation <= 6; rotation++) {
+      await made.clock.advance(INTERVAL / 2);
+      await Promise.all([made.send('x'), made.send('y'), made.send('z')]);
+      await settle();
+      expect([a.openConnections, b.openConnections]).toEqual([1, 1]);
+    }
+    expect(a.connectionCount).toBeGreaterThan(2);
+    expect(b.connectionCount).toBeGreaterThan(2);
   });
 
   it('tries the next address at once where a dial fails, and tells nobody', async () => {
