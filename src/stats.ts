@@ -51,7 +51,7 @@ export interface FluentForwardStats {
   readonly droppedRecords: number;
   /** Memory that waits for acks; see `maxInFlightBytes`. */
   readonly inFlightBytes: number;
-  /** Connections replaced because of their age. */
+  /** Connections replaced because of their age, or to leave a standby. */
   readonly rotations: number;
   /** The last fault of a connection, also when all is well again. */
   readonly lastError: { readonly code: ConnectionErrorCode; readonly message: string; readonly time: Date } | undefined;

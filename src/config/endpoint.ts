@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { EndpointOptions } from './options.ts';
 
 /** One endpoint as the user configured it: a receiver, or a name that stands for several. */
@@ -32,9 +33,10 @@ export const ENDPOINT_RULE: string =
   'each with ?weight=1…65535 and standby=true if need be; ' +
   'several with commas between them or as an array of strings and { url, weight?, standby? }';
 
-/** A name (in its ASCII form) or an IPv4 address, or an IPv6 address in brackets. */
-const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/;
-const SRV_NAME = /^[\w-]+(\.[\w-]+)*\.?$/;
+/** A name in its ASCII form. Underscores are no part of a host's name, and are in use all the same. */
+const NAME = /^(?=.{1,254}$)[\w-]{1,63}(\.[\w-]{1,63})*\.?$/;
+/** What a name cannot end in: then it is an IPv4 address, or would be one. */
+const NUMBER_AT_END = /(^|\.)(\d+|0x[\da-f]*)\.?$/;
 
 /**
  * Parses a value of the type that {@link hasEndpointType} asks for.
@@ -65,13 +67,14 @@ function parseEndpoint(part: string | EndpointOptions): Endpoint {
     if (name !== 'weight' && name !== 'standby') throw refuse(`has an unknown parameter, ${name}`);
     if (options[name] !== undefined || url.searchParams.getAll(name).length > 1) throw refuse(`has ${name} twice`);
   }
-  const weight = options.weight ?? Number(url.searchParams.get('weight') ?? 1);
+  const given = url.searchParams.get('weight') ?? '1';
+  const weight = options.weight ?? (/^\d+$/.test(given) ? Number(given) : Number.NaN);
   if (!Number.isInteger(weight) || weight < 1 || weight > MAX_WEIGHT) {
     throw refuse(`has a weight that is no integer from 1 to ${MAX_WEIGHT}`);
   }
   const standby = String(options.standby ?? url.searchParams.get('standby') ?? false).toLowerCase();
   if (standby !== 'true' && standby !== 'false') throw refuse('has a standby that is neither true nor false');
-  return { ...location, weight, standby: standby === 'true' };
+  return Object.freeze({ ...location, weight, standby: standby === 'true' });
 }
 
 function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | undefined {
@@ -81,7 +84,7 @@ function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | u
   switch (url.protocol) {
     case 'tcp:':
     case 'tls:': {
-      if (!HOST.test(name) || !isBare(url)) return undefined;
+      if (!isHost(name) || !isBare(url)) return undefined;
       const port = url.port === '' ? DEFAULT_PORT : Number(url.port);
       if (port === 0) return undefined;
       const protocol = url.protocol === 'tcp:' ? 'tcp' : 'tls';
@@ -90,7 +93,7 @@ function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | u
     }
     case 'srv+tcp:':
     case 'srv+tls:': {
-      if (!SRV_NAME.test(name) || url.port !== '' || !isBare(url)) return undefined;
+      if (!isName(name) || url.port !== '' || !isBare(url)) return undefined;
       const protocol = url.protocol === 'srv+tcp:' ? 'srv+tcp' : 'srv+tls';
       return { protocol, host: name, port: DEFAULT_PORT, url: `${protocol}://${name}` };
     }
@@ -107,6 +110,14 @@ function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | u
     default:
       return undefined;
   }
+}
+
+function isHost(text: string): boolean {
+  return isIP(text.replace(/^\[(.*:.*)\]$/, '$1')) !== 0 || isName(text);
+}
+
+function isName(text: string): boolean {
+  return NAME.test(text) && !NUMBER_AT_END.test(text);
 }
 
 function isBare(url: URL): boolean {

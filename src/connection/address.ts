@@ -7,10 +7,12 @@ export interface Address {
   readonly target: Target;
   /** `host:port` or the path. */
   readonly text: string;
+  /** The name that it was found by: the endpoint's, or that of an SRV record's target. */
+  readonly name: string;
   /** 4 or 6; 0 for a path or a name. */
   readonly family: number;
-  /** Addresses of a higher tier are used only while none of a lower one is healthy: SRV priorities, then standbys. */
-  tier: number;
+  /** Of those of one endpoint, the ones with the lowest are used while one of them is healthy. */
+  priority: number;
   weight: number;
   /** When it is to be dialled next, in relation to the others. */
   turn: number;

@@ -7,6 +7,7 @@ import type { AddressStats } from '../stats.ts';
 import type { Address } from './address.ts';
 import { backoffDelay } from './backoff.ts';
 import { EndpointAddresses } from './endpoint-addresses.ts';
+import { serverNameOf } from './socket.ts';
 import { Turns } from './turns.ts';
 
 export interface AddressesOptions {
@@ -22,6 +23,8 @@ export interface AddressesOptions {
 const EJECTION = { firstMillis: 1_000, capMillis: 60_000 };
 /** The least time between two looks for a way back to preferred addresses. */
 const RETURN_MILLIS = 1_000;
+/** The same where that takes a lookup, of a name that had no addresses. */
+const RETURN_LOOKUP_MILLIS = 30_000;
 
 /** The addresses behind all endpoints: looked up at every dial, chosen by health, weight and in turn. */
 export class Addresses {
@@ -34,16 +37,25 @@ export class Addresses {
     this.#sources = new Map(
       options.endpoints.map((endpoint) => [
         endpoint,
-        new EndpointAddresses({ ...options, endpoint, turns: this.#turns }),
+        new EndpointAddresses({
+          ...options,
+          endpoint,
+          turns: this.#turns,
+          isOneOfSeveral: options.endpoints.length > 1,
+        }),
       ]),
     );
   }
 
-  /** Every address that is known; one that is behind several endpoints belongs to the first. */
+  /** Every address that is known; one that is behind several endpoints belongs to the first that is no standby, else the first. */
   get all(): readonly Address[] {
     const distinct = new Map<string, Address>();
     for (const { known } of this.#sources.values()) {
-      for (const address of known) if (!distinct.has(address.text)) distinct.set(address.text, address);
+      for (const address of known) {
+        const key = keyOf(address);
+        const other = distinct.get(key);
+        if (other === undefined || (other.endpoint.standby && !address.endpoint.standby)) distinct.set(key, address);
+      }
     }
     return [...distinct.values()];
   }
@@ -64,7 +76,7 @@ export class Addresses {
 
   /**
    * Looks the names up and chooses where to dial: not where there are connections already while another
-   * of the same tier has fewer for its weight, among equals not `avoid`, else whose turn it is.
+   * that is as good has fewer for its weight, among equals not `avoid`, else whose turn it is.
    * `isReplaced`: the new connection takes the place of one to `avoid`. Whoever gets an address gives
    * it back by {@link release}.
    */
@@ -112,17 +124,37 @@ export class Addresses {
     return this.all.some((address) => address.text !== other?.text && this.#isHealthy(address));
   }
 
-  /** Whether a dial now would go to an address that is preferred to this one. */
-  mayReturn({ tier }: Address): boolean {
-    return this.all.some((address) => address.tier < tier && this.#isHealthy(address));
+  /** Whether there is an address that has not failed since its last ack: any number of connections may dial it. */
+  get hasTrusted(): boolean {
+    return this.all.some(({ failures }) => failures === 0);
+  }
+
+  /**
+   * Whether a dial now would go to an address that is preferred to this one. Names that may stand for
+   * such ones and have no addresses are looked up meanwhile.
+   */
+  mayReturn(address: Address): boolean {
+    const limitMillis = this.#lookupLimitMillis();
+    for (const source of this.#unresolved(address)) void source.refresh(limitMillis);
+    return this.all.some((other) => isPreferred(other, address) && this.#isHealthy(other));
   }
 
   /** After how long to ask {@link mayReturn}; `undefined` where nothing is preferred to this address. */
-  returnMillis({ tier }: Address): number | undefined {
-    const preferred = this.all.filter((address) => address.tier < tier);
-    if (preferred.length === 0) return undefined;
-    const at = Math.min(...preferred.map(({ ejectedUntil }) => ejectedUntil));
-    return Math.max(RETURN_MILLIS, at - this.#options.clock.now());
+  returnMillis(address: Address): number | undefined {
+    const now = this.#options.clock.now();
+    const waits = this.all
+      .filter((other) => isPreferred(other, address))
+      .map(({ ejectedUntil }) => Math.max(RETURN_MILLIS, ejectedUntil - now));
+    if (this.#unresolved(address).length > 0) waits.push(RETURN_LOOKUP_MILLIS);
+    return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+
+  /** The endpoints without addresses that are preferred to a standby. */
+  #unresolved({ endpoint: { standby } }: Address): readonly EndpointAddresses[] {
+    if (!standby) return [];
+    return [...this.#sources].flatMap(([endpoint, source]) =>
+      endpoint.standby || source.known.length > 0 ? [] : source,
+    );
   }
 
   /** Where the answers of several are waited for, or there is an older one, half of the time is for the connect. */
@@ -141,8 +173,7 @@ export class Addresses {
   #choose(avoid: Address | undefined, isReplaced: boolean): Address | undefined {
     const healthy = this.all.filter((address) => this.#isHealthy(address));
     if (healthy.length === 0) return leastBy(this.all, ({ failedAt }) => failedAt);
-    const tier = Math.min(...healthy.map((address) => address.tier));
-    const candidates = this.#ofOneFamilyEach(healthy.filter((address) => address.tier === tier));
+    const candidates = this.#preferred(healthy);
     // The connection that is replaced is as good as gone: N connections to N addresses stay spread.
     const load = ({ text, connections, weight }: Address) =>
       (isReplaced && text === avoid?.text ? connections - 1 : connections) / weight;
@@ -152,9 +183,12 @@ export class Addresses {
     return leastBy(others.length > 0 ? others : choice, ({ turn }) => turn);
   }
 
-  #ofOneFamilyEach(addresses: readonly Address[]): readonly Address[] {
+  /** No standbys while another is healthy, and of each endpoint those that it prefers. */
+  #preferred(healthy: readonly Address[]): readonly Address[] {
+    const primaries = healthy.filter(({ endpoint }) => !endpoint.standby);
+    const usable = primaries.length > 0 ? primaries : healthy;
     return [...this.#sources].flatMap(([endpoint, source]) =>
-      source.ofOneFamily(addresses.filter((address) => address.endpoint === endpoint)),
+      source.preferred(usable.filter((address) => address.endpoint === endpoint)),
     );
   }
 
@@ -165,6 +199,17 @@ export class Addresses {
     const cause = sources.find(({ error }) => error !== undefined)?.error;
     return new FluentForwardConnectionError('FLUENT_FORWARD_LOOKUP_FAILED', reason, cause);
   }
+}
+
+/** The same place in TLS and without is two. */
+function keyOf({ target, text }: Address): string {
+  return serverNameOf(target) === undefined ? text : `${text} in TLS`;
+}
+
+/** Whether one is to be left for the other as soon as that is healthy. */
+function isPreferred(one: Address, other: Address): boolean {
+  if (one.endpoint.standby !== other.endpoint.standby) return other.endpoint.standby;
+  return one.endpoint === other.endpoint && one.priority < other.priority;
 }
 
 function leastBy<T>(items: readonly T[], key: (item: T) => number): T | undefined {

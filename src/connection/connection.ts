@@ -414,8 +414,8 @@ export class Connection {
     this.#pending.delete(pending.chunk.id);
     if (!pending.overdue) {
       const error = this.#error('FLUENT_FORWARD_NOT_ACCEPTED', 'the server answered a chunk without accepting it');
-      this.#faulty(error, [pending.chunk]);
-      this.#options.observer.unanswered(this, pending.chunk, error);
+      this.#faulty(error, pending.isGivenUp ? [] : [pending.chunk]);
+      if (!pending.isGivenUp) this.#options.observer.unanswered(this, pending.chunk, error);
     }
     this.#closeIfDrained();
   }

@@ -1,11 +1,11 @@
 import { isIP } from 'node:net';
 import { BoundedWaits, type Clock } from '../clock.ts';
 import type { Endpoint, NetworkEndpoint } from '../config/endpoint.ts';
-import type { ResolvedAddress, Resolver } from '../config/options.ts';
+import type { Resolver } from '../config/options.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import type { Address } from './address.ts';
-import { type Lookup, lookupOf } from './lookup.ts';
+import { type FoundAddress, type Lookup, lookupOf } from './lookup.ts';
 import { type Target, targetText } from './socket.ts';
 import type { Turns } from './turns.ts';
 
@@ -18,12 +18,12 @@ export interface EndpointAddressesOptions {
   readonly random: () => number;
   readonly turns: Turns;
   readonly diagnostics: Diagnostics;
+  /** Whether there are other endpoints to go on with. */
+  readonly isOneOfSeveral: boolean;
 }
 
 /** More than a resolver has reason to give. */
 const MAX_ADDRESSES = 1_024;
-/** Above every priority, which has 16 bits. */
-const STANDBY_TIER = 0x1_0000;
 
 /** The addresses of one endpoint: the last good answer of its lookups, and what is known of each. */
 export class EndpointAddresses {
@@ -35,15 +35,15 @@ export class EndpointAddresses {
   #lookup: Promise<void> | undefined;
   readonly #waits: BoundedWaits;
   #error: unknown;
-  /** The family of a dual-stack name that last worked. */
-  #family: number | undefined;
+  /** By dual-stack name, the family that last worked. */
+  readonly #families = new Map<string, number>();
 
   constructor(options: EndpointAddressesOptions) {
     this.#options = options;
     this.#waits = new BoundedWaits(options.clock);
     const { endpoint, resolver } = options;
     if (endpoint.protocol === 'unix') {
-      this.#known = [this.#address({ path: endpoint.path }, 0)];
+      this.#known = [this.#address({ path: endpoint.path }, 0, endpoint.path)];
       return;
     }
     this.#lookUp = lookupOf(endpoint, resolver);
@@ -81,15 +81,21 @@ export class EndpointAddresses {
   }
 
   /** An ack came from it. */
-  worked(address: Address): void {
-    this.#family = address.family;
+  worked({ name, family }: Address): void {
+    this.#families.set(name, family);
   }
 
-  /** Of a dual-stack name one family is the pool and the other the fallback: the same receivers stand behind both. */
-  ofOneFamily(addresses: readonly Address[]): readonly Address[] {
-    const family = this.#family ?? this.#known[0]?.family;
-    const pool = addresses.filter((address) => address.family === family);
-    return pool.length > 0 ? pool : addresses;
+  /**
+   * Those of its healthy addresses to dial: of the lowest priority, and of a dual-stack name those of one
+   * family, while the other is the fallback, as the same receivers stand behind both.
+   */
+  preferred(healthy: readonly Address[]): readonly Address[] {
+    const priority = Math.min(...healthy.map((address) => address.priority));
+    const first = healthy.filter((address) => address.priority === priority);
+    return first.filter(({ name, family }) => {
+      const wanted = this.#families.get(name) ?? this.#known.find((address) => address.name === name)?.family;
+      return family === wanted || !first.some((other) => other.name === name && other.family === wanted);
+    });
   }
 
   async #refresh(endpoint: NetworkEndpoint, lookUp: Lookup, limitMillis: number): Promise<void> {
@@ -105,36 +111,36 @@ export class EndpointAddresses {
       this.#error = undefined;
     } catch (error) {
       this.#error = error;
-      if (this.#known.length > 0) this.#keepLastAnswer(messageOf(error));
+      this.#tell(messageOf(error));
     }
   }
 
-  #keepLastAnswer(reason: string): void {
-    const { diagnostics, endpoint } = this.#options;
+  /** With no other endpoint and no older answer the dial fails, which tells it. */
+  #tell(reason: string): void {
+    const { diagnostics, endpoint, isOneOfSeveral } = this.#options;
+    const addresses = this.#known.length;
+    if (addresses === 0 && !isOneOfSeveral) return;
+    const next = addresses > 0 ? `the last answer, ${addresses} address(es)` : 'the other endpoints';
     diagnostics.warn(
       `lookup ${endpoint.url}`,
-      `name lookup for ${endpoint.url} failed (${reason}); going on with the last answer, ${this.#known.length} address(es)`,
+      `name lookup for ${endpoint.url} failed (${reason}); going on with ${next}`,
     );
   }
 
-  /** Keeps what is known of an address that is in the answer again. */
-  #parse(endpoint: NetworkEndpoint, answer: readonly ResolvedAddress[]): Address[] {
+  /** Keeps what is known of an address that is in the answer again. What is no address is left out, unless all is. */
+  #parse(endpoint: NetworkEndpoint, answer: readonly FoundAddress[]): Address[] {
     if (!Array.isArray(answer)) throw new TypeError('the resolver gave no array');
     const known = new Map([...this.#absent, ...this.#known].map((address) => [address.text, address]));
     const parsed = new Map<string, Address>();
-    for (const resolved of answer.slice(0, MAX_ADDRESSES)) {
-      const { address: host, port = endpoint.port, priority = 0, weight = 1 } = resolved;
-      if (typeof host !== 'string' || host === '' || !isUint16(port) || port === 0) {
-        throw new TypeError(`the resolver gave address ${String(host)}, port ${String(port)}`);
-      }
-      if (!isUint16(priority) || !isUint16(weight)) {
-        throw new TypeError(`the resolver gave priority ${String(priority)}, weight ${String(weight)}`);
-      }
+    const found = answer.slice(0, MAX_ADDRESSES).map((each) => complete(each, endpoint));
+    const usable = found.filter((each) => problemOf(each) === undefined);
+    if (usable.length === 0 && found[0] !== undefined) throw new TypeError(`the resolver gave ${problemOf(found[0])}`);
+    for (const { address: host, port, priority, weight, target: name } of usable) {
       const target = this.#targetOf(endpoint, host, port);
       const text = targetText(target);
       if (parsed.has(text)) continue;
-      const address = known.get(text) ?? this.#address(target, isIP(host));
-      address.tier = (endpoint.standby ? STANDBY_TIER : 0) + priority;
+      const address = known.get(text) ?? this.#address(target, isIP(host), name);
+      address.priority = priority;
       address.weight = endpoint.weight * Math.max(1, weight);
       parsed.set(text, address);
     }
@@ -159,14 +165,15 @@ export class EndpointAddresses {
     return this.#options.tlsServerName ?? configured.replace(/\.$/, '');
   }
 
-  #address(target: Target, family: number): Address {
+  #address(target: Target, family: number, name: string): Address {
     const { endpoint, random, turns } = this.#options;
     return {
       endpoint,
       target,
       text: targetText(target),
+      name,
       family,
-      tier: endpoint.standby ? STANDBY_TIER : 0,
+      priority: 0,
       weight: endpoint.weight,
       // Random, so that a fleet spreads.
       turn: turns.join(random(), endpoint.weight),
@@ -177,6 +184,20 @@ export class EndpointAddresses {
       singleAckCloses: 0,
     };
   }
+}
+
+function complete(found: FoundAddress | undefined, endpoint: NetworkEndpoint): Required<FoundAddress> {
+  const { address = '', port = endpoint.port, priority = 0, weight = 1, target = endpoint.host } = found ?? {};
+  return { address, port, priority, weight, target };
+}
+
+/** What is wrong with an address; `undefined` for a good one. */
+function problemOf({ address, port, priority, weight }: Required<FoundAddress>): string | undefined {
+  if (typeof address !== 'string' || address === '' || !isUint16(port) || port === 0) {
+    return `address ${String(address)}, port ${String(port)}`;
+  }
+  if (!isUint16(priority) || !isUint16(weight)) return `priority ${String(priority)}, weight ${String(weight)}`;
+  return undefined;
 }
 
 function isUint16(value: unknown): value is number {

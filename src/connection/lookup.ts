@@ -5,7 +5,12 @@ import type { NetworkEndpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
 import { messageOf } from '../errors.ts';
 
-export type Lookup = () => Promise<readonly ResolvedAddress[]>;
+/** An address, with the name of the SRV record's target that it stands behind. */
+export interface FoundAddress extends ResolvedAddress {
+  readonly target?: string;
+}
+
+export type Lookup = () => Promise<readonly FoundAddress[]>;
 
 /** How the addresses of an endpoint are found; `undefined` where it is an address itself. */
 export function lookupOf(endpoint: NetworkEndpoint, resolver: Resolver | undefined): Lookup | undefined {
@@ -26,13 +31,13 @@ function addressesOf(host: string): Promise<ResolvedAddress[]> {
 }
 
 /** The addresses of all targets that have some; an SRV record whose target does not resolve is left out. */
-async function targetsOf(name: string): Promise<ResolvedAddress[]> {
+async function targetsOf(name: string): Promise<FoundAddress[]> {
   const records = await dns.resolveSrv(name).catch((error: NodeJS.ErrnoException) => {
     throw new Error(srvFailure(name, error), { cause: error });
   });
   const lookups = await Promise.allSettled(
     records.map(async ({ name: target, port, priority, weight }) =>
-      (await addressesOf(target)).map(({ address }) => ({ address, port, priority, weight })),
+      (await addressesOf(target)).map(({ address }) => ({ address, port, priority, weight, target })),
     ),
   );
   const addresses = lookups.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));

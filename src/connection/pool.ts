@@ -51,7 +51,7 @@ export class ConnectionPool implements SlotObserver {
   /** Failures since the last ack. */
   #failures = 0;
   #outage: Outage | undefined;
-  /** In a row, since the last ack. */
+  /** In a row, since the last ack or the end of the last backoff. */
   #failedDials = 0;
   #lastError: FluentForwardConnectionError | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
@@ -108,8 +108,8 @@ export class ConnectionPool implements SlotObserver {
 
   /**
    * The connection for a chunk: the least in flight for its address's weight, an idle one before all
-   * others, among equals the one whose turn it is. Never one that the chunk was sent on before: what
-   * leaves a chunk unanswered takes no more.
+   * others, among equals the one whose turn it is. It has not had the chunk before: what leaves a chunk
+   * unanswered takes no more.
    */
   pick(): Connection | undefined {
     let best: Connection | undefined;
@@ -130,23 +130,30 @@ export class ConnectionPool implements SlotObserver {
   /** Dials for the slots without a connection: chunks are waiting. */
   connect(): void {
     if (this.#isClosed) return;
+    // A backoff is over: every address may be tried once before the next.
+    if (!this.isBackingOff && this.#isRoundOver) this.#failedDials = 0;
     for (const slot of this.#slots) {
       if (!slot.isEmpty) continue;
-      if (!this.#mayDial()) {
-        if (this.isBackingOff) {
-          this.wakeAfterBackoff();
-          return;
-        }
-        // One connection tries before others follow.
-        if (this.#slots.some((other) => !other.isEmpty && !other.current?.isProven)) return;
+      const mayDial = this.#mayDial();
+      if (!mayDial && this.isBackingOff) {
+        this.wakeAfterBackoff();
+        return;
       }
+      // Where nothing can be trusted one connection tries before others follow.
+      const isTrial = !mayDial || !this.#addresses.hasTrusted;
+      if (isTrial && this.#slots.some((other) => !other.isEmpty && !other.current?.isProven)) return;
       slot.dial();
     }
   }
 
   /** Whether there is a healthy address to dial, `other` left out of account, and no run of failed dials. */
   #mayDial(other?: Address): boolean {
-    return this.#failedDials < this.#addresses.all.length && this.#addresses.hasHealthy(other);
+    return !this.#isRoundOver && this.#addresses.hasHealthy(other);
+  }
+
+  /** Whether as many dials in a row have failed as there are addresses: whatever the lookups give, the backoff holds. */
+  get #isRoundOver(): boolean {
+    return this.#failedDials >= this.#addresses.all.length;
   }
 
   /** Tells `available` when the backoff ends. */
@@ -161,10 +168,14 @@ export class ConnectionPool implements SlotObserver {
 
   /** Ends the backoff. */
   retryNow(): void {
+    this.#endBackoff();
+    this.#options.observer.available();
+  }
+
+  #endBackoff(): void {
     this.#retryAt = Number.NEGATIVE_INFINITY;
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
-    this.#options.observer.available();
   }
 
   close(): void {
@@ -214,15 +225,17 @@ export class ConnectionPool implements SlotObserver {
     const isNews = address === undefined || this.#addresses.failed(address, dialledAt);
     const isDial = isDialFailure(error);
     if (isDial && isNews) this.#failedDials++;
-    const needsBackoff = isDial ? !this.#mayDial() : !hasWaited(error);
+    const needsBackoff = isDial ? this.#isRoundOver : !hasWaited(error);
+    if (!isHarmless) {
+      this.#lastError = error;
+      counters.fault(error, clock.wallTime());
+    }
     if (isHarmless || (isDial && !needsBackoff)) {
       const message = `${error.message}; another address is tried, or the connection in use stays`;
       if (needsOperator(error)) diagnostics.warn(error.code, message);
       else diagnostics.debug(message);
       return;
     }
-    this.#lastError = error;
-    counters.fault(error, clock.wallTime());
     this.#outage ??= {
       since: clock.now(),
       resentBefore: counters.resent.records,
@@ -260,7 +273,7 @@ export class ConnectionPool implements SlotObserver {
   #recovered({ address }: Connection): void {
     this.#lastError = undefined;
     this.#failures = 0;
-    this.#retryAt = Number.NEGATIVE_INFINITY;
+    this.#endBackoff();
     if (this.#outage !== undefined) this.#outage.end = { at: this.#options.clock.now(), address: address?.text };
   }
 }

@@ -50,6 +50,8 @@ export class Slot implements ConnectionObserver {
   #candidate: Connection | undefined;
   /** Those that take no chunks any more and wait for acks. */
   readonly #retired = new Set<Connection>();
+  /** Why the candidate was dialled. */
+  #isReturning = false;
   #timer: Timer | undefined;
   #rotateAt = 0;
   #isClosed = false;
@@ -119,7 +121,11 @@ export class Slot implements ConnectionObserver {
     if (connection.state === 'retiring') this.#retain(connection);
     if (!isRotation) return;
     // The next address at once; with none left, the interval's end.
-    if (this.#options.mayDial(this.#current?.address)) this.#rotate();
+    const address = this.#current?.address;
+    if (this.#isReturning) {
+      if (address !== undefined && this.#options.mayReturn(address)) this.#rotate(true);
+      else this.#schedule(this.#rotateAt - this.#options.clock.now());
+    } else if (this.#options.mayDial(address)) this.#rotate(false);
     else this.#schedule(this.#jittered());
   }
 
@@ -200,14 +206,16 @@ export class Slot implements ConnectionObserver {
     const untilRotation = this.#rotateAt - clock.now();
     const isRotation = untilRotation < 1;
     const mayReturn = current.address !== undefined && this.#options.mayReturn(current.address);
-    if (isRotation || mayReturn) this.#rotate();
+    if (isRotation || mayReturn) this.#rotate(!isRotation);
     if (!isRotation) this.#schedule(untilRotation);
     else this.#schedule(idleMillis >= interval ? 2 * interval - idleMillis : this.#jittered());
   }
 
-  #rotate(): void {
+  /** `isReturning`: not because of the connection's age, but to leave a standby. */
+  #rotate(isReturning: boolean): void {
     if (this.#current === undefined || this.#candidate !== undefined || this.#isClosed) return;
     if (this.#retired.size >= MAX_DRAINING) return;
+    this.#isReturning = isReturning;
     this.dial();
   }
 }

@@ -327,10 +327,13 @@ export class Delivery implements PoolObserver {
     });
   }
 
-  /** A budget that runs, or has just been used up, is everybody's. */
+  /** A budget by which exports still wait, or that has just been used up, is everybody's. */
   #startFlushBudget(): void {
     this.#flushedAt = this.#options.clock.now();
-    if (this.#flushTimer === undefined && !this.isFlushSpent) this.#renewFlushBudget();
+    const isRunning = this.#flushTimer !== undefined && [...this.#exports].some(({ isFlushed }) => isFlushed);
+    if (isRunning || this.isFlushSpent) return;
+    this.#endFlushBudget();
+    this.#renewFlushBudget();
   }
 
   /** An ack: the receiver works, and who still waits has the whole time again. */

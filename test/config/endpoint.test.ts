@@ -64,6 +64,15 @@ describe('endpoints', () => {
     'tcp://[::1',
     'tcp://[::x]',
     'tcp://[fe80::1%25eth0]',
+    'tcp://.',
+    'tcp://-..',
+    'tcp://a..b',
+    'tcp://999.1.1.1',
+    'tcp://127.0.0.001',
+    'tcp://0x7f.1',
+    `tcp://${'a'.repeat(64)}.example`,
+    `tcp://${'a.'.repeat(127)}aa`,
+    'srv+tcp://127.0.0.1',
     // ports
     'tcp://host:0',
     'tcp://host:65536',
@@ -148,6 +157,8 @@ describe('endpoints', () => {
     ['tcp://a?weight=-1', '"tcp://a?weight=-1" has a weight that is no integer from 1 to 65535'],
     ['tcp://a?weight=65536', '"tcp://a?weight=65536" has a weight that is no integer from 1 to 65535'],
     ['tcp://a?weight=', '"tcp://a?weight=" has a weight that is no integer from 1 to 65535'],
+    ['tcp://a?weight=0x10', '"tcp://a?weight=0x10" has a weight that is no integer from 1 to 65535'],
+    ['tcp://a?weight=1e3', '"tcp://a?weight=1e3" has a weight that is no integer from 1 to 65535'],
     ['tcp://a?weight=1.5', '"tcp://a?weight=1.5" has a weight that is no integer from 1 to 65535'],
     [{ url: 'tcp://a', weight: Number.NaN }, '"tcp://a" has a weight that is no integer from 1 to 65535'],
     ['tcp://a?standby=yes', '"tcp://a?standby=yes" has a standby that is neither true nor false'],
@@ -156,5 +167,9 @@ describe('endpoints', () => {
     ['tcp://a?priority=1', '"tcp://a?priority=1" has an unknown parameter, priority'],
   ])('%j contradict each other or the rule', (value, reason) => {
     expect(() => parseEndpoints(value)).toThrow(new RangeError(reason));
+  });
+
+  it('cannot be changed, by a resolver for one', () => {
+    for (const endpoint of parseEndpoints('tcp://a,unix:///b')) expect(Object.isFrozen(endpoint)).toBe(true);
   });
 });

@@ -3,6 +3,7 @@ import { parseEndpoints } from '../../src/config/endpoint.ts';
 import type { ResolvedAddress } from '../../src/config/options.ts';
 import type { Address } from '../../src/connection/address.ts';
 import { Addresses, type AddressesOptions } from '../../src/connection/addresses.ts';
+import type { FoundAddress } from '../../src/connection/lookup.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -49,6 +50,9 @@ function addressesOf(...answer: string[]) {
     },
     answer: (...list: string[]) => {
       current = resolved(list);
+    },
+    answerWith: (list: readonly FoundAddress[]) => {
+      current = [...list];
     },
     lookups: () => lookups,
     /** Dials, and ends the connection at once. */
@@ -170,7 +174,40 @@ describe('the choice of an address', () => {
   });
 });
 
+describe('an SRV record’s targets', () => {
+  it('have a family each, as they are receivers of their own', async () => {
+    const { addresses, answerWith } = addressesOf('10.0.0.1');
+    answerWith([
+      { address: '10.0.0.1', target: 'a.example' },
+      { address: '::1', target: 'b.example' },
+      { address: '::2', target: 'c.example' },
+      { address: '10.0.0.2', target: 'c.example' },
+    ]);
+    const hosts = new Set<string>();
+    for (let i = 0; i < 8; i++) {
+      const address = await addresses.acquire(undefined);
+      addresses.release(address);
+      hosts.add(host(address));
+    }
+    expect([...hosts].sort()).toEqual(['10.0.0.1', '::1', '::2']);
+  });
+});
+
 describe('a lookup', () => {
+  it('that gives what is no address among good ones leaves it out', async () => {
+    const addresses = made({ resolver: async () => [{ address: '10.0.0.1' }, { address: '10.0.0.2', port: 0 }] });
+    await addresses.acquire(undefined);
+    expect(addresses.all.map(({ text }) => text)).toEqual(['10.0.0.1:24224']);
+  });
+
+  it('that is refused changes nothing', async () => {
+    const { addresses, answerWith } = addressesOf('10.0.0.1');
+    const address = await addresses.acquire(undefined);
+    answerWith([]);
+    await addresses.acquire(undefined);
+    expect(address).toMatchObject({ weight: 1, priority: 0 });
+  });
+
   it.each<[Partial<ResolvedAddress>, string]>([
     [{ address: '' }, 'address , port 24224'],
     [{ port: 0 }, 'address 10.0.0.1, port 0'],

@@ -113,7 +113,12 @@ describe('several endpoints', () => {
       },
     });
     expect((await send('a')).code).toBe(0);
-    expect(warnings()).toEqual([]);
+    // It may be misspelt, and would else never be noticed.
+    expect(warnings()).toEqual([
+      expect.stringMatching(
+        /name lookup for tcp:\/\/nowhere:24224 failed \(ENOTFOUND nowhere\); going on with the other endpoints$/,
+      ),
+    ]);
   });
 
   it('wait for one whose lookup hangs for half of connectTimeoutMillis', async () => {
@@ -140,6 +145,42 @@ describe('several endpoints', () => {
     });
     await send('a');
     expect(exporter.stats().addresses).toMatchObject([{ endpoint: `tcp://one:${port}`, isStandby: false }]);
+  });
+
+  it('that are a standby and a primary for an address are its primary, in whatever order', async () => {
+    const [x, y] = [await listen(), await listen()];
+    const { send } = start({
+      endpoint: ['tcp://all?standby=true', 'tcp://zone'],
+      connections: 2,
+      rotationIntervalMillis: 0,
+      resolver: async ({ host }) => (host === 'all' ? [x, y] : [x]).map(({ port }) => ({ address: '127.0.0.1', port })),
+    });
+    for (let i = 0; i < 10; i++) await send(i);
+    expect(counts(x, y)).toEqual([10, 0]);
+  });
+
+  it('do not compare the priorities of their SRV records, which rank within a name', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const { clock, send } = start({
+      endpoint: ['srv+tcp://_forward._tcp.a.example', 'tcp://b'],
+      connections: 2,
+      rotationIntervalMillis: 0,
+      resolver: async ({ host }) =>
+        host === 'b' ? [{ address: '127.0.0.1', port: b.port }] : [{ address: '127.0.0.1', port: a.port, priority: 1 }],
+    });
+    await Promise.all([send('x'), send('y')]);
+    for (let i = 0; i < 10; i++) await send(i);
+    expect(counts(a, b)).toEqual([6, 6]);
+    // Nor is there a way back from one to the other.
+    await clock.advance(60_000);
+    expect([a.connectionCount, b.connectionCount]).toEqual([1, 1]);
+  });
+
+  it('are two where one is in TLS', async () => {
+    const receiver = await listen();
+    const place = receiver.endpoint.replace('tcp://', '');
+    const { exporter } = start({ endpoint: [`tcp://${place}`, `tls://${place}`] });
+    expect(exporter.stats().addresses.map(({ endpoint }) => endpoint)).toEqual([`tcp://${place}`, `tls://${place}`]);
   });
 
   it('are all named where none has an address', async () => {
@@ -201,6 +242,45 @@ describe('a standby endpoint', () => {
       expect(warnings()).toEqual([]);
     },
   );
+
+  it('is left for a primary whose name could not be looked up before', async () => {
+    const [primary, standby] = [await listen(), await listen()];
+    let isKnown = false;
+    const { clock, send } = start({
+      endpoint: ['tcp://primary', 'tcp://standby?standby=true'],
+      rotationIntervalMillis: 0,
+      resolver: async ({ host }) => {
+        if (host === 'primary' && !isKnown) throw new Error('ENOTFOUND primary');
+        return [{ address: '127.0.0.1', port: host === 'primary' ? primary.port : standby.port }];
+      },
+    });
+    expect((await send('a')).code).toBe(0);
+    await clock.advance(65_000);
+    expect([primary.connectionCount, standby.connectionCount]).toEqual([0, 1]);
+    isKnown = true;
+    for (let i = 0; standby.openConnections > 0 && i < 120; i++) {
+      await clock.advance(1_000);
+      await send(i);
+    }
+    expect([primary.openConnections, standby.openConnections]).toEqual([1, 0]);
+    expect(clock.now()).toBeLessThanOrEqual(130_000);
+  });
+
+  it('is not left for another standby where the primary stays away', async () => {
+    const port = await freePort();
+    const standbys = [await listen(), await listen()];
+    const { clock, exporter, send } = start({
+      endpoint: [`tcp://127.0.0.1:${port}`, ...standbys.map(({ endpoint }) => `${endpoint}?standby=true`)],
+      rotationIntervalMillis: 0,
+    });
+    for (let i = 0; i < 60; i++) {
+      expect((await send(i)).code).toBe(0);
+      await clock.advance(10_000);
+    }
+    expect(standbys.reduce((sum, { connectionCount }) => sum + connectionCount, 0)).toBe(1);
+    expect(exporter.stats().rotations).toBe(0);
+    expect(exporter.stats().addresses[0]?.failures).toBeGreaterThan(5);
+  });
 
   it('is left by one connection first, and then by all', async () => {
     const [port, standby] = [await freePort(), await listen()];

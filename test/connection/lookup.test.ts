@@ -35,12 +35,12 @@ describe('a name of SRV records', () => {
     ]);
     const addresses = addressesOf(`srv+tcp://${NAME}?weight=2`);
     await addresses.acquire(undefined);
-    const found = addresses.all.map(({ text, tier, weight }) => ({ text, tier, weight }));
+    const found = addresses.all.map(({ text, priority, weight }) => ({ text, priority, weight }));
     expect(found.sort((a, b) => a.text.localeCompare(b.text))).toEqual([
-      { text: '127.0.0.1:1001', tier: 1, weight: 40 },
+      { text: '127.0.0.1:1001', priority: 1, weight: 40 },
       // RFC 2782 wants a small chance for a weight of 0.
-      { text: '127.0.0.1:1002', tier: 1, weight: 2 },
-      { text: '127.0.0.1:1003', tier: 2, weight: 2 },
+      { text: '127.0.0.1:1002', priority: 1, weight: 2 },
+      { text: '127.0.0.1:1003', priority: 2, weight: 2 },
     ]);
   });
 

@@ -3,6 +3,7 @@ import { diag } from '@opentelemetry/api';
 import { describe, expect, it, vi } from 'vitest';
 import { cases, named, textOf } from '../support/cases.ts';
 import { settle, until } from '../support/fake-clock.ts';
+import { HeldAck } from '../support/held-ack.ts';
 
 const { listen, start, warnings } = cases();
 /** Makes chunks of one record each out of an export's records. */
@@ -211,6 +212,91 @@ describe('a receiver that is away', () => {
     expect((await result).code).toBe(1);
   });
 
+  it('at more addresses than there is time for is the cause that is given', async () => {
+    const silent = await Promise.all(Array.from({ length: 6 }, () => listen()));
+    // None of them says HELO.
+    const { clock, exporter, send } = start({ ...named(...silent), sharedKey: 'key' });
+    const result = send('a');
+    for (let dials = 1; dials <= 5; dials++) {
+      await until(() => silent.reduce((sum, { connectionCount }) => sum + connectionCount, 0) === dials);
+      await settle();
+      await clock.advance(5_000);
+    }
+    const { error } = await result;
+    expect(error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
+    expect(error?.message).toMatch(/last fault: tcp:\/\/fluent:24224 \(127\.0\.0\.1:\d+\): no HELO within/);
+    expect(exporter.stats().lastError?.code).toBe('FLUENT_FORWARD_CONNECT_TIMEOUT');
+  });
+
+  it('is found within a backoff when it comes back at one of several addresses', async () => {
+    const receivers = await Promise.all(Array.from({ length: 8 }, () => listen()));
+    const { endpoint, resolver } = named(...receivers);
+    const addresses = await resolver();
+    for (const receiver of receivers) await receiver.close();
+    const { clock, exporter, send } = start({
+      endpoint,
+      resolver: async () => addresses,
+      timeoutMillis: 200_000,
+      rotationIntervalMillis: 0,
+    });
+    const result = send('a');
+    for (let i = 0; i < 100; i++) await clock.advance(1_000);
+    // The one that has just been tried.
+    const latest = exporter.stats().addresses.reduce((a, b) => (a.ejectedForMillis > b.ejectedForMillis ? a : b));
+    const back = await listen({ port: Number(latest.address.split(':')[1]) });
+    const returnedAt = clock.now();
+    while (back.entryCount === 0) await clock.advance(100);
+    expect((await result).code).toBe(0);
+    expect(clock.now() - returnedAt).toBeLessThanOrEqual(5_000);
+  });
+
+  it('and may be back is tried by one of several connections', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
+    const { clock, send } = start({
+      endpoint: receiver.endpoint,
+      connections: 4,
+      rotationIntervalMillis: 0,
+      timeoutMillis: 50,
+      ackTimeoutMillis: 40,
+    });
+    await send('a');
+    const lost = send('b');
+    await until(() => receiver.messageCount === 2);
+    receiver.resetConnections();
+    await until(() => receiver.openConnections === 0);
+    await settle();
+    // Before it would be sent again; and then its ejection is over too.
+    await clock.advance(50);
+    expect((await lost).code).toBe(1);
+    await clock.advance(2_000);
+    receiver.messageFaults = () => ({ kind: 'withhold' });
+    const dials = receiver.connectionCount;
+    for (const body of ['c', 'd', 'e']) void send(body);
+    await settle();
+    expect(receiver.connectionCount - dials).toBe(1);
+  });
+
+  it('and had been so is waited for no longer than the new backoff says', async () => {
+    const ack = new HeldAck();
+    const receiver = await listen();
+    let messages = 0;
+    receiver.messageFaults = () => (++messages === 1 ? ack.fault : { kind: 'reset', when: 'before ack' });
+    const made = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0, timeoutMillis: 60_000 });
+    made.chance = 0;
+    const first = made.send('a');
+    await until(() => messages === 1);
+    // It is overdue, tried again and again, and just now the wait for the next try has begun, of seconds.
+    while (messages < 7) await made.clock.advance(100);
+    const second = made.send('b');
+    ack.release();
+    expect((await first).code).toBe(0);
+    await until(() => messages === 8 && receiver.openConnections === 0);
+    receiver.messageFaults = [];
+    await settle();
+    await made.clock.advance(100);
+    expect((await second).code).toBe(0);
+  });
+
   it('is dialled once, also when its resolver logs through this exporter', async () => {
     const receiver = await listen();
     let lookups = 0;
@@ -262,6 +348,29 @@ describe('a deadline', () => {
     expect(warnings()[0]).toMatch(/ackTimeoutMillis \(5000\) is not below timeoutMillis \(1000\)/);
     expect((await send('third')).code).toBe(0);
     expect(receiver.connectionCount).toBe(1);
+  });
+});
+
+describe('a chunk that is given up', () => {
+  it('is not said to be sent again when it is refused afterwards', async () => {
+    const ack = new HeldAck();
+    const receiver = await listen();
+    const { clock, send } = start({
+      endpoint: receiver.endpoint,
+      ackTimeoutMillis: 20_000,
+      timeoutMillis: 1_000,
+      rotationIntervalMillis: 0,
+    });
+    await send('proof');
+    receiver.messageFaults = [ack.fault, { kind: 'refuse' }];
+    const results = [send('a'), send('b')];
+    await until(() => receiver.messageCount === 3);
+    await settle();
+    await clock.advance(1_000);
+    for (const result of results) expect((await result).code).toBe(1);
+    ack.release();
+    await until(() => receiver.openConnections === 0);
+    expect(warnings().at(-1)).toMatch(/answered a chunk without accepting it; another connection is opened when/);
   });
 });
 
@@ -382,6 +491,21 @@ describe('the flush budget', () => {
     await clock.advance(24_999);
     await clock.advance(1);
     expect((await later).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
+  });
+
+  it('is not what an earlier flush has left of its own', async () => {
+    const receiver = await listen();
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    await send('a');
+    await exporter.forceFlush();
+    await clock.advance(9_500);
+    receiver.messageFaults = [{ kind: 'withhold' }];
+    const result = send('b');
+    const flushed = exporter.forceFlush();
+    await receiver.waitForEntries(2);
+    await clock.advance(5_100);
+    expect((await result).code).toBe(0);
+    await flushed;
   });
 
   it('is renewed by each ack', async () => {

@@ -2,7 +2,8 @@ import { encode } from '@msgpack/msgpack';
 import { describe, expect } from 'vitest';
 import type { ReceivedMessage } from '../../src/testing/index.ts';
 import { settle, until } from '../support/fake-clock.ts';
-import { BACKOFF_MILLIS, faults, HeldAck, meetsSilence, type Row } from './row.ts';
+import { HeldAck } from '../support/held-ack.ts';
+import { BACKOFF_MILLIS, faults, meetsSilence, type Row } from './row.ts';
 
 const TAKEN = 'the receiver had taken it before it answered like that';
 const NO_ACK = /no ack within 5000 ms/;

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect, it } from 'vitest';
 import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from '../../src/errors.ts';
 import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
-import type { ForwardReceiverOptions, MessageFault, ReceivedMessage } from '../../src/testing/index.ts';
+import type { ForwardReceiverOptions, ReceivedMessage } from '../../src/testing/index.ts';
 import { textOf } from '../support/cases.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { Memory } from './footprint.ts';
@@ -86,17 +86,6 @@ export async function meetsSilence(scene: Scene): Promise<void> {
   scene.send();
   await until(() => scene.messages.length > before);
   await settle();
-}
-
-/** An ack that waits for `release()`. */
-export class HeldAck {
-  release!: () => void;
-  readonly fault: MessageFault = {
-    kind: 'delay',
-    until: new Promise<void>((resolve) => {
-      this.release = resolve;
-    }),
-  };
 }
 
 async function expectSettled(scene: Scene, { settlesAfter = 0, settlesWithin }: Row): Promise<void> {

@@ -1,7 +1,8 @@
 import { describe } from 'vitest';
 import { settle, until } from '../support/fake-clock.ts';
+import { HeldAck } from '../support/held-ack.ts';
 import { BlackHole } from './children.ts';
-import { faults, HAD_IT, HeldAck, meetsFault, meetsSilence, type Row } from './row.ts';
+import { faults, HAD_IT, meetsFault, meetsSilence, type Row } from './row.ts';
 import type { Scene } from './scene.ts';
 
 const FLUSH_MILLIS = 10_000;
