@@ -182,6 +182,25 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     );
   });
 
+  it('that refuses a certificate refuses no chunk, however often', async () => {
+    let ended = 0;
+    const front = createTlsServer(mutual(name), (socket) => socket.on('error', () => {}));
+    front.on('connection', (socket: Socket) => socket.once('close', () => ended++));
+    await new Promise<void>((done) => front.listen(0, '127.0.0.1', done));
+    onTestFinished(() => void front.close());
+    const { port } = front.address() as { port: number };
+    const { clock, send } = start({ endpoint: `tls://127.0.0.1:${port}`, tls: { ca: authority.cert, ...expired } });
+    const result = send('x');
+    for (let dial = 1; dial <= 4; dial++) {
+      await until(() => ended >= dial);
+      await settle();
+      await clock.advance(5_000);
+    }
+    await clock.advance(10_000);
+    expect((await result).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
+    expect(warnings().join()).not.toContain('refuse it');
+  });
+
   it('is not believed without its own certificate, but on request', async () => {
     const other = await Authority.create('another');
     const receiver = await listen({ tls: { ...server, ...version(name) } });
@@ -291,9 +310,16 @@ describe('the certificate of a server', () => {
   });
 
   it('has to hold the name of the endpoint, and not that of the address', async () => {
-    const receiver = await listen({ tls: server });
+    const names: string[] = [];
+    const SNICallback: TlsOptions['SNICallback'] = (name, done) => {
+      names.push(name);
+      done(null);
+    };
+    const receiver = await listen({ tls: { ...server, SNICallback } });
     const { send } = start({ ...named(receiver), endpoint: 'tls://receiver.test.', tls: { ca: authority.cert } });
     expect((await send('a')).code).toBe(0);
+    // The dot of the root has no place there.
+    expect(names).toEqual(['receiver.test']);
     const { cause } = await fail({ ...named(receiver), endpoint: 'tls://other.test', tls: { ca: authority.cert } });
     expect(cause.message).toContain('and not for other.test; is tls.serverName right?');
   });
@@ -498,12 +524,14 @@ describe('certificates of this side', () => {
   it('that take too long to read are the last good ones', async () => {
     const receiver = await listen({ tls: server });
     const give = vi.fn(async () => authority.cert);
-    const { clock, send } = startWith(receiver, { ca: give }, { rotationIntervalMillis: 20_000 });
-    expect((await send('a')).code).toBe(0);
+    const made = startWith(receiver, { ca: give }, { rotationIntervalMillis: 20_000 });
+    expect((await made.send('a')).code).toBe(0);
     give.mockImplementation(() => new Promise(() => {}));
-    await clock.advance(10_000);
-    await clock.advance(2_500);
-    await until(() => receiver.connectionCount === 2);
+    for (const connection of [1, 2]) {
+      await made.clock.advance(connection === 1 ? 10_000 : 20_000);
+      await made.clock.advance(2_500);
+      await sendOver(connection, made, receiver);
+    }
     expect(told()).toEqual([
       'the certificates cannot be read anew (no answer within 2500 ms); going on with the last good ones',
     ]);
