@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -528,7 +528,8 @@ describe('certificates of this side', () => {
     // Reading it waits for a writer.
     const path = join(mkdtempSync(join(tmpdir(), 'tls-')), 'ca.pem');
     execFileSync('mkfifo', [path]);
-    onTestFinished(() => writeFileSync(path, ''));
+    // A writer that does not wait for the reader, and is gone at once.
+    onTestFinished(() => closeSync(openSync(path, constants.O_RDWR | constants.O_NONBLOCK)));
     const { clock, send } = startWith(receiver, { ca: path }, { timeoutMillis: 6_000 });
     const result = send('a');
     await settle();
