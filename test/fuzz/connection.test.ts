@@ -1,124 +1,154 @@
-import { encode } from '@msgpack/msgpack';
+import { diag } from '@opentelemetry/api';
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
-import type { ForwardReceiver, ForwardReceiverOptions, ReceivedMessage } from '../../src/testing/index.ts';
-import { cases, textOf } from '../support/cases.ts';
-import { settle, until } from '../support/fake-clock.ts';
-import { hostileBytes, INPUTS, SEED } from './inputs.ts';
-import { acksIn } from './oracle.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { HandshakeFault } from '../../src/testing/index.ts';
+import { settle } from '../support/fake-clock.ts';
+import { type Harness, harness, type LogLine, logRecord, type Result, recordDiag } from '../support/harness.ts';
+import { HostileServer, type Opening, type Script, type Twist } from './hostile-server.ts';
+import { grownBytes } from './memory.ts';
+import { cuts, mutations } from './mutation.ts';
+import { batches } from './runs.ts';
+import { ANSWERS, LOGIN } from './sessions.ts';
 
-/** Of the inputs, for each kind of server; the decoder alone gets the others. */
-const SHARE = 0.05;
-const EXPORTS_AT_ONCE = 20;
-const TIMEOUT_MILLIS = 1_000;
-const LIMIT_MILLIS = 60 * 60_000;
-const MEMORY_LIMIT_BYTES = 128 * 2 ** 20;
-const SECURITY = { sharedKey: 'a shared key' };
+/** Of a run's inputs: each is a server's life, and takes as long as many of the decoder's. */
+const SHARE = 0.02;
+const BATCH = 1_000;
+const BATCH_MILLIS = 300_000;
+/** Servers side by side: most of the time goes by in waiting for sockets. */
+const SERVERS = 8;
+const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
+const TIMEOUT_MILLIS = 30_000;
+const STEP_MILLIS = 250;
 
-const { listen, start } = cases();
-
-/** What a server has sent over each connection, and which chunks that acknowledges. */
-class Streams {
-  readonly #streams = new Map<number, Buffer[]>();
-  readonly #ended = new Set<number>();
-
-  constructor(receiver: ForwardReceiver) {
-    receiver.on('disconnect', (connection) => this.#ended.add(connection));
-  }
-
-  add(connection: number, bytes: Buffer): void {
-    this.#streams.set(connection, [...(this.#streams.get(connection) ?? []), bytes]);
-  }
-
-  get acknowledged(): Set<string> {
-    return new Set([...this.#streams.values()].flatMap((stream) => acksIn(Buffer.concat(stream))));
-  }
-
-  /** Nobody reads any more what was sent over connections that have ended. */
-  forgetEnded(): void {
-    for (const connection of this.#ended) this.#streams.delete(connection);
-    this.#ended.clear();
-  }
-}
-
-/** The ack, other bytes around it, or others alone. */
-function answer(n: number, ack: Buffer, other: Buffer): Buffer {
-  switch (n % 4) {
-    case 0:
-      return other;
-    case 1:
-      return Buffer.concat([ack, other]);
-    case 2:
-      return Buffer.concat([other, ack]);
-    default:
-      return ack;
-  }
-}
-
-it.each<[string, ForwardReceiverOptions]>([
-  ['wants no handshake', {}],
-  ['shakes hands', { security: SECURITY }],
-])(
-  'a hostile server that %s harms nobody, and what is called delivered has been acknowledged',
-  {
-    timeout: LIMIT_MILLIS,
-  },
-  async (_, options) => {
-    const inputs = Math.ceil(INPUTS * SHARE);
-    const samples = fc.sample(hostileBytes(), { seed: SEED, numRuns: inputs });
-    let used = 0;
-    const next = () => samples[used++ % inputs] as Buffer;
-    const receiver = await listen({ ...options, retain: false });
-    const streams = new Streams(receiver);
-    receiver.messageFaults = ({ connection, chunk }: ReceivedMessage) => {
-      const bytes = answer(used, Buffer.from(encode({ ack: chunk })), next());
-      streams.add(connection, bytes);
-      return { kind: 'garbage', bytes };
-    };
-    receiver.handshakeFaults = (connection) =>
-      connection % 3 === 0
-        ? { kind: 'replace', message: connection % 2 === 0 ? 'HELO' : 'PONG', bytes: next() }
-        : undefined;
-    const chunks = new Map<unknown, string | undefined>();
-    receiver.on('message', (message) => chunks.set(textOf(message), message.chunk));
-    const { clock, exporter, send } = start({
-      endpoint: receiver.endpoint,
-      ...(options.security === undefined ? {} : SECURITY),
-      timeoutMillis: TIMEOUT_MILLIS,
-      ackTimeoutMillis: 400,
-      connections: 4,
-    });
-    const before = process.memoryUsage.rss();
-    let delivered = 0;
-    while (used < inputs) {
-      chunks.clear();
-      let open = EXPORTS_AT_ONCE;
-      const codes = new Map<string, number>();
-      for (let i = 0; i < EXPORTS_AT_ONCE; i++) {
-        const body = `record ${i}`;
-        void send(body).then(({ code }) => {
-          codes.set(body, code);
-          open--;
-        });
-      }
-      for (let millis = 0; millis < TIMEOUT_MILLIS && open > 0; millis += 50) await clock.advance(50);
-      await until(() => open === 0);
-      const { acknowledged } = streams;
-      for (const [body, code] of codes) {
-        if (code !== 0) continue;
-        delivered++;
-        expect(acknowledged, `seed ${SEED}, after ${used} inputs`).toContain(chunks.get(body));
-      }
-      streams.forgetEnded();
-    }
-    expect(delivered).toBeGreaterThan(0);
-    expect(process.memoryUsage.rss() - before).toBeLessThan(MEMORY_LIMIT_BYTES);
-
-    const done = exporter.shutdown();
-    await settle();
-    await clock.advance(60_000);
-    await done;
-    await until(() => receiver.openConnections === 0);
-    expect(clock.timers).toBe(0);
-  },
+const ending = fc.oneof(
+  { weight: 6, arbitrary: fc.constant('stay' as const) },
+  { weight: 1, arbitrary: fc.constantFrom('close' as const, 'reset' as const) },
 );
+/** More than may be said without an ack, mostly in whole answers. */
+const flood = fc.record({
+  changes: fc.oneof(fc.constant([]), mutations),
+  times: fc.integer({ min: 1_000, max: 8_000 }),
+  cuts,
+  ending,
+});
+const twist: fc.Arbitrary<Twist> = fc.oneof(
+  { weight: 25, arbitrary: fc.record({ changes: mutations, times: fc.constant(1), cuts, ending }) },
+  { weight: 1, arbitrary: flood },
+);
+const fault = fc.constantFrom<HandshakeFault | undefined>(
+  undefined,
+  { kind: 'impostor' },
+  { kind: 'reflect' },
+  { kind: 'refuse', reason: 'shared_key\r\nforged: line \x1b[2J' },
+);
+const opening: fc.Arbitrary<Opening> = fc.record({
+  fault,
+  first: fc.option(twist, { nil: undefined }),
+  pong: fc.option(twist, { nil: undefined }),
+});
+const scripts: fc.Arbitrary<Script> = fc.record({
+  isKeyed: fc.boolean(),
+  openings: fc.array(opening, { maxLength: 2 }),
+  answers: fc.array(fc.record({ which: fc.nat(ANSWERS.length - 1), isStale: fc.boolean(), twist }), { maxLength: 4 }),
+});
+
+interface Exported {
+  readonly text: string;
+  readonly results: Result[];
+}
+
+function start({ exporter }: Harness, text: string): Exported {
+  const results: Result[] = [];
+  exporter.export([logRecord(text)], (result) => results.push(result as Result));
+  return { text, results };
+}
+
+/** Lets time pass until the exports have their results, at the most up to their deadline. */
+async function end({ clock }: Harness, exported: readonly Exported[]): Promise<void> {
+  await settle();
+  const deadline = clock.now() + TIMEOUT_MILLIS;
+  while (clock.now() < deadline && exported.some(({ results }) => results.length === 0)) {
+    await clock.advance(STEP_MILLIS);
+  }
+}
+
+function check(server: HostileServer, { text, results }: Exported): void {
+  expect(results, `results of ${text}`).toHaveLength(1);
+  if (results[0]?.code === 0) expect(server.hasAcknowledged(text), `an ack of ${text}`).toBe(true);
+}
+
+describe('whatever a server says and does', () => {
+  const servers: HostileServer[] = [];
+  const lines: LogLine[] = [];
+  const uncaught: unknown[] = [];
+  const onUncaught = (error: unknown) => uncaught.push(error);
+
+  beforeAll(async () => {
+    recordDiag(lines);
+    process.on('uncaughtException', onUncaught).on('unhandledRejection', onUncaught);
+    for (let i = 0; i < SERVERS; i++) servers.push(await HostileServer.listen());
+  });
+
+  afterAll(async () => {
+    process.off('uncaughtException', onUncaught).off('unhandledRejection', onUncaught);
+    diag.disable();
+    await Promise.all(servers.map((server) => server.close()));
+  });
+
+  /** What was said holds no line or command of the server's own making. */
+  function checkLines(): void {
+    const forged = lines.splice(0).find(([, text]) => /\p{Cc}|\u202e/u.test(text));
+    expect(forged).toBeUndefined();
+  }
+
+  /** An exporter's whole life with a server that is hostile first and honest then. */
+  async function live(server: HostileServer, script: Script, connections: number): Promise<void> {
+    server.play(script);
+    const made = harness({
+      endpoint: server.endpoint,
+      connections,
+      timeoutMillis: TIMEOUT_MILLIS,
+      ...(script.isKeyed ? { sharedKey: LOGIN.sharedKey, hostname: LOGIN.hostname } : {}),
+    });
+    const exported = [start(made, 'a'), start(made, 'b')];
+    await end(made, exported);
+    server.beHonest();
+    const last = start(made, 'c');
+    await end(made, [last]);
+    const done = made.exporter.shutdown();
+    await made.clock.advance(TIMEOUT_MILLIS);
+    await done;
+    for (let waits = 0; server.openConnections > 0 && waits < 1_000; waits++) await settle();
+
+    for (const each of [...exported, last]) check(server, each);
+    expect(last.results[0]).toEqual({ code: 0 });
+    expect(server.faults).toEqual([]);
+    expect(server.excessBytes).toBe(0);
+    expect(uncaught).toEqual([]);
+    checkLines();
+    expect(server.openConnections).toBe(0);
+    expect(made.clock.timers).toBe(0);
+    expect(made.exporter.stats()).toMatchObject({ inFlightBytes: 0, connections: [] });
+  }
+
+  it.each(batches(SHARE, BATCH))(
+    'the exporter lives on, and calls delivered what was acknowledged: %s',
+    async (_, { seed, numRuns }) => {
+      const grown = await grownBytes(async () => {
+        const runs = servers.map((server, i) => {
+          const property = fc.asyncProperty(scripts, fc.integer({ min: 1, max: 2 }), (script, connections) =>
+            live(server, script, connections),
+          );
+          return fc.assert(property, {
+            seed: seed + i * 1_000_003,
+            numRuns: Math.ceil(numRuns / SERVERS),
+            endOnFailure: true,
+          });
+        });
+        await Promise.all(runs);
+      });
+      expect(grown).toBeLessThan(MAX_GROWTH_BYTES);
+    },
+    BATCH_MILLIS,
+  );
+});
