@@ -6,9 +6,9 @@ import type { FluentForwardLogExporterOptions } from './config/options.ts';
 import { inCleanContext } from './connection/clean-context.ts';
 import { Delivery, describeRefusal, type Outcome } from './delivery/delivery.ts';
 import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
+import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
-import { BatchEncoder, type EncodedBatch } from './encode/chunk.ts';
-import { RecordEncoder } from './encode/record.ts';
+import { DefaultLayout } from './encode/layout/default.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
 import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
 
@@ -62,7 +62,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#encoder = new BatchEncoder(
       config.tag,
       { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
-      new RecordEncoder(config.maxStringBytes),
+      new DefaultLayout(config.maxStringBytes),
       new BufferPool(),
     );
     this.#delivery = new Delivery({ config, clock, random, diagnostics, counters: this.#counters });

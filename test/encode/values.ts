@@ -1,5 +1,5 @@
 import { runInNewContext } from 'node:vm';
-import type { BatchEncoder } from '../../src/encode/chunk.ts';
+import type { BatchEncoder } from '../../src/encode/batch.ts';
 import { NOW, record } from '../support/records.ts';
 
 /** A JavaScript value and what a receiver gets in its place. */

@@ -7,9 +7,9 @@ import type {
   ReadableLogRecord,
 } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../src/clock.ts';
+import { BatchEncoder } from '../../src/encode/batch.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
-import { BatchEncoder } from '../../src/encode/chunk.ts';
-import { RecordEncoder } from '../../src/encode/record.ts';
+import { DefaultLayout } from '../../src/encode/layout/default.ts';
 import type { Sdk } from './sdks.ts';
 
 // ---- records ------------------------------------------------------------------------------------
@@ -65,11 +65,10 @@ export interface EncoderOptions {
 /** An encoder with the exporter's default limits. */
 export function batchEncoder(options: EncoderOptions = {}): BatchEncoder {
   const { maxChunkBytes = 1_000_000, ceilingBytes = 6_000_000, maxStringBytes = 262_144 } = options;
-  const records = new RecordEncoder(maxStringBytes);
   return new BatchEncoder(
     options.tag ?? 'a.tag',
     { maxChunkBytes, ceilingBytes },
-    records,
+    new DefaultLayout(maxStringBytes),
     options.pool ?? new BufferPool(),
   );
 }

@@ -1,7 +1,15 @@
 import { ROOT_CONTEXT, SeverityNumber, trace } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import { batchEncoder, type DecodedEntry, decodeChunk, emitted, NOW, record, roundTrip } from '../support/records.ts';
-import { SDK_LINES } from '../support/sdks.ts';
+import {
+  batchEncoder,
+  type DecodedEntry,
+  decodeChunk,
+  emitted,
+  NOW,
+  record,
+  roundTrip,
+} from '../../support/records.ts';
+import { SDK_LINES } from '../../support/sdks.ts';
 
 const SPAN = { traceId: '0AF7651916CD43DD8448EB211C80319C', spanId: 'B7AD6B7169203331', traceFlags: 1 };
 

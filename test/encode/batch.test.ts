@@ -1,8 +1,9 @@
 import { Decoder } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { EncodedBatch } from '../../src/encode/batch.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
-import type { Chunk, EncodedBatch } from '../../src/encode/chunk.ts';
+import type { Chunk } from '../../src/encode/chunk.ts';
 import { assertReadable, batchEncoder, decodeChunk, type EncoderOptions, NOW, record } from '../support/records.ts';
 
 const MAX = 1_000_000;

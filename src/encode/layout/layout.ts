@@ -1,0 +1,32 @@
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import type { WallTime } from '../../clock.ts';
+import type { ValueWriter } from '../value.ts';
+import type { Writer } from '../writer.ts';
+
+/** Entries around those of records that belong together, within each message. */
+export interface Group {
+  /** The same for groups of the same content. */
+  readonly key: string;
+  /** The entry before them. */
+  readonly header: Uint8Array;
+  /** The entry behind them. */
+  readonly end: Uint8Array;
+}
+
+/** How a log record becomes an entry of a Forward message. */
+export interface Layout {
+  /** A writer of values as this layout has them. */
+  values(writer: Writer): ValueWriter;
+  /**
+   * Writes one entry, and tells whether it did: a layout may leave a record out. When it throws or
+   * writes none, what it has written so far is for the caller to take back.
+   */
+  write(writer: Writer, values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean;
+  /** The group that a record's entry has to stand in; absent where the layout has none. May throw. */
+  groupOf?(record: ReadableLogRecord): Group;
+}
+
+/** Thrown for a record that the layout cannot make an entry of. */
+export class UnencodableError extends Error {
+  override readonly name = 'UnencodableError';
+}

@@ -1,0 +1,55 @@
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import { isObject } from './field.ts';
+import { KEY } from './layout/keys.ts';
+import type { Writer } from './writer.ts';
+
+/**
+ * Writes the three fields as OpenTelemetry's "Trace Context in non-OTLP Log Formats" names and
+ * writes them; returns how many. Invalid ids are left out.
+ */
+export function spanContext(writer: Writer, context: ReadableLogRecord['spanContext']): number {
+  if (!isObject(context)) return 0;
+  const { traceId, spanId, traceFlags } = context;
+  let size = 0;
+  if (hexId(writer, KEY.trace_id, traceId, 32)) size++;
+  if (hexId(writer, KEY.span_id, spanId, 16)) size++;
+  if (size > 0 && Number.isInteger(traceFlags)) {
+    writer.raw(KEY.trace_flags);
+    writer.string((traceFlags & 0xff).toString(16).padStart(2, '0'));
+    size++;
+  }
+  return size;
+}
+
+const LOWER_CASE_BIT = 0x20;
+
+/** Writes an id of `length` hexadecimal digits in lower case; nothing when it is not one, or all zeros. */
+function hexId(writer: Writer, key: Uint8Array, id: unknown, length: 16 | 32): boolean {
+  if (typeof id !== 'string' || id.length !== length) return false;
+  const start = writer.position;
+  writer.raw(key);
+  writer.reserve(2 + length);
+  const { buffer } = writer;
+  let at = writer.position;
+  if (length === 16) {
+    buffer[at++] = 0xa0 | length;
+  } else {
+    buffer[at++] = 0xd9;
+    buffer[at++] = length;
+  }
+  let isZero = true;
+  for (let i = 0; i < length; i++) {
+    let code = id.charCodeAt(i);
+    if (code < 0x30 || code > 0x39) {
+      code |= LOWER_CASE_BIT;
+      if (code < 0x61 || code > 0x66) {
+        writer.position = start;
+        return false;
+      }
+    }
+    if (code !== 0x30) isZero = false;
+    buffer[at++] = code;
+  }
+  writer.position = isZero ? start : at;
+  return !isZero;
+}
