@@ -19,20 +19,23 @@ const UINT64_MAX = 2n ** 64n - 1n;
 /** Room for `…[truncated N bytes]` with the largest N there can be. */
 const MARKER_BYTES = 40;
 
+/** Gives a property the name that its field has in a map. */
+export type Rename = (key: string) => string;
+
 /**
  * Writes any JavaScript value as MessagePack that every receiver reads. What has no counterpart
  * there becomes a readable string or map; the README's table says which.
  */
 export class ValueWriter {
-  readonly #writer: Writer;
-  readonly #maxStringBytes: number;
+  protected readonly writer: Writer;
+  protected readonly maxStringBytes: number;
   /** The containers around the value being written, for cycles. */
   readonly #ancestors: object[] = [];
   #containers = 0;
 
   constructor(writer: Writer, maxStringBytes: number) {
-    this.#writer = writer;
-    this.#maxStringBytes = maxStringBytes;
+    this.writer = writer;
+    this.maxStringBytes = maxStringBytes;
   }
 
   /** Forgets the last record's counts and, if it failed half way, its containers. */
@@ -48,19 +51,16 @@ export class ValueWriter {
         this.string(value);
         break;
       case 'number':
-        // Fluentd's JSON outputs can fail on NaN and Infinity.
-        if (Number.isFinite(value)) this.#writer.number(value);
-        else this.#writer.string(String(value));
+        this.number(value);
         break;
       case 'boolean':
-        this.#writer.boolean(value);
+        this.writer.boolean(value);
         break;
       case 'bigint':
-        if (value >= INT64_MIN && value <= UINT64_MAX) this.#writer.bigint(value);
-        else this.string(String(value));
+        this.bigint(value);
         break;
       case 'undefined':
-        this.#writer.nil();
+        this.writer.nil();
         break;
       case 'symbol':
         this.string(String(value));
@@ -69,7 +69,7 @@ export class ValueWriter {
         this.string(`[Function: ${readText(() => value.name) || 'anonymous'}]`);
         break;
       case 'object':
-        if (value === null) this.#writer.nil();
+        if (value === null) this.writer.nil();
         else this.#object(value, depth);
         break;
     }
@@ -78,67 +78,112 @@ export class ValueWriter {
   /** Writes a string, cut at `maxStringBytes`. */
   string(value: string): void {
     // A UTF-16 code unit takes at most three bytes.
-    if (value.length * 3 <= this.#maxStringBytes) this.#writer.string(value);
-    else this.#longString(value);
+    this.writer.string(value.length * 3 <= this.maxStringBytes ? value : this.#cut(value));
   }
 
-  #longString(value: string): void {
+  protected number(value: number): void {
+    // Fluentd's JSON outputs can fail on NaN and Infinity.
+    if (Number.isFinite(value)) this.writer.number(value);
+    else this.writer.string(String(value));
+  }
+
+  protected bigint(value: bigint): void {
+    if (value >= INT64_MIN && value <= UINT64_MAX) this.writer.bigint(value);
+    else this.string(String(value));
+  }
+
+  protected bytes(bytes: Buffer): void {
+    const room = Math.floor((this.maxStringBytes - MARKER_BYTES) / 4) * 3;
+    const fits = Math.ceil(bytes.length / 3) * 4 <= this.maxStringBytes;
+    if (fits) this.writer.string(bytes.toString('base64'));
+    else this.writer.string(`${bytes.toString('base64', 0, room)}…[truncated ${bytes.length - room} bytes]`);
+  }
+
+  /** What a receiver reads where `text` is written. */
+  protected received(text: string): string {
+    const cut = text.length * 3 <= this.maxStringBytes ? text : this.#cut(text);
+    return cut.isWellFormed() ? cut : cut.toWellFormed();
+  }
+
+  #cut(value: string): string {
     const bytes = Buffer.byteLength(value);
-    if (bytes <= this.#maxStringBytes) {
-      this.#writer.string(value);
-      return;
-    }
-    const kept = prefix(value, this.#maxStringBytes - MARKER_BYTES);
-    this.#writer.string(`${kept}…[truncated ${bytes - Buffer.byteLength(kept)} bytes]`);
+    if (bytes <= this.maxStringBytes) return value;
+    const kept = prefix(value, this.maxStringBytes - MARKER_BYTES);
+    return `${kept}…[truncated ${bytes - Buffer.byteLength(kept)} bytes]`;
   }
 
   /** Writes the own enumerable properties of `object` as a map; absent are those that are `undefined`. */
   map(object: object, depth: number): void {
-    const start = this.#writer.startMap();
+    const start = this.writer.startMap();
+    this.writer.endMap(start, this.properties(object, depth + 1));
+  }
+
+  /** Writes what {@link map} does as fields of a map that has begun, inside `depth` containers; returns how many. */
+  properties(object: object, depth: number, rename?: Rename): number {
     let size = 0;
+    let changed: Distinct | undefined;
     for (const key in object) {
       if (!Object.hasOwn(object, key)) continue;
       if (size >= MAX_ELEMENTS) {
-        this.#elementsCut(Object.keys(object).length - size);
-        size++;
-        break;
+        changed ??= this.#unchangedNames(Object.keys(object), rename);
+        this.#elementsCut(changed, Object.keys(object).length - size);
+        return size + 1;
       }
-      if (this.#property(key, object, depth)) size++;
+      const value = readProperty(object, key);
+      if (value === undefined) continue;
+      const name = this.#unchangedName(key, rename);
+      if (name === undefined) {
+        changed ??= this.#unchangedNames(Object.keys(object), rename);
+        this.writer.string(changed(this.#receivedName(key, rename)));
+      } else {
+        this.writer.string(name);
+      }
+      this.value(value, depth);
+      size++;
     }
-    this.#writer.endMap(start, size);
+    return size;
   }
 
-  /** Writes a property, or nothing when it is `undefined`; tells whether it wrote. */
-  #property(key: string, object: object, depth: number): boolean {
-    let value: unknown;
-    try {
-      value = (object as Record<string, unknown>)[key];
-    } catch (error) {
-      value = thrown(error);
+  /** The name of a property's field; `undefined` when a receiver reads another one where that is written. */
+  #unchangedName(key: string, rename: Rename | undefined): string | undefined {
+    if (this.received(key) !== key) return undefined;
+    if (rename === undefined) return key;
+    const name = rename(key);
+    return name === key || this.received(name) === name ? name : undefined;
+  }
+
+  #receivedName(key: string, rename: Rename | undefined): string {
+    const name = this.received(key);
+    return rename === undefined ? name : this.received(rename(name));
+  }
+
+  /** Makes names that are neither among the unchanged ones of `keys` nor twice the same. */
+  #unchangedNames(keys: readonly string[], rename: Rename | undefined): Distinct {
+    const distinct = distinctNames();
+    for (const key of keys) {
+      const name = this.#unchangedName(key, rename);
+      if (name !== undefined) distinct(name);
     }
-    if (value === undefined) return false;
-    this.string(key);
-    this.value(value, depth + 1);
-    return true;
+    return distinct;
   }
 
   #object(object: object, depth: number): void {
-    if (this.#ancestors.includes(object)) this.#writer.string('[Circular]');
-    else if (depth >= MAX_DEPTH) this.#writer.string('[Too deep]');
-    else if (this.#containers >= MAX_CONTAINERS) this.#writer.string('[Too many objects]');
+    if (this.#ancestors.includes(object)) this.writer.string('[Circular]');
+    else if (depth >= MAX_DEPTH) this.writer.string('[Too deep]');
+    else if (this.#containers >= MAX_CONTAINERS) this.writer.string('[Too many objects]');
     else this.#enter(object, depth);
   }
 
   #enter(object: object, depth: number): void {
     this.#containers++;
-    const start = this.#writer.position;
+    const start = this.writer.position;
     const ancestors = this.#ancestors.push(object) - 1;
     try {
       this.#container(object, depth);
     } catch (error) {
       if (error instanceof TooLargeError) throw error;
       // A proxy or an iterator of the application threw.
-      this.#writer.position = start;
+      this.writer.position = start;
       this.string(thrown(error));
     } finally {
       this.#ancestors.length = ancestors;
@@ -174,15 +219,15 @@ export class ValueWriter {
   #builtIn(object: object, depth: number): boolean {
     if (types.isArrayBufferView(object)) {
       if (types.isUint8Array(object) || types.isUint8ClampedArray(object) || types.isDataView(object)) {
-        this.#bytes(Buffer.from(object.buffer, object.byteOffset, object.byteLength));
+        this.bytes(Buffer.from(object.buffer, object.byteOffset, object.byteLength));
       } else {
         this.#array(object as unknown as ArrayLike<unknown>, depth);
       }
     } else if (types.isAnyArrayBuffer(object)) {
-      this.#bytes(Buffer.from(object));
+      this.bytes(Buffer.from(object));
     } else if (types.isDate(object)) {
       const millis = Date.prototype.getTime.call(object);
-      this.#writer.string(Number.isNaN(millis) ? 'Invalid Date' : new Date(millis).toISOString());
+      this.writer.string(Number.isNaN(millis) ? 'Invalid Date' : new Date(millis).toISOString());
     } else if (types.isMap(object)) {
       this.#entries(object, depth);
     } else if (types.isSet(object)) {
@@ -199,7 +244,7 @@ export class ValueWriter {
     // A proxy can claim any length, and must not get a header that its elements do not fill.
     const length = Math.max(0, Math.floor(Number(array.length)) || 0);
     const written = Math.min(length, MAX_ELEMENTS);
-    this.#writer.arrayHeader(written < length ? written + 1 : written);
+    this.writer.arrayHeader(written < length ? written + 1 : written);
     for (let i = 0; i < written; i++) {
       let element: unknown;
       try {
@@ -209,12 +254,12 @@ export class ValueWriter {
       }
       this.value(element, depth + 1);
     }
-    if (written < length) this.#writer.string(cut(length - written));
+    if (written < length) this.writer.string(cut(length - written));
   }
 
   #entries(map: ReadonlyMap<unknown, unknown>, depth: number): void {
-    const start = this.#writer.startMap();
-    const nameOf = distinctNames();
+    const start = this.writer.startMap();
+    const distinct = distinctNames();
     let size = 0;
     let left = 0;
     for (const [key, value] of Map.prototype.entries.call(map)) {
@@ -222,40 +267,29 @@ export class ValueWriter {
         left++;
         continue;
       }
-      this.string(nameOf(key));
+      const name = typeof key === 'string' ? key : readText(() => String(key));
+      this.writer.string(distinct(this.received(name)));
       this.value(value, depth + 1);
       size++;
     }
     if (left > 0) {
-      this.#elementsCut(left);
+      this.#elementsCut(distinct, left);
       size++;
     }
-    this.#writer.endMap(start, size);
+    this.writer.endMap(start, size);
   }
 
   #error(error: object, depth: number): void {
-    const start = this.#writer.startMap();
-    let size = 0;
     const own = Object.keys(error);
     // These four are inherited or not enumerable.
     const keys = ['name', 'message', 'stack', 'cause', ...own.filter((key) => !ERROR_KEYS.has(key))];
     if (Object.hasOwn(error, 'errors') && !own.includes('errors')) keys.push('errors');
-    for (const key of keys.slice(0, MAX_ELEMENTS)) {
-      if (this.#property(key, error, depth)) size++;
-    }
-    this.#writer.endMap(start, size);
+    this.map(Object.fromEntries(keys.slice(0, MAX_ELEMENTS).map((key) => [key, readProperty(error, key)])), depth);
   }
 
-  #bytes(bytes: Buffer): void {
-    const room = Math.floor((this.#maxStringBytes - MARKER_BYTES) / 4) * 3;
-    const fits = Math.ceil(bytes.length / 3) * 4 <= this.#maxStringBytes;
-    if (fits) this.#writer.string(bytes.toString('base64'));
-    else this.#writer.string(`${bytes.toString('base64', 0, room)}…[truncated ${bytes.length - room} bytes]`);
-  }
-
-  #elementsCut(count: number): void {
-    this.#writer.string('…');
-    this.#writer.string(cut(count));
+  #elementsCut(distinct: Distinct, count: number): void {
+    this.writer.string(distinct('…'));
+    this.writer.string(cut(count));
   }
 }
 
@@ -273,12 +307,14 @@ function prefix(value: string, bytes: number): string {
   return encoded.toString('utf8', 0, written);
 }
 
-/** Names for the keys of a Map: a key's string, with ` (2)` and so on behind one that was there before. */
-function distinctNames(): (key: unknown) => string {
+/** Gives a name, with ` (2)` and so on behind it when it was given before. */
+type Distinct = (name: string) => string;
+
+/** Makes names of one map's keys that differ. */
+function distinctNames(): Distinct {
   const names = new Set<string>();
   const repeats = new Map<string, number>();
-  return (key) => {
-    const name = typeof key === 'string' ? key : readText(() => String(key));
+  return (name) => {
     let distinct = name;
     let n = repeats.get(name) ?? 1;
     while (names.has(distinct)) distinct = `${name} (${++n})`;
@@ -286,6 +322,15 @@ function distinctNames(): (key: unknown) => string {
     names.add(distinct);
     return distinct;
   };
+}
+
+/** The value of a property, or what {@link thrown} makes of the reading. */
+export function readProperty(object: object, key: string): unknown {
+  try {
+    return (object as Record<string, unknown>)[key];
+  } catch (error) {
+    return thrown(error);
+  }
 }
 
 /** What stands in the place of a value that threw when it was read. */

@@ -90,6 +90,30 @@ describe('what a table cannot say', () => {
     }
   });
 
+  it.each<[string, object, string[]]>([
+    ['lone surrogates', { 'a\ud800': 1, 'a\ufffd': 2, 'a\udfff': 3 }, ['a\ufffd (2)', 'a\ufffd', 'a\ufffd (3)']],
+    ['lone surrogates in a Map', new Map(Object.entries({ 'a\ud800': 1, 'a\ufffd': 2 })), ['a\ufffd', 'a\ufffd (2)']],
+    [
+      'ends that are cut off',
+      { [`${'k'.repeat(70)}1`]: 1, [`${'k'.repeat(70)}2`]: 2 },
+      [`${'k'.repeat(24)}…[truncated 47 bytes]`, `${'k'.repeat(24)}…[truncated 47 bytes] (2)`],
+    ],
+  ])('tells keys apart that differ in nothing but %s', (_, body, expected) => {
+    const { chunks } = batchEncoder({ maxStringBytes: 64 }).encode([record({ body })], NOW);
+    const { entries, payload } = decodeChunk(chunks[0] as (typeof chunks)[0]);
+    expect(assertReadable(payload)).toBe(1);
+    expect(Object.keys(entries[0]?.record.body as object)).toEqual(expected);
+  });
+
+  it('tells a key apart from the mark of what is cut', () => {
+    const body = Object.fromEntries(['…', ...Array.from({ length: 65_536 }, (_, i) => `k${i}`)].map((key) => [key, 0]));
+    for (const value of [body, new Map(Object.entries(body))]) {
+      const left = roundTrip(record({ body: value })).record.body as Record<string, unknown>;
+      expect(left['… (2)']).toBe('…[truncated 1 elements]');
+      expect(left['…']).toBe(0);
+    }
+  });
+
   it('cuts no string that just fits', () => {
     for (const character of ['x', 'é', '€', '😀']) {
       const fits = character.repeat(600 / Buffer.byteLength(character));

@@ -141,7 +141,7 @@ const MAX_DEPTH = 50;
 /**
  * Throws unless `payload` is whole entries, `[time, map]`, made only of what every receiver reads:
  * no ext but a valid entry time in its place, no bin, no float that JSON cannot write, only string
- * keys, valid UTF-8, at most 50 nested containers. Returns the number of entries.
+ * keys, none of them twice in a map, valid UTF-8, at most 50 nested containers. Returns the number of entries.
  */
 export function assertReadable(payload: Uint8Array): number {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
@@ -216,13 +216,17 @@ function endOfString(bytes: Buffer, start: number, length: number): number {
 function endOfContainer(bytes: Buffer, start: number, size: number, depth: number, isMap: boolean): number {
   if (depth === MAX_DEPTH) throw new Error(`more than ${MAX_DEPTH} nested containers`);
   let at = start;
+  const keys = new Set<string>();
   for (let i = 0; i < size; i++) {
     if (isMap) {
       if (!isString(bytes.readUInt8(at))) throw new Error('a key that is no string');
-      at = endOfValue(bytes, at, depth + 1);
+      const end = endOfValue(bytes, at, depth + 1);
+      keys.add(bytes.toString('latin1', at, end));
+      at = end;
     }
     at = endOfValue(bytes, at, depth + 1);
   }
+  if (isMap && keys.size < size) throw new Error('a key that is in a map twice');
   return at;
 }
 
