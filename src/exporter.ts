@@ -8,7 +8,7 @@ import { Delivery, describeRefusal, type Outcome } from './delivery/delivery.ts'
 import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
-import { DefaultLayout } from './encode/layout/default.ts';
+import { createLayout } from './encode/layout/create.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
 import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
 
@@ -59,12 +59,13 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     const config = resolveConfig(options, process.env, (message) => diagnostics.warnOnce(message));
     this.#diagnostics = diagnostics;
     this.#config = config;
-    this.#encoder = new BatchEncoder(
-      config.tag,
-      { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
-      new DefaultLayout(config.maxStringBytes),
-      new BufferPool(),
-    );
+    const warn = (cause: string, message: string) => void diagnostics.warn(cause, message);
+    this.#encoder = new BatchEncoder({
+      tag: config.tag,
+      limits: { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
+      layout: createLayout(config, warn),
+      pool: new BufferPool(),
+    });
     this.#delivery = new Delivery({ config, clock, random, diagnostics, counters: this.#counters });
   }
 
@@ -121,20 +122,31 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     if (this.#refuse(length, length, callback)) return;
     const batch = this.#encoder.encode(records, this.#clock.wallTime());
     if (batch.dropped > 0) this.#drop(batch, length);
-    const encoded = length - batch.dropped;
+    this.#counters.filteredRecords += batch.filtered;
+    // What the layout leaves out is not for any receiver to acknowledge.
+    const wanted = length - batch.filtered;
     if (batch.chunks.length === 0) {
-      this.#fail(callback, 'FLUENT_FORWARD_UNENCODABLE', `no record could be encoded: ${batch.dropReason}`, {
-        records: length,
-        failed: unsent(encoded),
-      });
+      this.#endUnsent(batch, wanted, callback);
       return;
     }
     // The application's own code ran while its values were encoded.
-    if (this.#refuse(length, encoded, callback)) {
+    if (this.#refuse(wanted, wanted - batch.dropped, callback)) {
       for (const chunk of batch.chunks) chunk.release();
       return;
     }
-    inCleanContext(() => this.#delivery.deliver(batch.chunks, (outcome) => this.#conclude(outcome, length, callback)));
+    inCleanContext(() => this.#delivery.deliver(batch.chunks, (outcome) => this.#conclude(outcome, wanted, callback)));
+  }
+
+  /** Ends an export of which nothing is left to send. */
+  #endUnsent({ dropped, dropReason }: EncodedBatch, records: number, callback: ResultCallback): void {
+    if (dropped === 0) {
+      this.#call(callback, { code: SUCCESS });
+      return;
+    }
+    this.#fail(callback, 'FLUENT_FORWARD_UNENCODABLE', `no record could be encoded: ${dropReason}`, {
+      records,
+      failed: unsent(0),
+    });
   }
 
   /** Fails an export that cannot be taken now; tells whether it did. `failed` of its records are not counted as dropped. */

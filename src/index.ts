@@ -7,6 +7,8 @@ export type {
   TlsOptions,
 } from './config/options.ts';
 export type { TextOrFunction } from './config/source.ts';
+export type { LayoutName } from './encode/layout/create.ts';
+export type { LayoutFunction } from './encode/layout/custom.ts';
 export {
   type ConnectionErrorCode,
   type ExportErrorCode,

@@ -49,6 +49,8 @@ export interface FluentForwardStats {
   readonly failed: Readonly<Partial<Record<ExportErrorCode, Volume>>>;
   /** Records that could not be encoded; they are in no other number. */
   readonly droppedRecords: number;
+  /** Records that the layout function left out; they are in no other number. */
+  readonly filteredRecords: number;
   /** Memory that waits for acks; see `maxInFlightBytes`. */
   readonly inFlightBytes: number;
   /** Connections replaced because of their age, or to leave a standby. */
@@ -80,6 +82,7 @@ export class Counters {
   readonly acknowledged: Tally = new Tally();
   readonly resent: Tally = new Tally();
   droppedRecords = 0;
+  filteredRecords = 0;
   rotations = 0;
   readonly #failed = new Map<ExportErrorCode, Tally>();
   #lastError: FluentForwardStats['lastError'];
@@ -108,6 +111,7 @@ export class Counters {
       resent: this.resent.snapshot,
       failed,
       droppedRecords: this.droppedRecords,
+      filteredRecords: this.filteredRecords,
       rotations: this.rotations,
       lastError: this.#lastError,
     };

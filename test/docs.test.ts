@@ -2,13 +2,23 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../src/config/config.ts';
+import { type Config, resolveConfig } from '../src/config/config.ts';
 import { FluentForwardLogExporter } from '../src/index.ts';
 import { ForwardReceiver } from '../src/testing/index.ts';
 
 const root = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 const readme = read('README.md');
+
+/** Values that are no default; a number has its own plus one. */
+const OTHER_VALUES: { readonly [option in keyof Config]?: unknown } = {
+  endpoint: 'tcp://other:1',
+  tag: 'other',
+  layout: 'flat',
+  resourceAttributes: false,
+  recordUid: true,
+  eventNameAttribute: true,
+};
 
 /** The code block behind a `<!-- name -->` comment. */
 function block(name: string): string {
@@ -53,30 +63,33 @@ describe('README.md', () => {
   });
 
   it('lists every option with its variable and default', () => {
-    const rows = [...readme.matchAll(/^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`([^`]+)`|DNS|none|Node\.js's roots) \|/gm)];
+    const rows = [
+      ...readme.matchAll(/^\| `(\w+)` \| (?:`([A-Z_]+)`)? ?\| (?:`([^`]+)`|DNS|none|Node\.js's roots)? ?\|/gm),
+    ];
     const defaults = resolveConfig({}, {}, fail);
     expect(rows.map(([, option]) => option)).toEqual(Object.keys(defaults));
-    for (const [, option, variable, shown] of rows) {
-      const value = defaults[option as keyof typeof defaults];
-      if (option === 'resolver' || option === 'tls') continue;
+    for (const [, option, variable, shown] of rows as unknown as [string, keyof Config, string?, string?][]) {
+      if (option === 'tls') continue;
+      const value = defaults[option];
+      expect(shown === undefined).toBe(value === undefined);
       // One default is described, because it is another for each process.
       if (shown !== undefined && !shown.startsWith('<')) {
-        expect(
-          resolveConfig({ [option as string]: typeof value === 'number' ? Number(shown) : shown }, {}, fail),
-        ).toEqual(defaults);
+        const parsed = typeof value === 'string' || option === 'endpoint' ? shown : JSON.parse(shown);
+        expect(resolveConfig({ [option]: parsed }, {}, fail)).toEqual(defaults);
       }
+      expect(variable === undefined).toBe(option === 'resolver' || option === 'fields');
+      if (variable === undefined) continue;
       // The variable means this option, and no other.
-      const other = typeof value === 'number' ? value + 1 : option === 'tag' ? 'other' : 'tcp://other:1';
+      const other = OTHER_VALUES[option] ?? (value as number) + 1;
       const name = `OTEL_EXPORTER_FLUENT_FORWARD_${variable}`;
+      const environment = { [name]: String(other) };
       if (option === 'sharedKey' || option === 'password') {
         // It shows nothing but where it is from.
-        expect(resolveConfig({}, { [name]: String(other) }, () => {})[option]).toMatchObject({ origin: name });
+        expect(resolveConfig({}, environment, () => {})[option]).toMatchObject({ origin: name });
         continue;
       }
-      expect(resolveConfig({}, { [name]: String(other) }, () => {})).toEqual(
-        resolveConfig({ [option as string]: other }, {}, () => {}),
-      );
-      expect(resolveConfig({}, { [name]: String(other) }, () => {})).not.toEqual(defaults);
+      expect(resolveConfig({}, environment, () => {})).toEqual(resolveConfig({ [option]: other }, {}, () => {}));
+      expect(resolveConfig({}, environment, () => {})).not.toEqual(defaults);
     }
   });
 

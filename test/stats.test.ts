@@ -17,6 +17,7 @@ describe('stats()', () => {
       resent: NOTHING,
       failed: {},
       droppedRecords: 0,
+      filteredRecords: 0,
       inFlightBytes: 0,
       rotations: 0,
       lastError: undefined,

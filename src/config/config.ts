@@ -1,3 +1,7 @@
+import { copyOf } from '../encode/field.ts';
+import type { LayoutName } from '../encode/layout/create.ts';
+import type { LayoutFunction } from '../encode/layout/custom.ts';
+import type { ResourceAttributes } from '../encode/resource.ts';
 import { messageOf } from '../errors.ts';
 import { MAX_NAME_BYTES } from '../protocol/handshake.ts';
 import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutPassword } from './endpoint.ts';
@@ -10,6 +14,11 @@ import { isPemOrPath, isSecret, SECRET_RULE, Source, type TextOrFunction } from 
 export interface Config {
   readonly endpoint: readonly Endpoint[];
   readonly tag: string;
+  readonly layout: LayoutName | LayoutFunction;
+  readonly resourceAttributes: ResourceAttributes;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly recordUid: boolean;
+  readonly eventNameAttribute: boolean | undefined;
   readonly timeoutMillis: number;
   readonly ackTimeoutMillis: number;
   readonly connectTimeoutMillis: number;
@@ -85,6 +94,30 @@ function integer(variable: string, min: number, max: number, fallback: number): 
 const millis = (variable: string, fallback: number, min = 1): Rule<number> =>
   integer(variable, min, MAX_MILLIS, fallback);
 
+function boolean<T extends boolean | undefined>(variable: string, fallback: T): Rule<boolean | T> {
+  return {
+    allowed: 'true or false',
+    variable,
+    fallback,
+    hasType: (value) => typeof value === 'boolean',
+    accept: (value) => value as boolean,
+    parse: ({ text }) => parseBoolean(text),
+  };
+}
+
+function parseBoolean(text: string): boolean | undefined {
+  switch (text.toLowerCase()) {
+    case 'true':
+      return true;
+    case 'false':
+      return false;
+    default:
+      return undefined;
+  }
+}
+
+const LAYOUTS: readonly LayoutName[] = ['default', 'flat', 'otlp'];
+
 const text = {
   hasType: (value: unknown): boolean => typeof value === 'string',
   parse: (variable: Variable): unknown => variable.text,
@@ -149,6 +182,33 @@ const RULES: Rules<Omit<Config, 'tls'>> = {
     // Fluent Bit acknowledges and loses what has an empty tag.
     accept: (value) => (value !== '' && Buffer.byteLength(String(value)) <= 1024 ? String(value) : undefined),
   },
+  layout: {
+    allowed: `${LAYOUTS.join(', ')} or a function (record, entry) => object | undefined`,
+    variable: 'LAYOUT',
+    fallback: 'default',
+    hasType: (value) => typeof value === 'string' || typeof value === 'function',
+    accept: (value) =>
+      typeof value === 'function' ? (value as LayoutFunction) : LAYOUTS.find((name) => name === value),
+    parse: ({ text }) => text.toLowerCase(),
+  },
+  resourceAttributes: {
+    allowed: 'true, false or a list of attribute names',
+    variable: 'RESOURCE_ATTRIBUTES',
+    fallback: true,
+    hasType: (value) =>
+      typeof value === 'boolean' || (Array.isArray(value) && value.every((name) => typeof name === 'string')),
+    accept: (value) => (Array.isArray(value) ? Object.freeze([...value]) : (value as boolean)),
+    parse: ({ text }) => parseBoolean(text) ?? text.split(',').map((name) => name.trim()),
+  },
+  fields: {
+    allowed: 'an object with a property for each field',
+    fallback: {},
+    hasType: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    accept: (value) => copyOf(value) ?? {},
+    parse: () => undefined,
+  },
+  recordUid: boolean('RECORD_UID', false),
+  eventNameAttribute: boolean('EVENT_NAME_ATTRIBUTE', undefined),
   timeoutMillis: millis('TIMEOUT', 25_000),
   ackTimeoutMillis: millis('ACK_TIMEOUT', 5_000),
   connectTimeoutMillis: millis('CONNECT_TIMEOUT', 5_000),
@@ -189,14 +249,7 @@ const TLS_RULES: Rules<TlsConfig> = {
     fallback: 'TLSv1.2',
     accept: (value) => (value === 'TLSv1.2' || value === 'TLSv1.3' ? value : undefined),
   },
-  insecureSkipVerify: {
-    allowed: 'true or false',
-    variable: 'INSECURE_SKIP_VERIFY',
-    fallback: false,
-    hasType: (value) => typeof value === 'boolean',
-    accept: (value) => (typeof value === 'boolean' ? value : undefined),
-    parse: ({ text }) => ({ true: true, false: false })[text.toLowerCase()],
-  },
+  insecureSkipVerify: boolean('INSECURE_SKIP_VERIFY', false),
 };
 
 /**

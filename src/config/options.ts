@@ -1,3 +1,5 @@
+import type { LayoutName } from '../encode/layout/create.ts';
+import type { LayoutFunction } from '../encode/layout/custom.ts';
 import type { NetworkEndpoint } from './endpoint.ts';
 import type { TextOrFunction } from './source.ts';
 
@@ -69,6 +71,28 @@ export interface FluentForwardLogExporterOptions {
   endpoint?: string | EndpointOptions | readonly (string | EndpointOptions)[] | undefined;
   /** The Forward tag of every record. Default `opentelemetry.logs`. [`TAG`] */
   tag?: string | undefined;
+  /**
+   * How a record becomes an entry: `default`, `flat` (attributes at the top level), `otlp` (all that
+   * OTLP has; for Fluent Bit only), or a function. Default `default`. [`LAYOUT`]
+   */
+  layout?: LayoutName | LayoutFunction | undefined;
+  /** Which attributes of the resource are sent: all, none, or those named. Default true. [`RESOURCE_ATTRIBUTES`] */
+  resourceAttributes?: boolean | readonly string[] | undefined;
+  /**
+   * Fields that every entry gets: at the top level of the record, with the layout `otlp` as attributes
+   * unless the record has one of the same name.
+   */
+  fields?: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * Whether every record gets the attribute `log.record.uid`, unless it has one: unique, sortable by
+   * time, and the same when the record is sent again. Default false. [`RECORD_UID`]
+   */
+  recordUid?: boolean | undefined;
+  /**
+   * With the layout `otlp`, whether an event name, which Fluent Bit drops, is also sent as the
+   * attribute `otel.event.name`. Unset: it is not, and a warning says so. [`EVENT_NAME_ATTRIBUTE`]
+   */
+  eventNameAttribute?: boolean | undefined;
   /** Time for one `export()`, retries included, in milliseconds. Default 25000. [`TIMEOUT`] */
   timeoutMillis?: number | undefined;
   /** Time for the ack of one chunk on one connection, counted from the completion of its write. Default 5000. [`ACK_TIMEOUT`] */

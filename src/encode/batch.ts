@@ -4,15 +4,26 @@ import type { BufferPool } from './buffer-pool.ts';
 import type { Chunk } from './chunk.ts';
 import { type Layout, UnencodableError } from './layout/layout.ts';
 import { type ChunkLimits, messagePrefix, type Packed, Packer } from './packer.ts';
+import { byGroup } from './partition.ts';
 import { thrown } from './value.ts';
 import { TooLargeError } from './writer.ts';
 
 export interface EncodedBatch {
   readonly chunks: readonly Chunk[];
+  /** Records that the layout left out. */
+  readonly filtered: number;
   /** Records that could not be encoded. */
   readonly dropped: number;
   /** What was wrong with the last of them. */
   readonly dropReason: string | undefined;
+}
+
+/** What the encoding of batches is made of. */
+export interface BatchParts {
+  readonly tag: string;
+  readonly limits: ChunkLimits;
+  readonly layout: Layout;
+  readonly pool: BufferPool;
 }
 
 /** What the first batch's records are taken to need; later ones are judged by the batch before. */
@@ -20,15 +31,13 @@ const FIRST_GUESS_BYTES_PER_RECORD = 512;
 
 /** Encodes batches of records into chunks. */
 export class BatchEncoder {
-  readonly #tag: string;
-  readonly #parts: { readonly limits: ChunkLimits; readonly layout: Layout; readonly pool: BufferPool };
+  readonly #parts: BatchParts;
   readonly #prefix: Buffer;
   #bytesPerRecord = FIRST_GUESS_BYTES_PER_RECORD;
 
-  constructor(tag: string, limits: ChunkLimits, layout: Layout, pool: BufferPool) {
-    this.#tag = tag;
-    this.#prefix = messagePrefix(tag);
-    this.#parts = { limits, layout, pool };
+  constructor(parts: BatchParts) {
+    this.#parts = parts;
+    this.#prefix = messagePrefix(parts.tag);
   }
 
   /**
@@ -38,12 +47,25 @@ export class BatchEncoder {
    */
   encode(records: readonly ReadableLogRecord[], now: WallTime): EncodedBatch {
     const batch = new Batch(this.#parts.limits.ceilingBytes);
-    const expected = Math.ceil(records.length * this.#bytesPerRecord);
-    const packer = new Packer(this.#tag, this.#prefix, expected, this.#parts, batch);
-    for (const record of records) packer.add(record, now);
-    packer.finish();
+    this.#pack(records, now, batch);
     this.#learn(batch.chunks);
     return batch;
+  }
+
+  #pack(records: readonly ReadableLogRecord[], now: WallTime, batch: Batch): void {
+    const { layout, tag } = this.#parts;
+    const expected = Math.ceil(records.length * this.#bytesPerRecord);
+    const packer = new Packer(tag, this.#prefix, expected, this.#parts, batch);
+    if (layout.groupOf === undefined) {
+      for (const record of records) packer.add(record, now);
+    } else {
+      const groups = byGroup(records, layout.groupOf.bind(layout), (error) => batch.drop(error));
+      for (const { group, records } of groups) {
+        packer.begin(group);
+        for (const record of records) packer.add(record, now);
+      }
+    }
+    packer.finish();
   }
 
   #learn(chunks: readonly Chunk[]): void {
@@ -60,6 +82,7 @@ export class BatchEncoder {
 
 class Batch implements EncodedBatch, Packed {
   readonly chunks: Chunk[] = [];
+  filtered = 0;
   dropped = 0;
   dropReason: string | undefined;
   readonly #ceilingBytes: number;
@@ -68,7 +91,9 @@ class Batch implements EncodedBatch, Packed {
     this.#ceilingBytes = ceilingBytes;
   }
 
-  filter(): void {}
+  filter(): void {
+    this.filtered++;
+  }
 
   drop(error: unknown): void {
     this.dropped++;

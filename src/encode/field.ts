@@ -1,5 +1,5 @@
 import { BufferPool } from './buffer-pool.ts';
-import type { ValueWriter } from './value.ts';
+import { readProperty, type ValueWriter } from './value.ts';
 import { Writer } from './writer.ts';
 
 /** Encoded fields of a map, keys included, to be copied into many records. */
@@ -32,8 +32,6 @@ export function field(writer: Writer, values: ValueWriter, key: Uint8Array, valu
   return 1;
 }
 
-const EMPTY_MAP = 0x80;
-
 /**
  * Writes a field that is always a map, however large the record is, or absent when there is nothing
  * in it; returns how many it wrote.
@@ -46,20 +44,45 @@ export function mapField(
   depth: number,
 ): 0 | 1 {
   if (!isObject(map)) return 0;
-  const start = writer.position;
+  const before = writer.position;
   writer.raw(key);
-  const content = writer.position;
-  values.map(map, depth);
-  if (writer.position > content + 1 || writer.buffer[content] !== EMPTY_MAP) return 1;
-  writer.position = start;
-  return 0;
+  const start = writer.startMap();
+  const size = values.properties(map, depth + 1);
+  if (size === 0) {
+    writer.position = before;
+    return 0;
+  }
+  writer.endMap(start, size);
+  return 1;
+}
+
+/** Whether a map has a field of that name, as {@link ValueWriter.map} writes it. */
+export function hasField(map: object | undefined, name: string): boolean {
+  return isObject(map) && isEnumerable.call(map, name) && readProperty(map, name) !== undefined;
+}
+
+const { propertyIsEnumerable: isEnumerable } = Object.prototype;
+
+/** An object of its own with the fields that {@link ValueWriter.map} writes; `undefined` when there is none. */
+export function copyOf(map: unknown): Record<string, unknown> | undefined {
+  if (!isObject(map)) return undefined;
+  let copy: Record<string, unknown> | undefined;
+  for (const key of Object.keys(map)) {
+    const value = readProperty(map, key);
+    if (value === undefined) continue;
+    copy ??= {};
+    if (key === '__proto__')
+      Object.defineProperty(copy, key, { value, enumerable: true, configurable: true, writable: true });
+    else copy[key] = value;
+  }
+  return copy;
 }
 
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
+/** Whether {@link ValueWriter.map} would write no field of it. */
 export function isEmpty(map: object | undefined): boolean {
-  for (const key in map) if (Object.hasOwn(map, key)) return false;
-  return true;
+  return !isObject(map) || !Object.keys(map).some((key) => readProperty(map, key) !== undefined);
 }

@@ -15,10 +15,54 @@ export function spanContext(writer: Writer, context: ReadableLogRecord['spanCont
   if (hexId(writer, KEY.span_id, spanId, 16)) size++;
   if (size > 0 && Number.isInteger(traceFlags)) {
     writer.raw(KEY.trace_flags);
-    writer.string((traceFlags & 0xff).toString(16).padStart(2, '0'));
+    writer.string(flagsText(traceFlags));
     size++;
   }
   return size;
+}
+
+/** The fields that {@link spanContext} writes. */
+export function spanContextFields(context: unknown): Readonly<Record<string, string>> {
+  if (!isObject(context)) return {};
+  const { traceId, spanId, traceFlags } = context as Record<string, unknown>;
+  const fields: Record<string, string> = {};
+  if (isHexId(traceId, 32)) fields.trace_id = traceId.toLowerCase();
+  if (isHexId(spanId, 16)) fields.span_id = spanId.toLowerCase();
+  const isTraced = fields.trace_id !== undefined || fields.span_id !== undefined;
+  if (isTraced && Number.isInteger(traceFlags)) fields.trace_flags = flagsText(traceFlags as number);
+  return fields;
+}
+
+/** Writes the same with ids as bytes and flags as an integer, as OTLP has them; returns how many fields. */
+export function binarySpanContext(writer: Writer, context: unknown): number {
+  if (!isObject(context)) return 0;
+  const { traceId, spanId, traceFlags } = context as Record<string, unknown>;
+  let size = 0;
+  if (isHexId(traceId, 32)) {
+    writer.raw(KEY.trace_id);
+    writer.bin(Buffer.from(traceId, 'hex'));
+    size++;
+  }
+  if (isHexId(spanId, 16)) {
+    writer.raw(KEY.span_id);
+    writer.bin(Buffer.from(spanId, 'hex'));
+    size++;
+  }
+  if (size > 0 && Number.isInteger(traceFlags)) {
+    writer.raw(KEY.trace_flags);
+    writer.number((traceFlags as number) & 0xff);
+    size++;
+  }
+  return size;
+}
+
+function flagsText(flags: number): string {
+  return (flags & 0xff).toString(16).padStart(2, '0');
+}
+
+/** Whether it is an id of `length` hexadecimal digits of which not all are zero. */
+function isHexId(id: unknown, length: 16 | 32): id is string {
+  return typeof id === 'string' && id.length === length && /^[0-9a-f]*$/i.test(id) && !/^0*$/.test(id);
 }
 
 const LOWER_CASE_BIT = 0x20;

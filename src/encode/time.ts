@@ -36,14 +36,36 @@ function isEntryTime(time: WallTime | undefined): time is WallTime {
   return time !== undefined && time[0] >= MIN_SECONDS && time[0] <= MAX_SECONDS;
 }
 
-/** Writes an entry's time: the first of the record's, the observed and the present time that a receiver can read. */
-export function writeEntryTime(writer: Writer, recordTime: unknown, observedTime: unknown, now: WallTime): void {
-  let time = normalize(recordTime);
-  if (!isEntryTime(time)) {
-    time = normalize(observedTime);
-    if (!isEntryTime(time)) time = isEntryTime(now) ? now : FIRST_TIME;
-  }
-  writer.eventTime(time[0], time[1]);
+/** An entry's time: the first of the record's, the observed and the present time that a receiver can read. */
+export function entryTime(recordTime: unknown, observedTime: unknown, now: WallTime): WallTime {
+  const time = normalize(recordTime);
+  if (isEntryTime(time)) return time;
+  const observed = normalize(observedTime);
+  if (isEntryTime(observed)) return observed;
+  return isEntryTime(now) ? now : FIRST_TIME;
+}
+
+/** Normalised, from 1970 to `maxSeconds`; `undefined` for all else and for what stands for no time. */
+function timeWithin(maxSeconds: number, time: unknown): WallTime | undefined {
+  const normal = normalize(time);
+  if (normal === undefined || normal[0] < 0 || normal[0] > maxSeconds) return undefined;
+  return normal[0] === 0 && normal[1] === 0 ? undefined : normal;
+}
+
+/** The last whole second whose nanoseconds since 1970 have 64 bits. */
+const MAX_UINT64_SECONDS = 18_446_744_072;
+
+/** Writes `time` after `key` as nanoseconds since 1970, or nothing when it is unset or has none; tells whether it wrote. */
+export function unixNanos(writer: Writer, key: Uint8Array, time: unknown): boolean {
+  const normal = timeWithin(MAX_UINT64_SECONDS, time);
+  if (normal === undefined) return false;
+  const [seconds, nanoseconds] = normal;
+  // In two parts of which each is exact: seconds = high * 2^16 + low.
+  const high = Math.floor(seconds / 0x1_0000) * NANOS_PER_SECOND;
+  const low = (seconds % 0x1_0000) * NANOS_PER_SECOND + nanoseconds + (high % 0x1_0000) * 0x1_0000;
+  writer.raw(key);
+  writer.uint64(Math.floor(high / 0x1_0000) + Math.floor(low / 0x1_0000_0000), low % 0x1_0000_0000);
+  return true;
 }
 
 const DATE_TIME_LENGTH = '2023-11-14T22:13:20'.length;
@@ -58,10 +80,9 @@ export class Rfc3339 {
 
   /** Writes `time` after `key`, or nothing when it is unset or no time; tells whether it wrote. */
   write(writer: Writer, key: Uint8Array, time: unknown): boolean {
-    const normal = normalize(time);
-    if (normal === undefined || normal[0] < 0 || normal[0] > MAX_RFC3339_SECONDS) return false;
+    const normal = timeWithin(MAX_RFC3339_SECONDS, time);
+    if (normal === undefined) return false;
     const [second, nanoseconds] = normal;
-    if (second === 0 && nanoseconds === 0) return false;
     if (second !== this.#second) {
       this.#text.write(new Date(second * 1000).toISOString(), 'latin1');
       this.#second = second;
@@ -83,4 +104,13 @@ export class Rfc3339 {
     writer.position = position + 1 + RFC3339_LENGTH;
     return true;
   }
+}
+
+/** The text that {@link Rfc3339} writes, or `undefined` where it writes nothing. */
+export function rfc3339(time: unknown): string | undefined {
+  const normal = timeWithin(MAX_RFC3339_SECONDS, time);
+  if (normal === undefined) return undefined;
+  const [second, nanoseconds] = normal;
+  const dateTime = new Date(second * 1000).toISOString().slice(0, DATE_TIME_LENGTH);
+  return `${dateTime}.${String(nanoseconds).padStart(9, '0')}Z`;
 }

@@ -77,8 +77,7 @@ export class ValueWriter {
 
   /** Writes a string, cut at `maxStringBytes`. */
   string(value: string): void {
-    // A UTF-16 code unit takes at most three bytes.
-    this.writer.string(value.length * 3 <= this.maxStringBytes ? value : this.#cut(value));
+    this.writer.string(this.#cut(value));
   }
 
   protected number(value: number): void {
@@ -99,13 +98,23 @@ export class ValueWriter {
     else this.writer.string(`${bytes.toString('base64', 0, room)}…[truncated ${bytes.length - room} bytes]`);
   }
 
-  /** What a receiver reads where `text` is written. */
-  protected received(text: string): string {
-    const cut = text.length * 3 <= this.maxStringBytes ? text : this.#cut(text);
-    return cut.isWellFormed() ? cut : cut.toWellFormed();
+  /** What a receiver reads where `name` is written. */
+  protected received(name: string): string {
+    return this.#cut(name).toWellFormed();
+  }
+
+  /** Writes `name` if a receiver reads that and nothing else; tells whether it did. */
+  protected unchanged(name: string): boolean {
+    if (this.#cut(name) !== name) return false;
+    const start = this.writer.position;
+    if (this.writer.string(name) || name.isWellFormed()) return true;
+    this.writer.position = start;
+    return false;
   }
 
   #cut(value: string): string {
+    // A UTF-16 code unit takes at most three bytes.
+    if (value.length * 3 <= this.maxStringBytes) return value;
     const bytes = Buffer.byteLength(value);
     if (bytes <= this.maxStringBytes) return value;
     const kept = prefix(value, this.maxStringBytes - MARKER_BYTES);
@@ -120,23 +129,22 @@ export class ValueWriter {
 
   /** Writes what {@link map} does as fields of a map that has begun, inside `depth` containers; returns how many. */
   properties(object: object, depth: number, rename?: Rename): number {
+    const keys = Object.keys(object);
     let size = 0;
-    let changed: Distinct | undefined;
-    for (const key in object) {
-      if (!Object.hasOwn(object, key)) continue;
+    let distinct: Distinct | undefined;
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string;
       if (size >= MAX_ELEMENTS) {
-        changed ??= this.#unchangedNames(Object.keys(object), rename);
-        this.#elementsCut(changed, Object.keys(object).length - size);
+        distinct ??= this.#distinctFrom(keys, rename);
+        this.#elementsCut(distinct, keys.length - size);
         return size + 1;
       }
       const value = readProperty(object, key);
       if (value === undefined) continue;
-      const name = this.#unchangedName(key, rename);
-      if (name === undefined) {
-        changed ??= this.#unchangedNames(Object.keys(object), rename);
-        this.writer.string(changed(this.#receivedName(key, rename)));
-      } else {
-        this.writer.string(name);
+      if (!this.unchanged(rename === undefined ? key : rename(key))) {
+        distinct ??= this.#distinctFrom(keys, rename);
+        const name = this.received(key);
+        this.writer.string(distinct(rename === undefined ? name : this.received(rename(name))));
       }
       this.value(value, depth);
       size++;
@@ -144,25 +152,12 @@ export class ValueWriter {
     return size;
   }
 
-  /** The name of a property's field; `undefined` when a receiver reads another one where that is written. */
-  #unchangedName(key: string, rename: Rename | undefined): string | undefined {
-    if (this.received(key) !== key) return undefined;
-    if (rename === undefined) return key;
-    const name = rename(key);
-    return name === key || this.received(name) === name ? name : undefined;
-  }
-
-  #receivedName(key: string, rename: Rename | undefined): string {
-    const name = this.received(key);
-    return rename === undefined ? name : this.received(rename(name));
-  }
-
-  /** Makes names that are neither among the unchanged ones of `keys` nor twice the same. */
-  #unchangedNames(keys: readonly string[], rename: Rename | undefined): Distinct {
+  /** Makes names that differ from those which stay unchanged, and from each other. */
+  #distinctFrom(keys: readonly string[], rename: Rename | undefined): Distinct {
     const distinct = distinctNames();
     for (const key of keys) {
-      const name = this.#unchangedName(key, rename);
-      if (name !== undefined) distinct(name);
+      const name = rename === undefined ? key : rename(key);
+      if (this.received(name) === name) distinct(name);
     }
     return distinct;
   }

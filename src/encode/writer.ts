@@ -14,8 +14,8 @@ const LOOP_LENGTH = 12;
 const EXACT_LENGTH = 4096;
 
 /**
- * Writes MessagePack into a buffer that grows. It can only write what every Forward receiver
- * reads: there is no method for an ext other than an entry's time, and strings are valid UTF-8.
+ * Writes MessagePack into a buffer that grows. Strings are valid UTF-8, and there is no method for an
+ * ext other than an entry's time: nothing it writes is poison to a Forward receiver.
  */
 export class Writer {
   buffer: Buffer;
@@ -76,15 +76,29 @@ export class Writer {
   /** A finite or infinite number: integers up to 2^53 as integers, all others as float64. −0 becomes 0. */
   number(value: number): void {
     if (!Number.isSafeInteger(value)) {
-      this.reserve(9);
-      this.buffer[this.position] = 0xcb;
-      this.buffer.writeDoubleBE(value, this.position + 1);
-      this.position += 9;
+      this.float64(value);
     } else if (value >= 0) {
       this.#unsigned(value);
     } else {
       this.#negative(value);
     }
+  }
+
+  float64(value: number): void {
+    this.reserve(9);
+    this.buffer[this.position] = 0xcb;
+    this.buffer.writeDoubleBE(value, this.position + 1);
+    this.position += 9;
+  }
+
+  /** An unsigned integer in all its 64 bits, given as two halves of 32. */
+  uint64(high: number, low: number): void {
+    this.reserve(9);
+    const { buffer, position } = this;
+    buffer[position] = 0xcf;
+    buffer.writeUInt32BE(high, position + 1);
+    buffer.writeUInt32BE(low, position + 5);
+    this.position = position + 9;
   }
 
   #unsigned(value: number): void {
@@ -143,12 +157,12 @@ export class Writer {
     this.position += 9;
   }
 
-  /** A string as UTF-8; a lone surrogate becomes U+FFFD. */
-  string(value: string): void {
+  /** A string as UTF-8; a lone surrogate becomes U+FFFD. Tells whether it is all ASCII. */
+  string(value: string): boolean {
     const { length } = value;
     const room = length > EXACT_LENGTH ? Buffer.byteLength(value) : length * BYTES_PER_CODE_UNIT;
     this.reserve(HEADER_BYTES + room);
-    if (length <= LOOP_LENGTH && this.#shortAscii(value)) return;
+    if (length <= LOOP_LENGTH && this.#shortAscii(value)) return true;
     // The header is as long as an ASCII string's would be; the few others are moved.
     const guess = stringHeaderBytes(length);
     const start = this.position + guess;
@@ -157,6 +171,7 @@ export class Writer {
     if (header !== guess) this.buffer.copyWithin(this.position + header, start, start + bytes);
     this.#stringHeader(header, bytes);
     this.position += header + bytes;
+    return bytes === length;
   }
 
   /** Writes a string of at most 12 ASCII characters; false, with nothing written, for any other. */
@@ -191,6 +206,26 @@ export class Writer {
         buffer[position] = 0xdb;
         buffer.writeUInt32BE(bytes, position + 1);
     }
+  }
+
+  /** Bytes as they are. JSON outputs cannot write them. */
+  bin(bytes: Uint8Array): void {
+    const { length } = bytes;
+    this.reserve(HEADER_BYTES + length);
+    const { buffer } = this;
+    let at = this.position;
+    if (length < 0x100) {
+      buffer[at++] = 0xc4;
+      buffer[at++] = length;
+    } else if (length < 0x1_0000) {
+      buffer[at++] = 0xc5;
+      at = buffer.writeUInt16BE(length, at);
+    } else {
+      buffer[at++] = 0xc6;
+      at = buffer.writeUInt32BE(length, at);
+    }
+    buffer.set(bytes, at);
+    this.position = at + length;
   }
 
   arrayHeader(length: number): void {

@@ -17,6 +17,8 @@ function resolve(options: object = {}, environment: Environment = {}): { config:
   return { config, warnings };
 }
 
+const TAG_RULE = 'a string of 1 to 1024 bytes';
+
 const tcp = (host: string, port: number): Config['endpoint'] => [
   { protocol: 'tcp', host, port, url: `tcp://${host}:${port}`, weight: 1, standby: false },
 ];
@@ -58,6 +60,11 @@ describe('without options and variables', () => {
       username: undefined,
       password: undefined,
       hostname: processHostname(),
+      layout: 'default',
+      resourceAttributes: true,
+      fields: {},
+      recordUid: false,
+      eventNameAttribute: undefined,
       resolver: undefined,
       tls: {
         ca: undefined,
@@ -136,9 +143,9 @@ describe('a bad value in code throws', () => {
   });
 
   it.each([
-    ['an empty tag', '', 'got "", allowed: a string of 1 to 1024 bytes'],
-    ['1025 bytes', 'x'.repeat(1025), `got "${'x'.repeat(199)}…, allowed: a string of 1 to 1024 bytes`],
-    ['1026 bytes of 513 characters', 'é'.repeat(513), `got "${'é'.repeat(199)}…, allowed: a string of 1 to 1024 bytes`],
+    ['an empty tag', '', `got "", allowed: ${TAG_RULE}`],
+    ['1025 bytes', 'x'.repeat(1025), `got "${'x'.repeat(199)}…, allowed: ${TAG_RULE}`],
+    ['1026 bytes of 513 characters', 'é'.repeat(513), `got "${'é'.repeat(199)}…, allowed: ${TAG_RULE}`],
   ])('tag: %s', (_, tag, message) => {
     expect(() => resolve({ tag })).toThrow(RangeError);
     expect(() => resolve({ tag })).toThrow(`option tag: ${message}`);
@@ -149,7 +156,7 @@ describe('a bad value in code throws', () => {
   });
 
   it('the wrong type for a tag, an endpoint, a resolver', () => {
-    expect(() => resolve({ tag: 5 })).toThrow(new TypeError('option tag: got 5, allowed: a string of 1 to 1024 bytes'));
+    expect(() => resolve({ tag: 5 })).toThrow(new TypeError(`option tag: got 5, allowed: ${TAG_RULE}`));
     expect(() => resolve({ endpoint: new URL('tcp://a') })).toThrow(TypeError);
     expect(() => resolve({ endpoint: ['tcp://a', 5] })).toThrow(TypeError);
     expect(() => resolve({ endpoint: ['tcp://a', 5] })).toThrow(/^option endpoint: got an array, allowed: tcp:\/\//);
@@ -172,7 +179,7 @@ describe('a bad value in code throws', () => {
   it('an option that does not exist', () => {
     expect(() => resolve({ timeout: 5 })).toThrow(TypeError);
     expect(() => resolve({ timeout: 5 })).toThrow(
-      /^unknown option timeout; the options are endpoint, tag, timeoutMillis/,
+      /^unknown option timeout; the options are endpoint, tag, layout, .*, timeoutMillis/,
     );
     // Also when it is undefined, and when every object has one of that name.
     expect(() => resolve({ timeout: undefined })).toThrow(TypeError);
@@ -185,6 +192,68 @@ describe('a bad value in code throws', () => {
 
   it('also when the environment has a good one', () => {
     expect(() => resolve({ timeoutMillis: 0 }, { TIMEOUT: '5' })).toThrow(RangeError);
+  });
+});
+
+describe('what a record becomes', () => {
+  const layoutFunction = (): object => ({});
+
+  it.each<[string, unknown, string | undefined, unknown]>([
+    ['layout', 'flat', 'LAYOUT=flat', 'flat'],
+    ['layout', 'otlp', 'LAYOUT=OTLP', 'otlp'],
+    ['layout', 'default', 'LAYOUT=Default', 'default'],
+    ['layout', layoutFunction, undefined, layoutFunction],
+    ['recordUid', true, 'RECORD_UID=TRUE', true],
+    ['recordUid', false, 'RECORD_UID=false', false],
+    ['eventNameAttribute', true, 'EVENT_NAME_ATTRIBUTE=true', true],
+    ['eventNameAttribute', false, 'EVENT_NAME_ATTRIBUTE=False', false],
+    ['resourceAttributes', true, 'RESOURCE_ATTRIBUTES=true', true],
+    ['resourceAttributes', false, 'RESOURCE_ATTRIBUTES=FALSE', false],
+    ['resourceAttributes', ['a.b', 'c'], 'RESOURCE_ATTRIBUTES=a.b , c', ['a.b', 'c']],
+    ['resourceAttributes', [], undefined, []],
+    ['fields', { env: 'prod', n: undefined }, undefined, { env: 'prod' }],
+  ])('%s: %j or %s', (option, code, variable, expected) => {
+    const key = option as keyof Config;
+    expect(resolve({ [option]: code }).config[key]).toEqual(expected);
+    if (variable === undefined) return;
+    const [name = '', text] = variable.split('=');
+    const { config, warnings } = resolve({}, { [name]: text });
+    expect({ value: config[key], warnings }).toEqual({ value: expected, warnings: [] });
+  });
+
+  it.each([
+    ['layout', 'Flat', RangeError, 'got "Flat", allowed: default, flat, otlp or a function (record, entry) => object'],
+    ['layout', 5, TypeError, 'got 5, allowed: default, flat, otlp or a function'],
+    ['recordUid', 'true', TypeError, 'got "true", allowed: true or false'],
+    ['eventNameAttribute', 1, TypeError, 'got 1, allowed: true or false'],
+    ['resourceAttributes', 'a', TypeError, 'got "a", allowed: true, false or a list of attribute names'],
+    ['resourceAttributes', ['a', 5], TypeError, 'got an array, allowed: true, false or a list of attribute names'],
+    ['fields', [], TypeError, 'got an array, allowed: an object with a property for each field'],
+    ['fields', null, TypeError, 'got null, allowed: an object'],
+  ])('%s: %j in code throws', (option, value, errorClass, message) => {
+    expect(() => resolve({ [option]: value })).toThrow(errorClass);
+    expect(() => resolve({ [option]: value })).toThrow(`option ${option}: ${message}`);
+  });
+
+  it.each([
+    ['LAYOUT', 'json', 'got "json", allowed: default, flat, otlp or a function .*; using "default"'],
+    ['RECORD_UID', '1', 'got "1", allowed: true or false; using false'],
+    ['RECORD_UID', 'yes', 'got "yes", allowed: true or false; using false'],
+    ['EVENT_NAME_ATTRIBUTE', 'on', 'got "on", allowed: true or false; leaving it unset'],
+  ])('%s=%s warns and counts as unset', (variable, text, message) => {
+    const { config, warnings } = resolve({}, { [variable]: text });
+    expect(config).toStrictEqual(resolve().config);
+    expect(warnings).toEqual([expect.stringMatching(`^${PREFIX}${variable}: ${message}$`)]);
+  });
+
+  it('later changes of a list or of fields do not matter', () => {
+    const resourceAttributes = ['a'];
+    const fields: Record<string, unknown> = { a: 1 };
+    const { config } = resolve({ resourceAttributes, fields });
+    resourceAttributes.push('b');
+    fields.b = 2;
+    expect(config).toMatchObject({ resourceAttributes: ['a'], fields: { a: 1 } });
+    expect(config.fields).not.toHaveProperty('b');
   });
 });
 

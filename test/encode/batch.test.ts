@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import type { EncodedBatch } from '../../src/encode/batch.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
 import type { Chunk } from '../../src/encode/chunk.ts';
-import { assertReadable, batchEncoder, decodeChunk, type EncoderOptions, NOW, record } from '../support/records.ts';
+import { assertReadable } from '../support/readable.ts';
+import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record } from '../support/records.ts';
+import { RUNS } from '../support/runs.ts';
 
 const MAX = 1_000_000;
 const CEILING = 6_000_000;
@@ -67,7 +69,7 @@ describe('a message', () => {
   });
 
   it('is not made of no records', () => {
-    expect(encodeBatch([])).toEqual({ chunks: [], dropped: 0, dropReason: undefined });
+    expect(encodeBatch([])).toEqual({ chunks: [], filtered: 0, dropped: 0, dropReason: undefined });
   });
 });
 
@@ -101,7 +103,7 @@ describe('chunks are cut before maxChunkBytes', () => {
         expect(chunk.bytes.length + nextEntry).toBeGreaterThan(maxChunkBytes - SLACK);
       }
     });
-    fc.assert(property, { seed: 1, numRuns: 200 });
+    fc.assert(property, RUNS);
   });
 
   it('and an entry larger than that goes alone', () => {

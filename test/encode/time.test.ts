@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { WallTime } from '../../src/clock.ts';
 import { batchEncoder, decodeChunk, NOW, record, roundTrip } from '../support/records.ts';
+import { RUNS } from '../support/runs.ts';
 
 const OBSERVED = [1_650_000_000, 5];
-const RUNS = { seed: 1, numRuns: 2_000 };
 
 function entryTime(hrTime: unknown, hrTimeObserved: unknown): WallTime {
   return roundTrip(record({ hrTime, hrTimeObserved })).time;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { assertReadable, batchEncoder, decodeChunk, NOW, record } from '../support/records.ts';
+import { assertReadable } from '../support/readable.ts';
+import { batchEncoder, decodeChunk, NOW, record } from '../support/records.ts';
 
 // Always the same runs: a failure here must be one that the last change made.
 const RUNS = { seed: 20_231_114, numRuns: 1_000 };

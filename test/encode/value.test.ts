@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  assertReadable,
-  batchEncoder,
-  type DecodedChunk,
-  decodeChunk,
-  NOW,
-  record,
-  roundTrip,
-} from '../support/records.ts';
+import { assertReadable } from '../support/readable.ts';
+import { batchEncoder, type DecodedChunk, decodeChunk, NOW, record, roundTrip } from '../support/records.ts';
 import { VALUES } from './values.ts';
 
 /** Encodes a record and a sane one behind it, and decodes what must be one readable chunk. */

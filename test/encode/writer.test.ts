@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
 import { TooLargeError, Writer } from '../../src/encode/writer.ts';
 import { decodeValue } from '../support/records.ts';
+import { RUNS } from '../support/runs.ts';
 
 /** What `write` writes, into a buffer that first holds other bytes and has to grow. */
 function written(write: (writer: Writer) => void): Buffer {
@@ -51,7 +52,7 @@ describe('strings', () => {
     const property = fc.property(text, (text) => {
       expect(written((writer) => writer.string(text))).toEqual(Buffer.from(encode(Buffer.from(text).toString())));
     });
-    fc.assert(property, { seed: 1, numRuns: 2_000 });
+    fc.assert(property, RUNS);
   });
 });
 
@@ -85,7 +86,7 @@ describe('numbers', () => {
     const property = fc.property(number, (number) => {
       expect(written((writer) => writer.number(number))).toEqual(Buffer.from(encode(number)));
     });
-    fc.assert(property, { seed: 1, numRuns: 2_000 });
+    fc.assert(property, RUNS);
   });
 
   it.each([0n, 1n, -1n, 2n ** 53n + 1n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, -(2n ** 53n) - 1n, -(2n ** 63n)])(

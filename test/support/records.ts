@@ -1,5 +1,4 @@
-import { isUtf8 } from 'node:buffer';
-import { Decoder, ExtensionCodec } from '@msgpack/msgpack';
+import { Decoder, type DecoderOptions, ExtensionCodec } from '@msgpack/msgpack';
 import type {
   LoggerProvider,
   LoggerProviderOptions,
@@ -9,7 +8,7 @@ import type {
 import type { WallTime } from '../../src/clock.ts';
 import { BatchEncoder } from '../../src/encode/batch.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
-import { DefaultLayout } from '../../src/encode/layout/default.ts';
+import { type CreateOptions, createLayout } from '../../src/encode/layout/create.ts';
 import type { Sdk } from './sdks.ts';
 
 // ---- records ------------------------------------------------------------------------------------
@@ -54,29 +53,36 @@ export function record(fields: { readonly [K in keyof ReadableLogRecord]?: unkno
 /** What records without a time of their own get. */
 export const NOW: WallTime = [1_600_000_000, 987_654_321];
 
-export interface EncoderOptions {
+export interface EncoderOptions extends Partial<CreateOptions> {
   readonly tag?: string;
   readonly maxChunkBytes?: number;
   readonly ceilingBytes?: number;
-  readonly maxStringBytes?: number;
   readonly pool?: BufferPool;
+  readonly warn?: (cause: string, message: string) => void;
 }
 
-/** An encoder with the exporter's default limits. */
+/** An encoder with the exporter's defaults. */
 export function batchEncoder(options: EncoderOptions = {}): BatchEncoder {
-  const { maxChunkBytes = 1_000_000, ceilingBytes = 6_000_000, maxStringBytes = 262_144 } = options;
-  return new BatchEncoder(
-    options.tag ?? 'a.tag',
-    { maxChunkBytes, ceilingBytes },
-    new DefaultLayout(maxStringBytes),
-    options.pool ?? new BufferPool(),
-  );
+  const { tag = 'a.tag', maxChunkBytes = 1_000_000, ceilingBytes = 6_000_000, pool = new BufferPool() } = options;
+  const { warn = () => {} } = options;
+  const defaults: CreateOptions = {
+    layout: 'default',
+    maxStringBytes: 262_144,
+    resourceAttributes: true,
+    fields: {},
+    recordUid: false,
+    eventNameAttribute: undefined,
+  };
+  const layout = createLayout({ ...defaults, ...options }, warn);
+  return new BatchEncoder({ tag, limits: { maxChunkBytes, ceilingBytes }, layout, pool });
 }
 
 // ---- decoding -----------------------------------------------------------------------------------
 
 export interface DecodedEntry {
   readonly time: WallTime;
+  /** What stands beside the time, where there is any. */
+  readonly metadata?: Record<string, unknown>;
   readonly record: Record<string, unknown>;
 }
 
@@ -97,24 +103,33 @@ extensionCodec.register({
     return [view.getUint32(0), view.getUint32(4)];
   },
 });
-const decoder = new Decoder({ extensionCodec, useBigInt64: true });
+const PROTO = '__proto__';
+/** @msgpack/msgpack refuses to decode the key `__proto__`, which is as good as any other on the wire. */
+const keyDecoder: NonNullable<DecoderOptions['keyDecoder']> = {
+  canBeCached: (length) => length === PROTO.length,
+  decode: (bytes, start, length) => {
+    const key = Buffer.from(bytes.subarray(start, start + length)).toString();
+    return key === PROTO ? '__prot0__' : key;
+  },
+};
+const decoder = new Decoder({ extensionCodec, keyDecoder, useBigInt64: true });
 
 /** Decodes with @msgpack/msgpack. Integers beyond 2^53 are bigints, a key `__proto__` is `__prot0__`. */
 export function decodeChunk({ bytes }: { readonly bytes: Uint8Array }): DecodedChunk {
-  const [tag, payload, option] = decoder.decode(withoutProto(bytes)) as [unknown, Uint8Array, Record<string, unknown>];
-  const entries = [...decoder.decodeMulti(payload)] as [WallTime, Record<string, unknown>][];
-  return { tag, entries: entries.map(([time, record]) => ({ time, record: exact(record) })), payload, option };
+  const [tag, payload, option] = decoder.decode(bytes) as [unknown, Uint8Array, Record<string, unknown>];
+  const entries = [...decoder.decodeMulti(payload)] as [unknown, Record<string, unknown>][];
+  return { tag, entries: entries.map(entryOf), payload, option };
+}
+
+function entryOf([head, record]: [unknown, Record<string, unknown>]): DecodedEntry {
+  const [time, metadata] = head as [unknown, Record<string, unknown>];
+  if (!Array.isArray(time)) return { time: head as WallTime, record: exact(record) };
+  return { time: time as unknown as WallTime, metadata: exact(metadata), record: exact(record) };
 }
 
 /** Decodes the only value in `bytes`. */
 export function decodeValue(bytes: Uint8Array): unknown {
-  return exact(decoder.decode(withoutProto(bytes)));
-}
-
-/** @msgpack/msgpack refuses to decode the key `__proto__`, which is as good as any other on the wire. */
-function withoutProto(bytes: Uint8Array): Uint8Array {
-  const text = Buffer.from(bytes).toString('latin1');
-  return Buffer.from(text.replaceAll('\xa9__proto__', '\xa9__prot0__'), 'latin1');
+  return exact(decoder.decode(bytes));
 }
 
 /** The decoder makes a bigint of every 64-bit integer; where a number is exact it reads better. */
@@ -122,7 +137,9 @@ function exact<T>(value: T): T;
 function exact(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (Array.isArray(value)) return value.map(exact);
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+  // Buffers too, and without the rest of the message.
+  if (value instanceof Uint8Array) return Uint8Array.from(value);
+  if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, exact(item)]));
 }
 
@@ -132,104 +149,4 @@ export function roundTrip(from: ReadableLogRecord, options: EncoderOptions = {})
   const [chunk] = chunks;
   if (chunk === undefined) throw new Error(`dropped: ${dropReason}`);
   return decodeChunk(chunk).entries[0] as DecodedEntry;
-}
-
-// ---- what every receiver reads --------------------------------------------------------------------
-
-const MAX_DEPTH = 50;
-
-/**
- * Throws unless `payload` is whole entries, `[time, map]`, made only of what every receiver reads:
- * no ext but a valid entry time in its place, no bin, no float that JSON cannot write, only string
- * keys, none of them twice in a map, valid UTF-8, at most 50 nested containers. Returns the number of entries.
- */
-export function assertReadable(payload: Uint8Array): number {
-  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  let entries = 0;
-  for (let at = 0; at < bytes.length; entries++) at = endOfEntry(bytes, at);
-  return entries;
-}
-
-function endOfEntry(bytes: Buffer, at: number): number {
-  if (bytes.readUInt8(at) !== 0x92) throw new Error('an entry is no array of two');
-  if (bytes.readUInt16BE(at + 1) !== 0xd700) throw new Error('an entry does not begin with a fixext8 of type 0');
-  const seconds = bytes.readUInt32BE(at + 3);
-  const nanoseconds = bytes.readUInt32BE(at + 7);
-  if (seconds < 1 || seconds > 0xfffffffd || nanoseconds > 999_999_999) {
-    throw new Error(`the time ${seconds} s, ${nanoseconds} ns`);
-  }
-  const type = bytes.readUInt8(at + 11);
-  if ((type & 0xf0) !== 0x80 && type !== 0xde && type !== 0xdf) throw new Error('a record is no map');
-  return endOfValue(bytes, at + 11, 1);
-}
-
-/** Checks the value at `at`, which stands inside `depth` containers. */
-function endOfValue(bytes: Buffer, at: number, depth: number): number {
-  const type = bytes.readUInt8(at);
-  const next = at + 1;
-  if (type <= 0x7f || type >= 0xe0) return next;
-  if (type <= 0x8f) return endOfContainer(bytes, next, type & 0x0f, depth, true);
-  if (type <= 0x9f) return endOfContainer(bytes, next, type & 0x0f, depth, false);
-  if (type <= 0xbf) return endOfString(bytes, next, type & 0x1f);
-  switch (type) {
-    case 0xc0:
-    case 0xc2:
-    case 0xc3:
-      return next;
-    case 0xcb:
-      if (!Number.isFinite(bytes.readDoubleBE(next))) throw new Error('a float that is NaN or infinite');
-      return next + 8;
-    case 0xcc: // unsigned and signed integers
-    case 0xcd:
-    case 0xce:
-    case 0xcf:
-      return next + 2 ** (type - 0xcc);
-    case 0xd0:
-    case 0xd1:
-    case 0xd2:
-    case 0xd3:
-      return next + 2 ** (type - 0xd0);
-    case 0xd9: // str8
-      return endOfString(bytes, next + 1, bytes.readUInt8(next));
-    case 0xda:
-      return endOfString(bytes, next + 2, bytes.readUInt16BE(next));
-    case 0xdb:
-      return endOfString(bytes, next + 4, bytes.readUInt32BE(next));
-    case 0xdc: // array16, map16
-    case 0xde:
-      return endOfContainer(bytes, next + 2, bytes.readUInt16BE(next), depth, type === 0xde);
-    case 0xdd:
-    case 0xdf:
-      return endOfContainer(bytes, next + 4, bytes.readUInt32BE(next), depth, type === 0xdf);
-    default:
-      throw new Error(`the type 0x${type.toString(16)}`);
-  }
-}
-
-function endOfString(bytes: Buffer, start: number, length: number): number {
-  const text = bytes.subarray(start, start + length);
-  if (text.length < length) throw new Error('a string that does not end');
-  if (!isUtf8(text)) throw new Error('a string that is not UTF-8');
-  return start + length;
-}
-
-function endOfContainer(bytes: Buffer, start: number, size: number, depth: number, isMap: boolean): number {
-  if (depth === MAX_DEPTH) throw new Error(`more than ${MAX_DEPTH} nested containers`);
-  let at = start;
-  const keys = new Set<string>();
-  for (let i = 0; i < size; i++) {
-    if (isMap) {
-      if (!isString(bytes.readUInt8(at))) throw new Error('a key that is no string');
-      const end = endOfValue(bytes, at, depth + 1);
-      keys.add(bytes.toString('latin1', at, end));
-      at = end;
-    }
-    at = endOfValue(bytes, at, depth + 1);
-  }
-  if (isMap && keys.size < size) throw new Error('a key that is in a map twice');
-  return at;
-}
-
-function isString(type: number): boolean {
-  return (type >= 0xa0 && type <= 0xbf) || (type >= 0xd9 && type <= 0xdb);
 }

@@ -13,6 +13,7 @@ export type EntryKey =
   | 'observed_timestamp'
   | 'attributes'
   | 'resource'
+  | 'resource_schema_url'
   | 'scope'
   | 'dropped_attributes_count';
 
@@ -29,6 +30,7 @@ export const KEY: { readonly [name in EntryKey]: Uint8Array } = {
   observed_timestamp: encode('observed_timestamp'),
   attributes: encode('attributes'),
   resource: encode('resource'),
+  resource_schema_url: encode('resource_schema_url'),
   scope: encode('scope'),
   dropped_attributes_count: encode('dropped_attributes_count'),
 };

@@ -1,7 +1,17 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../clock.ts';
+import type { ResourceAttributes } from '../resource.ts';
 import type { ValueWriter } from '../value.ts';
 import type { Writer } from '../writer.ts';
+
+/** What a layout can be told. */
+export interface LayoutOptions {
+  readonly maxStringBytes: number;
+  readonly resourceAttributes: ResourceAttributes;
+  /** Fields that every entry gets. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly recordUid: boolean;
+}
 
 /** Entries around those of records that belong together, within each message. */
 export interface Group {

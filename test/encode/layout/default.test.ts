@@ -48,6 +48,7 @@ describe.each(SDK_LINES)('the default layout of records from $line', ({ sdk }) =
         observed_timestamp: '2023-11-14T22:13:20.223456789Z',
         attributes: { k: 'v', bytes: 'AQI=' },
         resource: { 'service.name': 'svc', ports: [1, 2] },
+        resource_schema_url: 'https://r',
         scope: { name: 'lib', version: '1.0', schema_url: 'https://s', attributes: { part: 'db' } },
         dropped_attributes_count: 1,
       },
@@ -209,6 +210,7 @@ describe('scope and dropped count', () => {
     [{ name: 'n', version: undefined, schemaUrl: undefined, attributes: undefined }, { scope: { name: 'n' } }],
     [{ name: 'n', version: '1', schemaUrl: 'u' }, { scope: { name: 'n', version: '1', schema_url: 'u' } }],
     [{ name: 'n', attributes: {} }, { scope: { name: 'n' } }],
+    [{ name: 'n', attributes: { a: undefined } }, { scope: { name: 'n' } }],
     [{ name: '', attributes: { a: 1 } }, { scope: { attributes: { a: 1 } } }],
     [undefined, {}],
   ])('the scope %j is written as %j', (instrumentationScope, expected) => {

@@ -1,0 +1,115 @@
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import type { WallTime } from '../../clock.ts';
+import { messageOf } from '../../errors.ts';
+import { copyOf, isObject } from '../field.ts';
+import { RECORD_UID, RecordUids } from '../record-uid.ts';
+import { selectResource } from '../resource.ts';
+import { scopeFields } from '../scope.ts';
+import { spanContextFields } from '../span-context.ts';
+import { entryTime, rfc3339 } from '../time.ts';
+import { MAX_ELEMENTS, ValueWriter } from '../value.ts';
+import type { Writer } from '../writer.ts';
+import { type Layout, type LayoutOptions, UnencodableError } from './layout.ts';
+
+/**
+ * Makes the entry of a record. `entry` is what the default layout makes, as an object of its own with
+ * values that are not encoded yet. A plain object is sent, `undefined` leaves the record out.
+ */
+export type LayoutFunction = (record: ReadableLogRecord, entry: Record<string, unknown>) => object | undefined;
+
+/** `[time, record]`, with what a function of the application makes of the record. */
+export class CustomLayout implements Layout {
+  readonly #makeEntry: LayoutFunction;
+  readonly #options: LayoutOptions;
+  readonly #uids: RecordUids | undefined;
+
+  constructor(makeEntry: LayoutFunction, options: LayoutOptions) {
+    this.#makeEntry = makeEntry;
+    this.#options = options;
+    this.#uids = options.recordUid ? new RecordUids() : undefined;
+  }
+
+  values(writer: Writer): ValueWriter {
+    return new ValueWriter(writer, this.#options.maxStringBytes);
+  }
+
+  write(writer: Writer, values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {
+    values.startRecord();
+    const time = entryTime(record.hrTime, record.hrTimeObserved, now);
+    const entry = this.#call(record, this.#entry(record, time));
+    if (entry === undefined) return false;
+    writer.arrayHeader(2);
+    writer.eventTime(time[0], time[1]);
+    values.map(entry, 1);
+    return true;
+  }
+
+  #call(record: ReadableLogRecord, entry: Record<string, unknown>): object | undefined {
+    let made: unknown;
+    try {
+      made = this.#makeEntry(record, entry);
+    } catch (error) {
+      throw new UnencodableError(`the layout function threw: ${messageOf(error)}`);
+    }
+    if (made === undefined || isPlainObject(made)) return made;
+    throw new UnencodableError(`the layout function returned ${describe(made)}, neither a plain object nor undefined`);
+  }
+
+  /** What the default layout writes, with the same keys in the same order. */
+  #entry(record: ReadableLogRecord, time: WallTime): Record<string, unknown> {
+    const { body, resource, instrumentationScope: scope } = record;
+    const { resourceAttributes, fields } = this.#options;
+    const { attributes, schemaUrl } = isObject(resource) ? selectResource(resource, resourceAttributes) : NO_RESOURCE;
+    const entry = {
+      [typeof body === 'string' ? 'message' : 'body']: copyOfBody(body),
+      severity_text: record.severityText,
+      severity_number: record.severityNumber,
+      event_name: record.eventName,
+      ...spanContextFields(record.spanContext),
+      observed_timestamp: rfc3339(record.hrTimeObserved),
+      attributes: this.#attributes(record.attributes, time),
+      resource: copyOf(attributes),
+      resource_schema_url: schemaUrl,
+      scope: copyOf(isObject(scope) ? scopeOf(scope) : undefined),
+      dropped_attributes_count: record.droppedAttributesCount || undefined,
+      ...fields,
+    };
+    return copyOf(entry) ?? {};
+  }
+
+  #attributes(attributes: object | undefined, time: WallTime): object | undefined {
+    const copy = copyOf(attributes);
+    if (this.#uids === undefined || copy?.[RECORD_UID] !== undefined) return copy;
+    return { ...copy, [RECORD_UID]: this.#uids.next(time) };
+  }
+}
+
+const NO_RESOURCE = { attributes: undefined, schemaUrl: undefined };
+
+/** A copy where the record's own could be changed by a mere assignment, unless it cannot be read. */
+function copyOfBody(body: unknown): unknown {
+  try {
+    if (isPlainObject(body)) return copyOf(body) ?? {};
+    return Array.isArray(body) && body.length <= MAX_ELEMENTS ? body.slice() : body;
+  } catch {
+    return body;
+  }
+}
+
+function scopeOf(scope: ReadableLogRecord['instrumentationScope']): object {
+  const fields = scopeFields(scope);
+  return { ...fields, attributes: copyOf(fields.attributes) };
+}
+
+/** Whether it is an object as a literal makes it, in whatever realm. */
+function isPlainObject(value: unknown): value is object {
+  if (!isObject(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return isObject(value) ? `an instance of ${value.constructor.name}` : `a ${typeof value}`;
+}

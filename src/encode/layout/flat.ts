@@ -1,0 +1,46 @@
+import type { WallTime } from '../../clock.ts';
+import { isObject } from '../field.ts';
+import type { ScopeFields } from '../scope.ts';
+import type { Rename, ValueWriter } from '../value.ts';
+import type { Writer } from '../writer.ts';
+import { KEY } from './keys.ts';
+import { FIELD_DEPTH, RecordLayout } from './record-layout.ts';
+
+/**
+ * Attributes stand beside the record's other fields, under their own names. One with a name that is
+ * ours moves to `attributes.<name>`, whether or not the record has that field, so that it is found in
+ * the same place in all records. As names that begin with `attributes.` move too, no two meet.
+ */
+export class FlatLayout extends RecordLayout {
+  protected override attributes(
+    writer: Writer,
+    values: ValueWriter,
+    attributes: object | undefined,
+    time: WallTime,
+  ): number {
+    const size = isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, this.#nameOf) : 0;
+    return this.uids === undefined ? size : size + this.uids.write(writer, attributes, time);
+  }
+
+  readonly #nameOf: Rename = (key) =>
+    isFlatKey(key) || Object.hasOwn(this.options.fields, key) ? `attributes.${key}` : key;
+
+  protected override resource(_: Writer, values: ValueWriter, attributes: object | undefined): number {
+    return isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, prefixed('resource.')) : 0;
+  }
+
+  protected override scope(_: Writer, values: ValueWriter, { attributes, ...named }: ScopeFields): number {
+    const size = values.properties(named, FIELD_DEPTH, prefixed('scope.'));
+    if (attributes === undefined) return size;
+    return size + values.properties(attributes, FIELD_DEPTH, prefixed('scope.attributes.'));
+  }
+}
+
+/** Whether it is the name of a field that is no attribute. */
+export function isFlatKey(name: string): boolean {
+  return Object.hasOwn(KEY, name) || /^(attributes|resource|scope)\./.test(name);
+}
+
+function prefixed(prefix: string): Rename {
+  return (key) => prefix + key;
+}

@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto';
+import { encode } from '@msgpack/msgpack';
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import type { WallTime } from '../../clock.ts';
+import { BufferPool } from '../buffer-pool.ts';
+import { copyOf, encodeFields, type Fields, field, hasField, isObject, mapField } from '../field.ts';
+import { IdentityCache } from '../identity-cache.ts';
+import { OtlpValueWriter } from '../otlp-value.ts';
+import { RecordUids } from '../record-uid.ts';
+import { isComplete, type Resource, selectResource } from '../resource.ts';
+import { type Scope, scopeFields } from '../scope.ts';
+import { binarySpanContext } from '../span-context.ts';
+import { entryTime, unixNanos } from '../time.ts';
+import type { ValueWriter } from '../value.ts';
+import { Writer } from '../writer.ts';
+import { KEY } from './keys.ts';
+import type { Group, Layout, LayoutOptions } from './layout.ts';
+
+/** The attributes that stand for what Fluent Bit drops. */
+export const EVENT_NAME = 'otel.event.name';
+export const DROPPED_ATTRIBUTES_COUNT = 'otel.dropped_attributes_count';
+
+const EVENT_NAME_KEY = encode(EVENT_NAME);
+const DROPPED_ATTRIBUTES_COUNT_KEY = encode(DROPPED_ATTRIBUTES_COUNT);
+const TIMESTAMP_KEY = encode('timestamp');
+const SCHEMA_URL_KEY = encode('schema_url');
+
+/** `{ "otlp": …` and `{ "log": …`, without what follows. */
+const METADATA = Uint8Array.of(0x81, ...encode('otlp'));
+const BODY = Uint8Array.of(0x81, ...encode('log'));
+
+/** The containers around the `otlp` map's fields: entry, time and metadata, metadata, the map itself. */
+const FIELD_DEPTH = 4;
+/** Those around the body: entry and record. */
+const BODY_DEPTH = 2;
+/** Those around the fields of a group's resource and scope: entry, record, the resource or scope itself. */
+const GROUP_FIELD_DEPTH = 3;
+
+/** The seconds of the entries around a group: no record has such a time. */
+const GROUP_START = 0xffffffff;
+const GROUP_END = 0xfffffffe;
+
+export interface OtlpLayoutOptions extends LayoutOptions {
+  /** Whether the event name is an attribute too. */
+  readonly eventNameAttribute: boolean;
+  /** Called for each record with an event name that is no attribute. */
+  readonly onEventName: () => void;
+}
+
+/** What Fluent Bit itself sends for OTLP logs, and turns into OTLP again: `[[time, metadata], { "log": body }]`. */
+export class OtlpLayout implements Layout {
+  readonly #options: OtlpLayoutOptions;
+  readonly #uids: RecordUids | undefined;
+  readonly #staticAttributes: readonly (readonly [name: string, field: Fields])[];
+  readonly #resources: IdentityCache<object, IdentityCache<object, Group>>;
+
+  constructor(options: OtlpLayoutOptions) {
+    this.#options = options;
+    this.#uids = options.recordUid ? new RecordUids() : undefined;
+    this.#staticAttributes = Object.entries(copyOf(options.fields) ?? {}).map(([name, value]) => [
+      name,
+      this.#encode((_, values) => values.properties({ [name]: value }, FIELD_DEPTH + 1)),
+    ]);
+    this.#resources = new IdentityCache(
+      (resource) => this.#groupsOf(resource as Resource),
+      (resource) => isComplete(resource as Resource),
+    );
+  }
+
+  values(writer: Writer): ValueWriter {
+    return new OtlpValueWriter(writer, this.#options.maxStringBytes);
+  }
+
+  groupOf({ resource, instrumentationScope }: ReadableLogRecord): Group {
+    const groups = this.#resources.of(isObject(resource) ? resource : NOTHING);
+    return groups.of(isObject(instrumentationScope) ? instrumentationScope : NOTHING);
+  }
+
+  write(writer: Writer, values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {
+    values.startRecord();
+    writer.arrayHeader(2);
+    writer.arrayHeader(2);
+    const time = entryTime(record.hrTime, record.hrTimeObserved, now);
+    writer.eventTime(time[0], time[1]);
+    writer.raw(METADATA);
+    const start = writer.startMap();
+    let size = 0;
+    if (unixNanos(writer, KEY.observed_timestamp, record.hrTimeObserved)) size++;
+    if (unixNanos(writer, TIMESTAMP_KEY, record.hrTime)) size++;
+    size += field(writer, values, KEY.severity_number, record.severityNumber, FIELD_DEPTH);
+    size += field(writer, values, KEY.severity_text, record.severityText, FIELD_DEPTH);
+    size += this.#attributes(writer, values, record, time);
+    size += binarySpanContext(writer, record.spanContext);
+    size += field(writer, values, KEY.event_name, record.eventName, FIELD_DEPTH);
+    writer.endMap(start, size);
+    writer.raw(BODY);
+    values.value(record.body, BODY_DEPTH);
+    return true;
+  }
+
+  #attributes(writer: Writer, values: ValueWriter, record: ReadableLogRecord, time: WallTime): 0 | 1 {
+    const { attributes, eventName, droppedAttributesCount } = record;
+    const before = writer.position;
+    writer.raw(KEY.attributes);
+    const start = writer.startMap();
+    let size = isObject(attributes) ? values.properties(attributes, FIELD_DEPTH + 1) : 0;
+    for (const [name, { bytes }] of this.#staticAttributes) {
+      if (hasField(attributes, name)) continue;
+      writer.raw(bytes);
+      size++;
+    }
+    if (this.#uids !== undefined) size += this.#uids.write(writer, attributes, time);
+    if (eventName) size += this.#eventName(writer, values, attributes, eventName);
+    if (droppedAttributesCount && !hasField(attributes, DROPPED_ATTRIBUTES_COUNT)) {
+      size += field(writer, values, DROPPED_ATTRIBUTES_COUNT_KEY, droppedAttributesCount, FIELD_DEPTH + 1);
+    }
+    writer.endMap(start, size);
+    if (size > 0) return 1;
+    writer.position = before;
+    return 0;
+  }
+
+  #eventName(writer: Writer, values: ValueWriter, attributes: object | undefined, eventName: string): 0 | 1 {
+    if (!this.#options.eventNameAttribute) {
+      this.#options.onEventName();
+      return 0;
+    }
+    if (hasField(attributes, EVENT_NAME)) return 0;
+    return field(writer, values, EVENT_NAME_KEY, eventName, FIELD_DEPTH + 1);
+  }
+
+  /** The groups of a resource, by scope. */
+  #groupsOf(resource: Resource): IdentityCache<object, Group> {
+    const { attributes, schemaUrl } = selectResource(resource, this.#options.resourceAttributes);
+    const resourceMap = this.#groupPart((writer, values) => {
+      const size = mapField(writer, values, KEY.attributes, sorted(attributes), GROUP_FIELD_DEPTH);
+      return size + field(writer, values, SCHEMA_URL_KEY, schemaUrl, GROUP_FIELD_DEPTH);
+    });
+    return new IdentityCache((scope) => {
+      const { attributes, ...named } = scopeFields(scope as Scope);
+      const scopeMap = this.#groupPart((writer, values) => {
+        const size = values.properties(named, GROUP_FIELD_DEPTH);
+        return size + mapField(writer, values, KEY.attributes, sorted(attributes), GROUP_FIELD_DEPTH);
+      });
+      return group(resourceMap, scopeMap);
+    });
+  }
+
+  /** A map of a group's header, with fields that `write` writes. */
+  #groupPart(write: (writer: Writer, values: ValueWriter) => number): Uint8Array {
+    return this.#encode((writer, values) => {
+      const start = writer.startMap();
+      writer.endMap(start, write(writer, values));
+      return 1;
+    }).bytes;
+  }
+
+  #encode(write: (writer: Writer, values: ValueWriter) => number): Fields {
+    return encodeFields((writer) => this.values(writer), write);
+  }
+}
+
+/** Stands for a resource or scope that a record does not have. */
+const NOTHING = {};
+
+/** With keys in an order that does not depend on how the object was made. */
+function sorted(attributes: object | undefined): object | undefined {
+  const fields = copyOf(attributes);
+  return fields && Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function group(resource: Uint8Array, scope: Uint8Array): Group {
+  const [resourceId, scopeId] = [contentId(resource), contentId(scope)];
+  const header = encoded((writer) => {
+    marker(writer, GROUP_START);
+    writer.raw(encode({ schema: 'otlp', resource_id: resourceId, scope_id: scopeId }));
+    const start = writer.startMap();
+    writer.raw(KEY.resource);
+    writer.raw(resource);
+    writer.raw(KEY.scope);
+    writer.raw(scope);
+    writer.endMap(start, 2);
+  });
+  return { key: `${resourceId}.${scopeId}`, header, end: END };
+}
+
+const END = encoded((writer) => {
+  marker(writer, GROUP_END);
+  writer.raw(encode({}));
+  writer.raw(encode({}));
+});
+
+/** The beginning of an entry around a group, up to its metadata. */
+function marker(writer: Writer, seconds: number): void {
+  writer.arrayHeader(2);
+  writer.arrayHeader(2);
+  writer.eventTime(seconds, 0);
+}
+
+const ID_BYTES = 6;
+
+/** A number below 2^48 that is the same for the same content, in every process. */
+function contentId(content: Uint8Array): number {
+  return createHash('sha256').update(content).digest().readUIntBE(0, ID_BYTES);
+}
+
+function encoded(write: (writer: Writer) => void): Uint8Array {
+  const writer = new Writer(new BufferPool(), 1024);
+  write(writer);
+  return Uint8Array.from(writer.buffer.subarray(0, writer.position));
+}

@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest';
+import type { LayoutFunction } from '../../../src/index.ts';
+import { assertReadable } from '../../support/readable.ts';
+import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record, roundTrip } from '../../support/records.ts';
+
+type Fields = Parameters<typeof record>[0];
+
+const COMPLETE: Fields = {
+  hrTimeObserved: [1_700_000_000, 223_456_789],
+  body: 'hello',
+  severityText: 'ERROR',
+  severityNumber: 17,
+  eventName: 'ev',
+  spanContext: { traceId: '0AF7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 },
+  attributes: { k: 'v', nested: { a: [1] }, none: undefined },
+  resource: { attributes: { 'service.name': 'svc' }, schemaUrl: 'https://r' },
+  instrumentationScope: { name: 'lib', version: '1.0', schemaUrl: 'https://s', attributes: { part: 'db' } },
+  droppedAttributesCount: 2,
+};
+
+/** What the function gets of a record. */
+function entryFor(fields: Fields, options: EncoderOptions = {}): Record<string, unknown> {
+  const entries: Record<string, unknown>[] = [];
+  batchEncoder({
+    ...options,
+    layout: (_, entry) => {
+      entries.push(entry);
+      return undefined;
+    },
+  }).encode([record(fields)], NOW);
+  return entries[0] as Record<string, unknown>;
+}
+
+describe('what a layout function gets', () => {
+  it('is the record, and what the default layout makes of it', () => {
+    const given = record(COMPLETE);
+    const entry = roundTrip(given, {
+      layout: (record, entry) => {
+        expect(record).toBe(given);
+        return entry;
+      },
+    });
+    expect(entry).toStrictEqual(roundTrip(given));
+    expect(entryFor(COMPLETE)).toStrictEqual({
+      message: 'hello',
+      severity_text: 'ERROR',
+      severity_number: 17,
+      event_name: 'ev',
+      trace_id: '0af7651916cd43dd8448eb211c80319c',
+      span_id: 'b7ad6b7169203331',
+      trace_flags: '01',
+      observed_timestamp: '2023-11-14T22:13:20.223456789Z',
+      attributes: { k: 'v', nested: { a: [1] } },
+      resource: { 'service.name': 'svc' },
+      resource_schema_url: 'https://r',
+      scope: { name: 'lib', version: '1.0', schema_url: 'https://s', attributes: { part: 'db' } },
+      dropped_attributes_count: 2,
+    });
+  });
+
+  it.each<[string, Fields]>([
+    ['nothing', {}],
+    ['no resource and scope', { resource: null, instrumentationScope: undefined, attributes: null }],
+    ['a body that is no string', { body: { a: 1 } }],
+    ['an empty body', { body: {} }],
+    ['a body of null', { body: null }],
+    ['invalid ids', { spanContext: { traceId: 'x', spanId: 'b7ad6b7169203331', traceFlags: Number.NaN } }],
+    ['ids that are zero', { spanContext: { traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 1 } }],
+    ['an observed time beyond RFC 3339', { hrTimeObserved: [253_402_300_800, 0] }],
+    ['empty maps', { attributes: {}, instrumentationScope: { name: '', attributes: {} } }],
+    ['the key __proto__', { attributes: JSON.parse('{"__proto__":1}') }],
+  ])('is what the default layout makes of %s', (_, fields) => {
+    const { chunks } = batchEncoder({ layout: (_, entry) => entry }).encode([record(fields)], NOW);
+    const [ours] = chunks.map((chunk) => decodeChunk(chunk).payload);
+    const [default_] = batchEncoder().encode([record(fields)], NOW).chunks;
+    expect(ours).toEqual(decodeChunk(default_ as NonNullable<typeof default_>).payload);
+  });
+
+  it('has the resource attributes, the static fields and the record’s id that are wanted', () => {
+    const entry = entryFor(COMPLETE, { resourceAttributes: false, fields: { env: 'prod' }, recordUid: true });
+    expect(entry).not.toHaveProperty('resource');
+    expect(entry).toMatchObject({
+      env: 'prod',
+      attributes: { k: 'v', 'log.record.uid': expect.stringMatching(/^\w{26}$/) },
+    });
+    expect(entryFor({ attributes: { 'log.record.uid': 'mine' } }, { recordUid: true }).attributes).toEqual({
+      'log.record.uid': 'mine',
+    });
+    expect(entryFor({}, { recordUid: true })).toEqual({ attributes: { 'log.record.uid': expect.any(String) } });
+  });
+
+  it('is the function’s own to change', () => {
+    const given = record({ ...COMPLETE, body: { a: 1 } });
+    const before = structuredClone(given);
+    const change: LayoutFunction = (_, entry) => {
+      for (const key of ['attributes', 'resource', 'scope', 'body']) Object.assign(entry[key] as object, { added: 1 });
+      Object.assign((entry.scope as { attributes: object }).attributes, { added: 1 });
+      delete entry.message;
+      return entry;
+    };
+    const options: EncoderOptions = { layout: change, fields: { env: 'prod' } };
+    expect(roundTrip(given, options).record).toMatchObject({ body: { a: 1, added: 1 }, resource: { added: 1 } });
+    expect(given).toEqual(before);
+    const list = record({ ...COMPLETE, body: [1] });
+    roundTrip(list, { layout: (_, entry) => ({ n: (entry.body as number[]).push(2) }) });
+    expect(list.body).toEqual([1]);
+  });
+});
+
+describe('what a layout function gives', () => {
+  it('is encoded like any value', () => {
+    const layout: LayoutFunction = ({ body }) => ({
+      body,
+      at: new Date(0),
+      n: 2n ** 64n,
+      none: undefined,
+      nan: Number.NaN,
+    });
+    expect(roundTrip(record({ body: 'b' }), { layout }).record).toStrictEqual({
+      body: 'b',
+      at: '1970-01-01T00:00:00.000Z',
+      n: '18446744073709551616',
+      nan: 'NaN',
+    });
+  });
+
+  it('does not touch the entry’s time', () => {
+    expect(roundTrip(record({ hrTime: [5, 6] }), { layout: () => ({ time: 7 }) }).time).toEqual([5, 6]);
+    expect(roundTrip(record({ hrTime: 'x' }), { layout: () => ({}) })).toEqual({ time: NOW, record: {} });
+  });
+
+  it('counts as one of the 50 containers', () => {
+    let value: unknown = 1;
+    for (let i = 0; i < 100; i++) value = [value];
+    const { chunks } = batchEncoder({ layout: () => ({ value }) }).encode([record()], NOW);
+    const { entries, payload } = decodeChunk(chunks[0] as (typeof chunks)[0]);
+    expect(assertReadable(payload)).toBe(1);
+    const arrays = (nested: unknown): number => (Array.isArray(nested) ? 1 + arrays(nested[0]) : 0);
+    expect(arrays(entries[0]?.record.value)).toBe(48);
+  });
+
+  it('leaves out what it gives undefined for', () => {
+    const layout: LayoutFunction = ({ body }, entry) => (Number(body) % 2 === 0 ? entry : undefined);
+    const batch = batchEncoder({ layout }).encode(
+      [1, 2, 3, 4].map((body) => record({ body })),
+      NOW,
+    );
+    const bodies = batch.chunks.flatMap((chunk) => decodeChunk(chunk).entries).map((entry) => entry.record.body);
+    expect({ bodies, filtered: batch.filtered, dropped: batch.dropped }).toEqual({
+      bodies: [2, 4],
+      filtered: 2,
+      dropped: 0,
+    });
+    expect(batch.chunks.map(({ records }) => records)).toEqual([2]);
+  });
+
+  it.each<[unknown, string]>([
+    [null, 'null'],
+    ['text', 'a string'],
+    [5, 'a number'],
+    [[{}], 'an array'],
+    [() => ({}), 'a function'],
+    [Promise.resolve({}), 'an instance of Promise'],
+    [new Map(), 'an instance of Map'],
+    [new (class Entry {})(), 'an instance of Entry'],
+  ])('drops the record alone for anything else: %s', (given, name) => {
+    const layout = (({ body }, entry) => (body === 'bad' ? given : entry)) as LayoutFunction;
+    const batch = batchEncoder({ layout }).encode(
+      ['a', 'bad', 'b'].map((body) => record({ body })),
+      NOW,
+    );
+    expect(batch.chunks.flatMap((chunk) => decodeChunk(chunk).entries).map((entry) => entry.record.message)).toEqual([
+      'a',
+      'b',
+    ]);
+    expect(batch).toMatchObject({
+      filtered: 0,
+      dropped: 1,
+      dropReason: `the layout function returned ${name}, neither a plain object nor undefined`,
+    });
+  });
+
+  it('drops the record alone when it throws', () => {
+    const layout: LayoutFunction = ({ body }, entry) => {
+      if (body === 'bad') throw new TypeError('cannot read it');
+      return entry;
+    };
+    const batch = batchEncoder({ layout }).encode(
+      ['a', 'bad', 'b'].map((body) => record({ body })),
+      NOW,
+    );
+    expect(batch.chunks[0]?.records).toBe(2);
+    expect(batch).toMatchObject({ dropped: 1, dropReason: 'the layout function threw: cannot read it' });
+  });
+
+  it('may come of a function that logs itself', () => {
+    const inner: number[] = [];
+    const encoder = batchEncoder({
+      layout: ({ body }, entry) => {
+        if (body !== 'inner') inner.push(encoder.encode([record({ body: 'inner' })], NOW).chunks.length);
+        return entry;
+      },
+    });
+    const { chunks } = encoder.encode([record({ body: 'a' }), record({ body: 'b' })], NOW);
+    expect(decodeChunk(chunks[0] as (typeof chunks)[0]).entries.map((entry) => entry.record.message)).toEqual([
+      'a',
+      'b',
+    ]);
+    expect(inner).toEqual([1, 1]);
+  });
+});

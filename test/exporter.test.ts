@@ -1,0 +1,131 @@
+import { describe, expect, it, vi } from 'vitest';
+import { FluentForwardLogExporter } from '../src/index.ts';
+import type { MessageFault } from '../src/testing/index.ts';
+import { cases } from './support/cases.ts';
+import { until } from './support/fake-clock.ts';
+
+const { listen, start, warnings } = cases();
+
+describe('a layout function', () => {
+  const layout = ({ body }: { body?: unknown }, entry: object): object | undefined => {
+    if (body === 'bad') throw new Error('no layout for it');
+    return body === 'filtered' ? undefined : entry;
+  };
+
+  it('leaves records out without a failure, counted', async () => {
+    const receiver = await listen();
+    const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
+    expect(await send('a', 'filtered', 'b')).toEqual({ code: 0 });
+    expect(receiver.entries.map(({ record }) => (record as { message: string }).message)).toEqual(['a', 'b']);
+    expect(exporter.stats()).toMatchObject({ filteredRecords: 1, droppedRecords: 0, acknowledged: { records: 2 } });
+    expect(warnings()).toEqual([]);
+  });
+
+  it('that leaves all out makes a success without a message', async () => {
+    const receiver = await listen();
+    const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
+    expect(await send('filtered', 'filtered')).toEqual({ code: 0 });
+    expect(receiver.connectionCount).toBe(0);
+    expect(exporter.stats()).toMatchObject({ filteredRecords: 2, failed: {} });
+  });
+
+  it('that throws drops the record alone, counted and told with the reason', async () => {
+    const receiver = await listen();
+    const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
+    expect(await send('a', 'bad', 'b')).toEqual({ code: 0 });
+    expect(receiver.entryCount).toBe(2);
+    expect(exporter.stats()).toMatchObject({ filteredRecords: 0, droppedRecords: 1 });
+    expect(warnings()).toEqual([
+      expect.stringContaining('dropped 1 of 3 log records: the layout function threw: no layout for it'),
+    ]);
+  });
+
+  it('of whose records none is left fails the batch if one was dropped', async () => {
+    const receiver = await listen();
+    const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
+    const { code, error } = await send('filtered', 'bad', 'filtered');
+    expect(code).toBe(1);
+    expect(error).toMatchObject({ code: 'FLUENT_FORWARD_UNENCODABLE', records: 1, acknowledgedRecords: 0 });
+    expect(error?.message).toContain('no record could be encoded: the layout function threw: no layout for it');
+    expect(exporter.stats()).toMatchObject({
+      filteredRecords: 2,
+      droppedRecords: 1,
+      failed: { FLUENT_FORWARD_UNENCODABLE: { records: 0, bytes: 0 } },
+    });
+  });
+
+  it('makes no loss of what it leaves out when the rest is lost', async () => {
+    const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', layout, timeoutMillis: 1_000 });
+    const result = send('filtered', 'a', 'filtered', 'b');
+    await until(() => exporter.stats().lastError !== undefined);
+    await clock.advance(1_000);
+    const { error } = await result;
+    expect(error).toMatchObject({ code: 'FLUENT_FORWARD_TIMEOUT', records: 2, acknowledgedRecords: 0 });
+    expect(error?.message).toMatch(/^2 of 2 log records were not acknowledged/);
+    expect(exporter.stats()).toMatchObject({ failed: { FLUENT_FORWARD_TIMEOUT: { records: 2 } }, filteredRecords: 2 });
+  });
+});
+
+describe('options of the encoding', () => {
+  it('come from the environment too', async () => {
+    const receiver = await listen();
+    vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_LAYOUT', 'Flat');
+    vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_RESOURCE_ATTRIBUTES', 'false');
+    const { send } = start({ endpoint: receiver.endpoint });
+    await send('a');
+    expect(receiver.entries).toMatchObject([{ record: { message: 'a', 'scope.name': 'test' } }]);
+    expect(receiver.entries[0]?.record).not.toHaveProperty('resource.service.name');
+  });
+
+  it('that contradict each other throw at construction', () => {
+    expect(() => new FluentForwardLogExporter({ fields: { message: 'x' } })).toThrow(
+      'option fields: got one with the name "message", which the layout default writes itself',
+    );
+  });
+});
+
+describe('recordUid', () => {
+  it('is the same on every resend, so that each record is left once when duplicates are removed by it', async () => {
+    const RECORDS = 40;
+    // Every message arrives at least twice: its ack is lost with the connection, or never comes.
+    const seen = new Set<string>();
+    const faults: readonly MessageFault[] = [
+      { kind: 'reset', when: 'before ack' },
+      { kind: 'withhold' },
+      { kind: 'close', when: 'before ack' },
+    ];
+    const receiver = await listen({
+      messageFaults: ({ chunk = '' }) => {
+        if (seen.has(chunk)) return undefined;
+        seen.add(chunk);
+        return faults[seen.size % faults.length];
+      },
+    });
+    const exporter = new FluentForwardLogExporter({
+      endpoint: receiver.endpoint,
+      recordUid: true,
+      maxChunkBytes: 2_048,
+      ackTimeoutMillis: 100,
+    });
+    const result = await new Promise<{ code: number }>((done) => {
+      const records = Array.from({ length: RECORDS }, (_, i) => ({
+        hrTime: [1_700_000_000, 0],
+        hrTimeObserved: [0, 0],
+        body: `${i} ${'x'.repeat(400)}`,
+        attributes: {},
+        resource: { attributes: {} },
+        instrumentationScope: { name: '' },
+        droppedAttributesCount: 0,
+      }));
+      exporter.export(records as never, done);
+    });
+    expect(result.code).toBe(0);
+    await exporter.shutdown();
+    const received = receiver.entries.map(({ record }) => record as { message: string; attributes: object });
+    expect(received.length).toBeGreaterThanOrEqual(2 * RECORDS);
+    const byUid = new Map(received.map(({ message, attributes }) => [Object.values(attributes)[0], message]));
+    expect([...byUid.values()].map((message) => Number.parseInt(message, 10)).sort((a, b) => a - b)).toEqual([
+      ...new Array(RECORDS).keys(),
+    ]);
+  });
+});
