@@ -9,6 +9,7 @@ import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
 import { createLayout } from './encode/layout/create.ts';
+import { FunctionTagger } from './encode/tag.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
 import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
 
@@ -61,10 +62,11 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#config = config;
     const warn = (cause: string, message: string) => void diagnostics.warn(cause, message);
     this.#encoder = new BatchEncoder({
-      tag: config.tag,
+      tag: typeof config.tag === 'function' ? new FunctionTagger(config.tag, warn) : config.tag,
       limits: { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
       layout: createLayout(config, warn),
       pool: new BufferPool(),
+      warn,
     });
     this.#delivery = new Delivery({ config, clock, random, diagnostics, counters: this.#counters });
   }

@@ -9,6 +9,7 @@ export type {
 export type { TextOrFunction } from './config/source.ts';
 export type { LayoutName } from './encode/layout/create.ts';
 export type { LayoutFunction } from './encode/layout/custom.ts';
+export type { TagFunction } from './encode/tag.ts';
 export {
   type ConnectionErrorCode,
   type ExportErrorCode,

@@ -70,10 +70,11 @@ describe('options of the encoding', () => {
   it('come from the environment too', async () => {
     const receiver = await listen();
     vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_LAYOUT', 'Flat');
+    vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_TAG', 'app.${resource.service.name}');
     vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_RESOURCE_ATTRIBUTES', 'false');
     const { send } = start({ endpoint: receiver.endpoint });
     await send('a');
-    expect(receiver.entries).toMatchObject([{ record: { message: 'a', 'scope.name': 'test' } }]);
+    expect(receiver.entries).toMatchObject([{ tag: 'app.test', record: { message: 'a', 'scope.name': 'test' } }]);
     expect(receiver.entries[0]?.record).not.toHaveProperty('resource.service.name');
   });
 
@@ -81,6 +82,29 @@ describe('options of the encoding', () => {
     expect(() => new FluentForwardLogExporter({ fields: { message: 'x' } })).toThrow(
       'option fields: got one with the name "message", which the layout default writes itself',
     );
+    expect(() => new FluentForwardLogExporter({ tag: 'a.${b}' })).toThrow('(character 3: unknown field b)');
+  });
+
+  it('may be a tag function, whose faults are told once a minute', async () => {
+    const receiver = await listen();
+    const { clock, send } = start({
+      endpoint: receiver.endpoint,
+      tag: ({ body }) => {
+        if (body === 'bad') throw new Error('no tag');
+        return `app.${body}`;
+      },
+    });
+    await send('a', 'bad', 'bad', 'b');
+    expect(receiver.entries.map(({ tag }) => tag)).toEqual([
+      'app.a',
+      'opentelemetry.logs',
+      'opentelemetry.logs',
+      'app.b',
+    ]);
+    expect(warnings()).toEqual([expect.stringContaining('the tag function threw: no tag; using opentelemetry.logs')]);
+    await clock.advance(60_000);
+    await send('bad');
+    expect(warnings()).toHaveLength(2);
   });
 });
 

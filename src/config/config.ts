@@ -2,6 +2,7 @@ import { copyOf } from '../encode/field.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
 import type { ResourceAttributes } from '../encode/resource.ts';
+import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type TagTemplate } from '../encode/tag.ts';
 import { messageOf } from '../errors.ts';
 import { MAX_NAME_BYTES } from '../protocol/handshake.ts';
 import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutPassword } from './endpoint.ts';
@@ -13,7 +14,7 @@ import { isPemOrPath, isSecret, SECRET_RULE, Source, type TextOrFunction } from 
 /** What the options, the environment and the defaults come to. */
 export interface Config {
   readonly endpoint: readonly Endpoint[];
-  readonly tag: string;
+  readonly tag: string | TagTemplate | TagFunction;
   readonly layout: LayoutName | LayoutFunction;
   readonly resourceAttributes: ResourceAttributes;
   readonly fields: Readonly<Record<string, unknown>>;
@@ -118,6 +119,13 @@ function parseBoolean(text: string): boolean | undefined {
 
 const LAYOUTS: readonly LayoutName[] = ['default', 'flat', 'otlp'];
 
+/** Fluent Bit acknowledges and loses what has an empty tag. */
+function acceptTag(value: unknown): Config['tag'] | undefined {
+  if (typeof value === 'function') return value as TagFunction;
+  const text = String(value);
+  return text !== '' && Buffer.byteLength(text) <= MAX_TAG_BYTES ? parseTag(text) : undefined;
+}
+
 const text = {
   hasType: (value: unknown): boolean => typeof value === 'string',
   parse: (variable: Variable): unknown => variable.text,
@@ -176,11 +184,11 @@ const RULES: Rules<Omit<Config, 'tls'>> = {
   },
   tag: {
     ...text,
-    allowed: 'a string of 1 to 1024 bytes',
+    allowed: TAG_RULE,
     variable: 'TAG',
-    fallback: 'opentelemetry.logs',
-    // Fluent Bit acknowledges and loses what has an empty tag.
-    accept: (value) => (value !== '' && Buffer.byteLength(String(value)) <= 1024 ? String(value) : undefined),
+    fallback: DEFAULT_TAG,
+    hasType: (value) => typeof value === 'string' || typeof value === 'function',
+    accept: acceptTag,
   },
   layout: {
     allowed: `${LAYOUTS.join(', ')} or a function (record, entry) => object | undefined`,

@@ -1,5 +1,6 @@
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
+import type { TagFunction } from '../encode/tag.ts';
 import type { NetworkEndpoint } from './endpoint.ts';
 import type { TextOrFunction } from './source.ts';
 
@@ -69,8 +70,11 @@ export interface FluentForwardLogExporterOptions {
    * at every dial, and all their addresses count. Default `tcp://localhost:24224`. [`ENDPOINT`]
    */
   endpoint?: string | EndpointOptions | readonly (string | EndpointOptions)[] | undefined;
-  /** The Forward tag of every record. Default `opentelemetry.logs`. [`TAG`] */
-  tag?: string | undefined;
+  /**
+   * The Forward tag: the same for every record, or a template such as
+   * `app.${resource.service.name}.${severity_text:-none}`, or a function. Default `opentelemetry.logs`. [`TAG`]
+   */
+  tag?: string | TagFunction | undefined;
   /**
    * How a record becomes an entry: `default`, `flat` (attributes at the top level), `otlp` (all that
    * OTLP has; for Fluent Bit only), or a function. Default `default`. [`LAYOUT`]

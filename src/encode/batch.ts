@@ -4,7 +4,8 @@ import type { BufferPool } from './buffer-pool.ts';
 import type { Chunk } from './chunk.ts';
 import { type Layout, UnencodableError } from './layout/layout.ts';
 import { type ChunkLimits, messagePrefix, type Packed, Packer } from './packer.ts';
-import { byGroup } from './partition.ts';
+import { byGroup, byTag, MAX_TAGS } from './partition.ts';
+import type { Tagger } from './tag.ts';
 import { thrown } from './value.ts';
 import { TooLargeError } from './writer.ts';
 
@@ -20,10 +21,11 @@ export interface EncodedBatch {
 
 /** What the encoding of batches is made of. */
 export interface BatchParts {
-  readonly tag: string;
+  readonly tag: string | Tagger;
   readonly limits: ChunkLimits;
   readonly layout: Layout;
   readonly pool: BufferPool;
+  readonly warn: (cause: string, message: string) => void;
 }
 
 /** What the first batch's records are taken to need; later ones are judged by the batch before. */
@@ -32,12 +34,13 @@ const FIRST_GUESS_BYTES_PER_RECORD = 512;
 /** Encodes batches of records into chunks. */
 export class BatchEncoder {
   readonly #parts: BatchParts;
-  readonly #prefix: Buffer;
+  /** With a tag that all records have, what their messages begin with. */
+  readonly #prefix: Buffer | undefined;
   #bytesPerRecord = FIRST_GUESS_BYTES_PER_RECORD;
 
   constructor(parts: BatchParts) {
     this.#parts = parts;
-    this.#prefix = messagePrefix(parts.tag);
+    if (typeof parts.tag === 'string') this.#prefix = messagePrefix(parts.tag);
   }
 
   /**
@@ -46,16 +49,22 @@ export class BatchEncoder {
    * May be called from within itself: encoding runs code of the application (getters, `toJSON`), which may log.
    */
   encode(records: readonly ReadableLogRecord[], now: WallTime): EncodedBatch {
-    const batch = new Batch(this.#parts.limits.ceilingBytes);
-    this.#pack(records, now, batch);
+    const { tag, limits } = this.#parts;
+    const batch = new Batch(limits.ceilingBytes);
+    if (typeof tag === 'string') {
+      this.#pack(tag, records, now, batch);
+    } else {
+      const parts = byTag(records, tag, (left) => this.#warnOfTags(left, records.length, tag.fallback));
+      for (const [tag, ofTag] of parts) this.#pack(tag, ofTag, now, batch);
+    }
     this.#learn(batch.chunks);
     return batch;
   }
 
-  #pack(records: readonly ReadableLogRecord[], now: WallTime, batch: Batch): void {
-    const { layout, tag } = this.#parts;
+  #pack(tag: string, records: readonly ReadableLogRecord[], now: WallTime, batch: Batch): void {
+    const { layout } = this.#parts;
     const expected = Math.ceil(records.length * this.#bytesPerRecord);
-    const packer = new Packer(tag, this.#prefix, expected, this.#parts, batch);
+    const packer = new Packer(tag, this.#prefix ?? messagePrefix(tag), expected, this.#parts, batch);
     if (layout.groupOf === undefined) {
       for (const record of records) packer.add(record, now);
     } else {
@@ -66,6 +75,13 @@ export class BatchEncoder {
       }
     }
     packer.finish();
+  }
+
+  #warnOfTags(left: number, records: number, fallback: string): void {
+    this.#parts.warn(
+      'tags',
+      `${left} of ${records} log records got the tag ${fallback}: a batch may have ${MAX_TAGS} tags, as each costs a message`,
+    );
   }
 
   #learn(chunks: readonly Chunk[]): void {

@@ -1,7 +1,31 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { Group, Layout } from './layout/layout.ts';
+import type { Tagger } from './tag.ts';
 
 type Records = readonly ReadableLogRecord[];
+
+/** Each tag of a batch costs a message. */
+export const MAX_TAGS = 64;
+
+/**
+ * Splits records by their tags. At most {@link MAX_TAGS} tags are told apart; `leftOver` hears how many
+ * records got the fallback because theirs was one too many.
+ */
+export function byTag(records: Records, tagger: Tagger, leftOver: (records: number) => void): Map<string, Records> {
+  const parts = new Map<string, ReadableLogRecord[]>();
+  let left = 0;
+  for (const record of records) {
+    const tag = tagger.tagOf(record);
+    if (parts.has(tag) || parts.size < MAX_TAGS) {
+      add(parts, tag, record);
+    } else {
+      add(parts, tagger.fallback, record);
+      if (tag !== tagger.fallback) left++;
+    }
+  }
+  if (left > 0) leftOver(left);
+  return parts;
+}
 
 /** Splits records by the groups that they belong to; `unreadable` gets the error for one that cannot tell its group. */
 export function byGroup(
@@ -23,4 +47,10 @@ export function byGroup(
     else part.records.push(record);
   }
   return parts.values();
+}
+
+function add(parts: Map<string, ReadableLogRecord[]>, tag: string, record: ReadableLogRecord): void {
+  const records = parts.get(tag);
+  if (records === undefined) parts.set(tag, [record]);
+  else records.push(record);
 }

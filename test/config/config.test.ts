@@ -17,7 +17,10 @@ function resolve(options: object = {}, environment: Environment = {}): { config:
   return { config, warnings };
 }
 
-const TAG_RULE = 'a string of 1 to 1024 bytes';
+const TAG_RULE =
+  'a string of 1 to 1024 bytes, in which ${resource.<attribute>}, ${attributes.<attribute>}, ${scope.name}, ' +
+  '${severity_text} and ${event_name} stand for what a record has, each with :-<fallback> before the } if need be; ' +
+  'or a function (record) => string';
 
 const tcp = (host: string, port: number): Config['endpoint'] => [
   { protocol: 'tcp', host, port, url: `tcp://${host}:${port}`, weight: 1, standby: false },
@@ -146,6 +149,7 @@ describe('a bad value in code throws', () => {
     ['an empty tag', '', `got "", allowed: ${TAG_RULE}`],
     ['1025 bytes', 'x'.repeat(1025), `got "${'x'.repeat(199)}…, allowed: ${TAG_RULE}`],
     ['1026 bytes of 513 characters', 'é'.repeat(513), `got "${'é'.repeat(199)}…, allowed: ${TAG_RULE}`],
+    ['a bad template', 'app.${foo}', `got "app.\${foo}" (character 5: unknown field foo), allowed: ${TAG_RULE}`],
   ])('tag: %s', (_, tag, message) => {
     expect(() => resolve({ tag })).toThrow(RangeError);
     expect(() => resolve({ tag })).toThrow(`option tag: ${message}`);
@@ -197,12 +201,14 @@ describe('a bad value in code throws', () => {
 
 describe('what a record becomes', () => {
   const layoutFunction = (): object => ({});
+  const tagFunction = (): string => 'a';
 
   it.each<[string, unknown, string | undefined, unknown]>([
     ['layout', 'flat', 'LAYOUT=flat', 'flat'],
     ['layout', 'otlp', 'LAYOUT=OTLP', 'otlp'],
     ['layout', 'default', 'LAYOUT=Default', 'default'],
     ['layout', layoutFunction, undefined, layoutFunction],
+    ['tag', tagFunction, undefined, tagFunction],
     ['recordUid', true, 'RECORD_UID=TRUE', true],
     ['recordUid', false, 'RECORD_UID=false', false],
     ['eventNameAttribute', true, 'EVENT_NAME_ATTRIBUTE=true', true],
@@ -240,6 +246,7 @@ describe('what a record becomes', () => {
     ['RECORD_UID', '1', 'got "1", allowed: true or false; using false'],
     ['RECORD_UID', 'yes', 'got "yes", allowed: true or false; using false'],
     ['EVENT_NAME_ATTRIBUTE', 'on', 'got "on", allowed: true or false; leaving it unset'],
+    ['TAG', 'a.${x', 'got "a.\\${x" \\(character 3: no } ends it\\), allowed: .*; using "opentelemetry.logs"'],
   ])('%s=%s warns and counts as unset', (variable, text, message) => {
     const { config, warnings } = resolve({}, { [variable]: text });
     expect(config).toStrictEqual(resolve().config);

@@ -31,6 +31,7 @@ const TYPESCRIPT = `
 const options: FluentForwardLogExporterOptions = {
   endpoint: 'tcp://localhost:24224',
   resolver: async ({ host, port }) => [{ address: host, port }],
+  tag: ({ severityText = 'none' }) => 'app.' + severityText,
   layout: ({ body }, entry) => (body === undefined ? undefined : { ...entry, text: String(body) }),
 };
 const exporter: LogRecordExporter = new FluentForwardLogExporter(options);

@@ -9,6 +9,7 @@ import type { WallTime } from '../../src/clock.ts';
 import { BatchEncoder } from '../../src/encode/batch.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
 import { type CreateOptions, createLayout } from '../../src/encode/layout/create.ts';
+import type { Tagger } from '../../src/encode/tag.ts';
 import type { Sdk } from './sdks.ts';
 
 // ---- records ------------------------------------------------------------------------------------
@@ -54,7 +55,7 @@ export function record(fields: { readonly [K in keyof ReadableLogRecord]?: unkno
 export const NOW: WallTime = [1_600_000_000, 987_654_321];
 
 export interface EncoderOptions extends Partial<CreateOptions> {
-  readonly tag?: string;
+  readonly tag?: string | Tagger;
   readonly maxChunkBytes?: number;
   readonly ceilingBytes?: number;
   readonly pool?: BufferPool;
@@ -74,7 +75,7 @@ export function batchEncoder(options: EncoderOptions = {}): BatchEncoder {
     eventNameAttribute: undefined,
   };
   const layout = createLayout({ ...defaults, ...options }, warn);
-  return new BatchEncoder({ tag, limits: { maxChunkBytes, ceilingBytes }, layout, pool });
+  return new BatchEncoder({ tag, limits: { maxChunkBytes, ceilingBytes }, layout, pool, warn });
 }
 
 // ---- decoding -----------------------------------------------------------------------------------
