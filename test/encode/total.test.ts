@@ -1,25 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { assertReadable } from '../support/readable.ts';
-import { batchEncoder, decodeChunk, NOW, record } from '../support/records.ts';
+import { FunctionTagger } from '../../src/encode/tag.ts';
+import { anything, text } from '../support/arbitraries.ts';
+import { assertReadable, assertReadableAsOtlp } from '../support/readable.ts';
+import { batchEncoder, type DecodedEntry, decodeChunk, type EncoderOptions, NOW, record } from '../support/records.ts';
+import { RUNS, RUNS_LIMIT_MILLIS } from '../support/runs.ts';
 
-// Always the same runs: a failure here must be one that the last change made.
-const RUNS = { seed: 20_231_114, numRuns: 1_000 };
-
-const anything = fc.anything({
-  withBigInt: true,
-  withBoxedValues: true,
-  withDate: true,
-  withMap: true,
-  withNullPrototype: true,
-  withObjectString: true,
-  withSet: true,
-  withSparseArray: true,
-  withTypedArray: true,
-});
-
-/** Strings of every code unit, lone surrogates too. */
-const text = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)) });
+/** The last one hands on what it gets: the default layout, made of objects. */
+const layouts = fc.constantFrom<EncoderOptions['layout'] & {}>('default', 'flat', 'otlp', (_, entry) => entry);
 
 const TRAPS = ['get', 'getOwnPropertyDescriptor', 'getPrototypeOf', 'has', 'isExtensible', 'ownKeys'] as const;
 
@@ -89,78 +77,99 @@ function selfReferring(value: unknown): unknown {
 }
 
 const SANE = record({ body: 'sane', attributes: { n: 1 }, resource: { attributes: { 'service.name': 's' } } });
-const SANE_DECODED = {
-  time: SANE.hrTime,
-  record: { message: 'sane', attributes: { n: 1 }, resource: { 'service.name': 's' } },
-};
 
 /** Encodes a record with a sane one behind it; all that leaves must be readable, and the sane one as ever. */
-function encodeBeforeSane(fields: Parameters<typeof record>[0]): { dropped: number; entries: number } {
-  const { chunks, dropped } = batchEncoder().encode([record(fields), SANE], NOW);
+function encodeBeforeSane(
+  layout: EncoderOptions['layout'] & {},
+  given: typeof SANE,
+): { dropped: number; entries: number } {
+  const { chunks, dropped } = batchEncoder({ layout }).encode([given, SANE], NOW);
   const entries = chunks.flatMap((chunk) => {
     const { entries, option, payload } = decodeChunk(chunk);
-    expect(assertReadable(payload)).toBe(entries.length);
+    expect((layout === 'otlp' ? assertReadableAsOtlp : assertReadable)(payload)).toBe(entries.length);
     expect(option.size).toBe(entries.length);
-    return entries;
+    return entries.filter(isRecord);
   });
-  expect(entries.at(-1)).toStrictEqual(SANE_DECODED);
+  const { time, record } = entries.at(-1) as DecodedEntry;
+  expect(time).toEqual(SANE.hrTime);
+  expect(record).toMatchObject(layout === 'otlp' ? { log: 'sane' } : { message: 'sane' });
   return { dropped, entries: entries.length };
 }
 
-describe('no value fails a batch, or puts on the wire what a receiver cannot read', () => {
+/** Whether it is no entry around a group. */
+function isRecord({ time: [seconds] }: DecodedEntry): boolean {
+  return seconds <= 0xfffffffd;
+}
+
+describe('no value fails a batch, or puts on the wire what a receiver cannot read', {
+  timeout: RUNS_LIMIT_MILLIS,
+}, () => {
   it('in the body', () => {
-    const property = fc.property(values, (body) => {
-      expect(encodeBeforeSane({ body: body() })).toEqual({ dropped: 0, entries: 2 });
+    const property = fc.property(layouts, values, (layout, body) => {
+      expect(encodeBeforeSane(layout, record({ body: body() }))).toEqual({ dropped: 0, entries: 2 });
     });
     fc.assert(property, RUNS);
   });
 
   it('in an attribute', () => {
-    const property = fc.property(text, values, (key, value) => {
-      expect(encodeBeforeSane({ attributes: { [key]: value() } })).toEqual({ dropped: 0, entries: 2 });
+    const property = fc.property(layouts, text, values, (layout, key, value) => {
+      const attributes = { [key]: value() };
+      expect(encodeBeforeSane(layout, record({ attributes }))).toEqual({ dropped: 0, entries: 2 });
     });
     fc.assert(property, RUNS);
   });
 
   it('in the attributes of the resource and the scope', () => {
-    const property = fc.property(values, (value) => {
+    const property = fc.property(layouts, values, (layout, value) => {
       const resource = { attributes: { value: value() } };
       const instrumentationScope = { name: 'n', attributes: { value: value() } };
-      expect(encodeBeforeSane({ resource, instrumentationScope })).toEqual({ dropped: 0, entries: 2 });
+      const given = record({ resource, instrumentationScope });
+      expect(encodeBeforeSane(layout, given)).toEqual({ dropped: 0, entries: 2 });
     });
     fc.assert(property, RUNS);
   });
 
   // The SDK makes sure of these, up to a point; a record that cannot be read at all is dropped alone.
   it('in the place of any field', () => {
-    const property = fc.property(
-      fc.constantFrom(...Object.keys(SANE), 'spanContext', 'severityText'),
-      values,
-      (key, value) => {
-        const { dropped, entries } = encodeBeforeSane({ [key]: value });
-        expect(dropped + entries).toBe(2);
-      },
-    );
+    const fields = fc.constantFrom(...Object.keys(SANE), 'spanContext', 'severityText', 'severityNumber', 'eventName');
+    const property = fc.property(layouts, fields, values, (layout, key, value) => {
+      const { dropped, entries } = encodeBeforeSane(layout, record({ [key]: value() }));
+      expect(dropped + entries).toBe(2);
+    });
     fc.assert(property, RUNS);
   });
 
   it('in the place of a record', () => {
-    const property = fc.property(values, (value) => {
-      const { chunks, dropped } = batchEncoder().encode([value() as typeof SANE, SANE], NOW);
-      const entries = chunks.flatMap((chunk) => decodeChunk(chunk).entries);
-      expect(entries.at(-1)).toStrictEqual(SANE_DECODED);
-      expect(dropped + entries.length).toBe(2);
+    const property = fc.property(layouts, values, (layout, value) => {
+      const { dropped, entries } = encodeBeforeSane(layout, value() as typeof SANE);
+      expect(dropped + entries).toBe(2);
     });
     fc.assert(property, RUNS);
   });
 
   it('in a span context or a time', () => {
-    const property = fc.property(values, values, values, (a, b, c) => {
-      encodeBeforeSane({
-        spanContext: { traceId: a, spanId: b, traceFlags: c },
-        hrTime: [a, b],
-        hrTimeObserved: [b, c],
-      });
+    const property = fc.property(layouts, values, values, values, (layout, a, b, c) => {
+      const spanContext = { traceId: a(), spanId: b(), traceFlags: c() };
+      const given = record({ spanContext, hrTime: [a(), b()], hrTimeObserved: [b(), c()] });
+      expect(encodeBeforeSane(layout, given).entries).toBeGreaterThan(0);
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('in what a layout function, a tag function or static fields give', () => {
+    const property = fc.property(text, values, (key, value) => {
+      const fromLayout = encodeBeforeSane(
+        ({ body }, entry) => (body === 'sane' ? entry : { [key]: value() }),
+        record(),
+      );
+      expect(fromLayout).toEqual({ dropped: 0, entries: 2 });
+      const tag = new FunctionTagger(
+        () => value() as string,
+        () => {},
+      );
+      const { chunks } = batchEncoder({ tag, fields: { field: value() } }).encode([SANE], NOW);
+      expect(chunks.map(({ tag }) => tag)).toEqual([expect.stringMatching(/^[A-Za-z0-9_.-]{1,1024}$/)]);
+      for (const chunk of chunks) expect(assertReadable(decodeChunk(chunk).payload)).toBe(1);
     });
     fc.assert(property, RUNS);
   });
@@ -189,6 +198,31 @@ describe('the judge of these tests', () => {
     ['51 nested containers', entry(0x81, 0xa1, 0x61, ...new Array(49).fill(0x91), 0xc0)],
   ])('refuses %s', (_, bytes) => {
     expect(() => assertReadable(bytes)).toThrow();
+  });
+
+  const OTLP_TIME = [0xd7, 0, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 1];
+  const marker = (seconds: number): number[] => [0x92, 0x92, 0xd7, 0, 255, 255, 255, seconds, 0, 0, 0, 0, 0x80, 0x80];
+  const [START, END] = [marker(255), marker(254)];
+  const otlpRecord = [0x92, 0x92, ...OTLP_TIME, 0x80, 0x80];
+
+  it.each([
+    ['a group without an end', [...START, ...otlpRecord]],
+    ['an empty group', [...START, ...END]],
+    ['an end without a group', END],
+    ['a record outside of groups', [...START, ...otlpRecord, ...END, ...otlpRecord]],
+    ['a group within a group', [...START, ...START, ...otlpRecord, ...END, ...END]],
+    [
+      'a time beside the metadata that is no time',
+      [...START, 0x92, 0x92, 0xd7, 0, ...new Array(8).fill(0), 0x80, 0x80, ...END],
+    ],
+    ['NUL', [...START, ...otlpRecord.slice(0, -1), 0x81, 0xa1, 0x00, 0xc0, ...END]],
+    ['an entry without metadata', [0x92, ...OTLP_TIME, 0x80]],
+  ])('refuses of OTLP %s', (_, bytes) => {
+    expect(() => assertReadableAsOtlp(Uint8Array.from(bytes))).toThrow();
+  });
+
+  it('takes a group', () => {
+    expect(assertReadableAsOtlp(Uint8Array.from([...START, ...otlpRecord, ...otlpRecord, ...END]))).toBe(4);
   });
 
   it('takes 50 nested containers', () => {

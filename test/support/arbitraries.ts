@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import type { record } from './records.ts';
+
+type Fields = NonNullable<Parameters<typeof record>[0]>;
+
+/** Any value without code of its own: no getters, no proxies, no `toJSON`. */
+export const anything: fc.Arbitrary<unknown> = fc.anything({
+  withBigInt: true,
+  withBoxedValues: true,
+  withDate: true,
+  withMap: true,
+  withNullPrototype: true,
+  withObjectString: true,
+  withSet: true,
+  withSparseArray: true,
+  withTypedArray: true,
+});
+
+/** Strings of every code unit, lone surrogates too. */
+export const text: fc.Arbitrary<string> = fc.string({
+  unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)),
+});
+
+/** Names that layouts give a meaning to, and any other. */
+const name = fc.oneof(
+  text,
+  fc.constantFrom(
+    'a',
+    'message',
+    'attributes',
+    'attributes.message',
+    'resource.a',
+    'scope.name',
+    'log.record.uid',
+    '__proto__',
+  ),
+);
+
+/** Attributes as `fc.object` would not make them: with own properties of any name. */
+const attributes: fc.Arbitrary<Record<string, unknown>> = fc
+  .array(fc.tuple(name, anything), { maxLength: 6 })
+  .map((entries) => Object.fromEntries(entries));
+
+const nanoseconds = fc.oneof(fc.nat(999_999_999), fc.constantFrom(0, 1, 999_999_999));
+const time = fc.tuple(
+  fc.oneof(fc.integer({ min: 1, max: 0xfffffffd }), fc.constantFrom(0, 1, 0xfffffffd)),
+  nanoseconds,
+);
+const hexDigits = (length: number) =>
+  fc
+    .array(fc.integer({ min: 0, max: 15 }), { minLength: length, maxLength: length })
+    .map((digits) => digits.map((digit) => digit.toString(16)).join(''));
+const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+
+/** The fields of a record with any values where the SDK lets them through. */
+export const recordFields: fc.Arbitrary<Fields> = fc.record({
+  hrTime: time,
+  hrTimeObserved: time,
+  body: fc.oneof(text, anything),
+  severityText: maybe(text),
+  severityNumber: maybe(fc.integer({ min: 1, max: 24 })),
+  eventName: maybe(text),
+  spanContext: maybe(
+    fc.record({
+      traceId: fc.oneof(hexDigits(32), text),
+      spanId: fc.oneof(hexDigits(16), text),
+      traceFlags: fc.integer({ min: 0, max: 255 }),
+    }),
+  ),
+  attributes,
+  resource: fc.record({ attributes, schemaUrl: maybe(text) }),
+  instrumentationScope: fc.record({
+    name: text,
+    version: maybe(text),
+    schemaUrl: maybe(text),
+    attributes: maybe(attributes),
+  }),
+  droppedAttributesCount: fc.nat(3),
+});
