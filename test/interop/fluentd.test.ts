@@ -8,6 +8,7 @@ import { Fluentd, requireFluentd } from '../support/fluentd.ts';
 import { batchEncoder } from '../support/records.ts';
 import { batchProcessor, SDK_LINES } from '../support/sdks.ts';
 import { Witness } from '../support/witness.ts';
+import { asJson } from './as-json.ts';
 import { ATTRIBUTE_LIMIT, LOGGERS, mixedRecord, RESOURCES } from './mixed-records.ts';
 
 const TEST_LIMIT_MILLIS = 90_000;
@@ -163,19 +164,4 @@ function exporterTo(
   options: Partial<FluentForwardLogExporterOptions> = {},
 ): FluentForwardLogExporter {
   return new FluentForwardLogExporter({ endpoint: fluentd.endpoint, ...options });
-}
-
-/** What `JSON.parse` gives for a value, and the integers that it cannot hold. */
-function asJson(value: unknown): { json: unknown; digits: string[] } {
-  const digits: string[] = [];
-  const convert = (part: unknown): unknown => {
-    if (typeof part === 'bigint') {
-      digits.push(String(part));
-      return Number(part);
-    }
-    if (Array.isArray(part)) return part.map(convert);
-    if (typeof part !== 'object' || part === null) return part;
-    return Object.fromEntries(Object.entries(part).map(([key, item]) => [key, convert(item)]));
-  };
-  return { json: convert(value), digits };
 }

@@ -1,0 +1,54 @@
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import { beforeEach, expect, test } from 'vitest';
+import { FluentForwardLogExporter } from '../../src/index.ts';
+import { recordFields } from '../support/arbitraries.ts';
+import { expectedEntry, type PlainRecord } from '../support/expected-entry.ts';
+import { Fluentd, requireFluentd } from '../support/fluentd.ts';
+import { NOW, record } from '../support/records.ts';
+import { asJson } from './as-json.ts';
+import { Witness } from './witness.ts';
+
+const RECORDS = 5_000;
+const BATCH = 250;
+
+beforeEach(requireFluentd);
+
+test.each(['default', 'flat'] as const)(
+  '5,000 records with any values arrive field for field in the layout %s',
+  {
+    timeout: 120_000,
+  },
+  async (layout) => {
+    const fluentd = await Fluentd.start();
+    const records = fc
+      .sample(recordFields, { numRuns: RECORDS, seed: 20_231_114 })
+      // A time that no other has, to find it again by.
+      .map((fields, n) => record({ ...fields, hrTime: [1_700_000_000 + n, (n * 123_456_789) % 1_000_000_000] }));
+    const witness = new Witness(new FluentForwardLogExporter({ endpoint: fluentd.endpoint, layout }));
+    for (let n = 0; n < RECORDS; n += BATCH) {
+      await new Promise((done) => witness.export(records.slice(n, n + BATCH), done));
+    }
+    await witness.shutdown();
+    expect(witness.failures).toEqual([]);
+
+    const lines = await fluentd.output();
+    expect(fluentd.complaints).toEqual([]);
+    expect(lines).toHaveLength(RECORDS);
+    // The expected entries have that key so.
+    const parsed = lines.map((line) => line.replaceAll('"__proto__":', '"__prot0__":'));
+    const byTime = new Map(parsed.map((line) => [(JSON.parse(line) as { fluent_time: string }).fluent_time, line]));
+    const wrong: unknown[] = [];
+    for (const given of records) {
+      const { time, record: fields } = expectedEntry(layout, given as unknown as PlainRecord, NOW);
+      const fluent_time = `${time[0]}.${String(time[1]).padStart(9, '0')}`;
+      const { json, digits } = asJson({ ...fields, fluent_tag: 'opentelemetry.logs', fluent_time });
+      const line = byTime.get(fluent_time) ?? '{}';
+      const received: unknown = JSON.parse(line);
+      if (!isDeepStrictEqual(received, json) || !digits.every((digit) => line.includes(digit))) {
+        wrong.push({ received, expected: json });
+      }
+    }
+    expect(wrong.slice(0, 3)).toEqual([]);
+  },
+);
