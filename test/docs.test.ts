@@ -14,6 +14,10 @@ const readme = read('README.md');
 const OTHER_VALUES: { readonly [option in keyof Config]?: unknown } = {
   endpoint: 'tcp://other:1',
   tag: 'other',
+  sharedKey: 'other',
+  username: 'other',
+  password: 'other',
+  hostname: 'other',
   layout: 'flat',
   resourceAttributes: false,
   recordUid: true,

@@ -245,7 +245,7 @@ describe('what a record becomes', () => {
     ['LAYOUT', 'json', 'got "json", allowed: default, flat, otlp or a function .*; using "default"'],
     ['RECORD_UID', '1', 'got "1", allowed: true or false; using false'],
     ['RECORD_UID', 'yes', 'got "yes", allowed: true or false; using false'],
-    ['EVENT_NAME_ATTRIBUTE', 'on', 'got "on", allowed: true or false; leaving it unset'],
+    ['EVENT_NAME_ATTRIBUTE', 'on', 'got "on", allowed: true or false; using none'],
     ['TAG', 'a.${x', 'got "a.\\${x" \\(character 3: no } ends it\\), allowed: .*; using "opentelemetry.logs"'],
   ])('%s=%s warns and counts as unset', (variable, text, message) => {
     const { config, warnings } = resolve({}, { [variable]: text });

@@ -6,8 +6,8 @@ import { recordFields } from '../support/arbitraries.ts';
 import { expectedEntry, type PlainRecord } from '../support/expected-entry.ts';
 import { Fluentd, requireFluentd } from '../support/fluentd.ts';
 import { NOW, record } from '../support/records.ts';
+import { Witness } from '../support/witness.ts';
 import { asJson } from './as-json.ts';
-import { Witness } from './witness.ts';
 
 const RECORDS = 5_000;
 const BATCH = 250;

@@ -1,11 +1,13 @@
-const { FUZZ_RUNS } = process.env;
+const { FUZZ_RUNS, FUZZ_SEED } = process.env;
 
 /**
  * How often properties are tried: always the same runs, as a failure must be one that the last change
- * made. `npm run fuzz` sets FUZZ_RUNS, and then they are others each time.
+ * made. `npm run fuzz` sets FUZZ_RUNS, and another FUZZ_SEED each time.
  */
-export const RUNS: { readonly numRuns: number; readonly seed?: number } =
-  FUZZ_RUNS === undefined ? { numRuns: 2_000, seed: 20_231_114 } : { numRuns: Number(FUZZ_RUNS) };
+export const RUNS: { readonly numRuns: number; readonly seed: number } = {
+  numRuns: Number(FUZZ_RUNS ?? 2_000),
+  seed: Number(FUZZ_SEED ?? 20_231_114),
+};
 
 /** The time limit of tests that need more than the usual for so many runs; 0 is none. */
 export const RUNS_LIMIT_MILLIS: number = FUZZ_RUNS === undefined ? 60_000 : 0;
