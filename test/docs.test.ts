@@ -36,9 +36,12 @@ describe('README.md', () => {
     expect(block('examples/quickstart/quickstart.mjs')).toBe(read('examples/quickstart/quickstart.mjs'));
   });
 
-  it('shows what a record becomes', async () => {
+  it.each([
+    ['record', 'default'],
+    ['flat', 'flat'],
+  ] as const)('shows what a record becomes: %s', async (name, layout) => {
     const receiver = await ForwardReceiver.listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, layout });
     const record = {
       hrTime: [1_700_000_000, 123_456_789],
       hrTimeObserved: [1_700_000_000, 223_456_789],
@@ -55,7 +58,7 @@ describe('README.md', () => {
     await new Promise((done) => exporter.export([record] as never, done));
     await exporter.shutdown();
     await receiver.close();
-    expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block('record'))));
+    expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block(name))));
   });
 
   it.each(['receiver', 'stats'])('shows code that works: %s', async (name) => {
