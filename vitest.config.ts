@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Examples and packages are tested as they are published.
     globalSetup: ['test/support/build.ts'],
+    // Most tests wait for timers or other processes: a worker a core leaves one of two idle.
+    maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 60_000,
     unstubEnvs: true,

@@ -18,6 +18,7 @@ const BATCH_MILLIS = 300_000;
 const SERVERS = 8;
 const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
 const TIMEOUT_MILLIS = 30_000;
+const ACK_TIMEOUT_MILLIS = 5_000;
 const STEP_MILLIS = 250;
 
 const ending = fc.oneof(
@@ -72,6 +73,11 @@ async function end({ clock }: Harness, exported: readonly Exported[]): Promise<v
   }
 }
 
+/** Waits for what sockets have to do, within limits: what fails is told with its input. */
+async function patience(condition: () => boolean): Promise<void> {
+  for (let waits = 0; waits < 1_000 && !condition(); waits++) await settle();
+}
+
 function check(server: HostileServer, { text, results }: Exported): void {
   expect(results, `results of ${text}`).toHaveLength(1);
   if (results[0]?.code === 0) expect(server.hasAcknowledged(text), `an ack of ${text}`).toBe(true);
@@ -108,6 +114,7 @@ describe('whatever a server says and does', () => {
       endpoint: server.endpoint,
       connections,
       timeoutMillis: TIMEOUT_MILLIS,
+      ackTimeoutMillis: ACK_TIMEOUT_MILLIS,
       ...(script.isKeyed ? { sharedKey: LOGIN.sharedKey, hostname: LOGIN.hostname } : {}),
     });
     const exported = [start(made, 'a'), start(made, 'b')];
@@ -115,13 +122,17 @@ describe('whatever a server says and does', () => {
     server.beHonest();
     const last = start(made, 'c');
     await end(made, [last]);
+    await made.clock.advance(2 * ACK_TIMEOUT_MILLIS);
+    await patience(() => !server.isHeldOpen);
+    const { isHeldOpen } = server;
     const done = made.exporter.shutdown();
     await made.clock.advance(TIMEOUT_MILLIS);
     await done;
-    for (let waits = 0; server.openConnections > 0 && waits < 1_000; waits++) await settle();
+    await patience(() => server.openConnections === 0);
 
     for (const each of [...exported, last]) check(server, each);
     expect(last.results[0]).toEqual({ code: 0 });
+    expect(isHeldOpen).toBe(false);
     expect(server.faults).toEqual([]);
     expect(server.excessBytes).toBe(0);
     expect(uncaught).toEqual([]);

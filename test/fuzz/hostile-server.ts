@@ -97,6 +97,11 @@ class HostileConnection {
     return this.#received.has(chunk) && this.#acks.includes(chunk);
   }
 
+  /** Whether the client keeps it open with an answer that has no end. */
+  get isHeldOpen(): boolean {
+    return this.isOpen && this.#reading.hasRest;
+  }
+
   /** How much more the client has read than it may. */
   get excessBytes(): number {
     const read = bytesRead.get(this.#ports) ?? 0;
@@ -186,6 +191,11 @@ export class HostileServer {
 
   get openConnections(): number {
     return this.#connections.filter(({ isOpen }) => isOpen).length;
+  }
+
+  /** Whether the client keeps a connection open on which an answer has no end. */
+  get isHeldOpen(): boolean {
+    return this.#connections.some((connection) => connection.isHeldOpen);
   }
 
   /** The most that the client has read on a connection beyond what it may; not above 0. */
