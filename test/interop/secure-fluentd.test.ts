@@ -207,6 +207,26 @@ describe('a shared key', () => {
   });
 });
 
+// In TLS 1.2 the server's part is over first.
+test('Fluentd is told when a connection ends in its handshake', { timeout: TEST_LIMIT_MILLIS }, async () => {
+  const fluentd = await Fluentd.start({ source: `${transport('TLSv1_3')}\n ${security()}` });
+  // From the dial's first moment to its last, and beyond.
+  for (let millis = 0; millis < 30; millis++) {
+    const exporter = new FluentForwardLogExporter({
+      endpoint: fluentd.tlsEndpoint,
+      tls: { ca: authority.cert },
+      sharedKey: KEY,
+      flushTimeoutMillis: 1,
+    });
+    const result = exportBodies(exporter, 'cut off');
+    await sleep(millis);
+    await exporter.shutdown();
+    await result;
+  }
+  await fluentd.output();
+  expect(complaints(fluentd).filter((line) => !line.includes(CUT_OFF))).toEqual([]);
+});
+
 describe.each(VERSIONS)('%s', (version) => {
   const ca = () => ({ ca: authority.cert });
 
@@ -224,26 +244,6 @@ describe.each(VERSIONS)('%s', (version) => {
     await stream.end();
     expect(said()).toEqual([]);
     await stream.compare(fluentd);
-    expect(complaints(fluentd).filter((line) => !line.includes(CUT_OFF))).toEqual([]);
-  });
-
-  test('is told when a connection ends in its handshake', { timeout: TEST_LIMIT_MILLIS }, async () => {
-    const fluentd = await Fluentd.start({ source: `${transport(version)}\n ${security()}` });
-    // From the dial's first moment to its last, and beyond.
-    for (let millis = 0; millis < 30; millis++) {
-      const exporter = new FluentForwardLogExporter({
-        endpoint: fluentd.tlsEndpoint,
-        tls: ca(),
-        sharedKey: KEY,
-        flushTimeoutMillis: 1,
-      });
-      const result = exportBodies(exporter, 'cut off');
-      await sleep(millis);
-      await exporter.shutdown();
-      await result;
-    }
-    await fluentd.output();
-    expect(complaints(fluentd).filter((line) => !line.includes(CUT_OFF))).toEqual([]);
   });
 
   test('with client certificates: valid, expired, none', { timeout: TEST_LIMIT_MILLIS }, async () => {
