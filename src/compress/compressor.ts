@@ -3,13 +3,12 @@ import { Chunk } from '../encode/chunk.ts';
 import { messageOption, setPayloadBytes } from '../encode/message.ts';
 import { messageOf } from '../errors.ts';
 import type { Codec } from './codec.ts';
+import type { Engine } from './engine.ts';
 
-/** Fewer bytes of entries are not worth it: what compression saves of them is little or nothing. */
-export const MIN_COMPRESSED_BYTES = 512;
+/** Of fewer bytes compression saves little, and of less than 200 nothing. */
+export const MIN_COMPRESSED_BYTES = 256;
 /** Node.js has four threads by default, and name lookups and files need them too. */
 const MAX_RUNNING = 2;
-/** Logs shrink to less than this share, so that one buffer holds the result. */
-const EXPECTED_SHARE = 1 / 4;
 
 export interface CompressorParts {
   readonly codec: Codec;
@@ -25,7 +24,9 @@ type Done = (compressed: Chunk | undefined) => void;
 export class Compressor {
   readonly #parts: CompressorParts;
   readonly #waiting = new Map<Chunk, Done>();
+  readonly #idle: Engine[] = [];
   #running = 0;
+  #isClosed = false;
 
   constructor(parts: CompressorParts) {
     this.#parts = parts;
@@ -50,6 +51,12 @@ export class Compressor {
     this.#waiting.delete(chunk);
   }
 
+  /** Gives back what it holds; what is being compressed is finished. */
+  close(): void {
+    this.#isClosed = true;
+    for (const engine of this.#idle.splice(0)) engine.close();
+  }
+
   #start(): void {
     for (const [chunk, done] of this.#waiting) {
       if (this.#running === MAX_RUNNING) return;
@@ -71,13 +78,15 @@ export class Compressor {
 
   async #compress(chunk: Chunk): Promise<Chunk | undefined> {
     const { codec, level, warn } = this.#parts;
-    const { payload, payloadBytes } = chunk;
     try {
-      const limits = { chunkSize: Math.ceil(payloadBytes * EXPECTED_SHARE), maxOutputLength: payloadBytes };
-      return this.#pack(chunk, await codec.compress(payload, level, limits));
+      const engine = this.#idle.pop() ?? codec.createEngine(level);
+      const compressed = this.#pack(chunk, await engine.compress(chunk.payload));
+      // One that has failed is left to the garbage collector.
+      if (this.#isClosed) engine.close();
+      else this.#idle.push(engine);
+      return compressed;
     } catch (error) {
-      const isLarger = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
-      if (!isLarger) warn('compression', `${codec.name} failed: ${messageOf(error)}; chunks are sent uncompressed`);
+      warn('compression', `${codec.name} failed: ${messageOf(error)}; chunks are sent uncompressed`);
       return undefined;
     }
   }

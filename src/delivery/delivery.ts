@@ -218,6 +218,7 @@ export class Delivery implements PoolObserver {
 
   close(): void {
     this.#flushTimer?.cancel();
+    this.#options.compressor?.close();
     this.#pool.close();
   }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Codec } from '../../src/compress/codec.ts';
 import { Compressor, MIN_COMPRESSED_BYTES } from '../../src/compress/compressor.ts';
+import { type Engine, StreamEngine } from '../../src/compress/engine.ts';
 import { gzip } from '../../src/compress/gzip.ts';
 import { zstd } from '../../src/compress/zstd.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
@@ -35,13 +36,16 @@ class HeldCodec implements Codec {
   readonly name = 'gzip';
   readonly maxLevel = 9;
   readonly maxBytes = 2_000;
-  readonly started: { readonly bytes: Uint8Array; finish(result: Buffer | Error): void }[] = [];
+  readonly started: { readonly bytes: Uint8Array; finish(result: Buffer): void }[] = [];
 
-  compress(bytes: Uint8Array): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const finish = (result: Buffer | Error) => (result instanceof Error ? reject(result) : resolve(result));
-      this.started.push({ bytes, finish });
-    });
+  createEngine(): Engine {
+    return {
+      close: () => {},
+      compress: (bytes) =>
+        new Promise((resolve) => {
+          this.started.push({ bytes, finish: resolve });
+        }),
+    };
   }
 }
 
@@ -133,19 +137,14 @@ function withPayload(compressed: Chunk, payload: Uint8Array): Uint8Array {
 describe('a compressor', () => {
   it('takes chunks that are worth it and that receivers can decompress', () => {
     const { compressor } = compressorWith(new HeldCodec());
-    const payloadOf = (bytes: number) => chunkOf('x'.repeat(bytes)).payloadBytes;
-    const overhead = payloadOf(300) - 300;
-    const takes = (bytes: number) => {
-      const chunk = chunkOf('x'.repeat(bytes - overhead));
-      expect(chunk.payloadBytes).toBe(bytes);
-      return compressor.takes(chunk);
+    const chunkOfBytes = (bytes: number) => {
+      // The length of the body's header depends on its own.
+      const bodies = [2, 3].map((header) => 'x'.repeat(bytes - emptyBytes - header));
+      return bodies.map((body) => chunkOf(body)).find(({ payloadBytes }) => payloadBytes === bytes) as Chunk;
     };
-    expect([MIN_COMPRESSED_BYTES - 1, MIN_COMPRESSED_BYTES, 2_000, 2_001].map(takes)).toEqual([
-      false,
-      true,
-      true,
-      false,
-    ]);
+    const emptyBytes = chunkOf('').payloadBytes - 1;
+    const sizes = [MIN_COMPRESSED_BYTES - 1, MIN_COMPRESSED_BYTES, 2_000, 2_001];
+    expect(sizes.map((bytes) => compressor.takes(chunkOfBytes(bytes)))).toEqual([false, true, true, false]);
     expect(gzip.maxBytes).toBeGreaterThan(6_000_000);
   });
 
@@ -204,24 +203,57 @@ describe('a compressor', () => {
     expect(pool.retainedBytes).toBe(before + chunk.heldBytes);
   });
 
-  it.each([
-    ['throws', () => new Error('spawn ENOMEM')],
-    ['fails', () => Object.assign(new Error('not enough memory'), { code: 'Z_MEM_ERROR' })],
-  ])('has a chunk sent as it is when the compression %s, and warns', async (how, errorOf) => {
-    const error = errorOf();
-    const compress = (): Promise<Buffer> => {
-      if (how === 'throws') throw error;
-      return Promise.reject(error);
+  it('goes on with a new engine after one that broke; the chunk is sent as it is', async () => {
+    const streams: zlib.Gzip[] = [];
+    const createEngine = (level: number): Engine => {
+      const stream = zlib.createGzip({ level, flush: zlib.constants.Z_FINISH });
+      streams.push(stream);
+      return new StreamEngine(stream);
     };
-    const made = compressorWith({ ...gzip, compress });
+    const { compress, warnings } = compressorWith({ ...gzip, createEngine });
     const pool = new BufferPool();
     const chunk = chunkOf(COMPRESSIBLE, { pool });
-    expect(await made.compress(chunk)).toBeUndefined();
-    expect(made.warnings).toEqual([`gzip failed: ${error.message}; chunks are sent uncompressed`]);
-    expect(await made.compress(chunk)).toBeUndefined();
+    expect(await compress(chunk)).toBeDefined();
+    const failing = compress(chunk);
+    // As node:zlib does when there is no memory.
+    streams[0]?.destroy(new Error('insufficient memory'));
+    expect(await failing).toBeUndefined();
+    expect(warnings).toEqual(['gzip failed: insufficient memory; chunks are sent uncompressed']);
+    expect(await compress(chunk)).toBeDefined();
+    expect(streams).toHaveLength(2);
     // It is still the caller's.
     const before = pool.retainedBytes;
     chunk.release();
     expect(pool.retainedBytes).toBe(before + chunk.heldBytes);
+  });
+
+  it('has a chunk sent as it is when no engine can be made', async () => {
+    const createEngine = (): Engine => {
+      throw new Error('Initialization failed');
+    };
+    const { compress, warnings } = compressorWith({ ...gzip, createEngine });
+    expect(await compress(chunkOf(COMPRESSIBLE))).toBeUndefined();
+    expect(warnings).toEqual(['gzip failed: Initialization failed; chunks are sent uncompressed']);
+  });
+
+  it('closes its engines, those at work when they have finished', async () => {
+    let closed = 0;
+    const createEngine = (level: number): Engine => {
+      const engine = gzip.createEngine(level);
+      return {
+        compress: (bytes) => engine.compress(bytes),
+        close: () => {
+          closed++;
+          engine.close();
+        },
+      };
+    };
+    const { compressor, compress } = compressorWith({ ...gzip, createEngine });
+    await Promise.all([compress(chunkOf(COMPRESSIBLE)), compress(chunkOf(COMPRESSIBLE))]);
+    const running = compress(chunkOf(COMPRESSIBLE));
+    compressor.close();
+    expect(closed).toBe(1);
+    expect(await running).toBeDefined();
+    expect(closed).toBe(2);
   });
 });
