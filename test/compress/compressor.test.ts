@@ -22,6 +22,16 @@ function chunkOf(body: unknown, options?: EncoderOptions): Chunk {
   return chunksOf([body], options)[0] as Chunk;
 }
 
+/** What no compression makes smaller, the same each time. */
+function noise(bytes: number): Buffer {
+  const made = Buffer.alloc(bytes);
+  for (let n = 0, at = 0; at < bytes; at++) {
+    n = (Math.imul(n, 1_664_525) + 1_013_904_223) >>> 0;
+    made[at] = n >>> 24;
+  }
+  return made;
+}
+
 const COMPRESSIBLE = 'compressible '.repeat(1_000);
 
 function compressorWith(codec: Codec, { pool = new BufferPool(), level = 1 } = {}) {
@@ -99,6 +109,16 @@ describe.each(CODECS)('$name', (codec) => {
     expect(warnings).toEqual([]);
   });
 
+  it('has room for results of any size, one after the other', async () => {
+    const { compress } = compressorWith(codec);
+    for (const bytes of [900_000, 1_000, 500_000]) {
+      const chunk = chunkOf(noise(bytes / 2).toString('hex'), { maxStringBytes: bytes });
+      const compressed = await compress(chunk);
+      expect(compressed?.bytes.length).toBeGreaterThan(bytes * 0.45);
+      expect(Buffer.compare(DECOMPRESS[codec.name]((compressed as Chunk).payload), chunk.payload)).toBe(0);
+    }
+  });
+
   it('compresses more at a higher level', async () => {
     const body = Array.from({ length: 3_000 }, (_, n) => `${n * 7_919}`).join(' ');
     const sizes = await Promise.all(
@@ -112,12 +132,7 @@ describe.each(CODECS)('$name', (codec) => {
 
   it('gives up without a word where nothing is gained', async () => {
     const { compressor, compress, warnings } = compressorWith(codec);
-    const noise = new Uint8Array(100_000);
-    for (let n = 0, at = 0; at < noise.length; at++) {
-      n = (Math.imul(n, 1_664_525) + 1_013_904_223) >>> 0;
-      noise[at] = n >>> 24;
-    }
-    const chunk = chunkOf(noise, { layout: 'otlp' });
+    const chunk = chunkOf(noise(100_000), { layout: 'otlp' });
     expect(compressor.takes(chunk)).toBe(true);
     expect(await compress(chunk)).toBeUndefined();
     expect(warnings).toEqual([]);
