@@ -149,6 +149,23 @@ describe('while a chunk is being compressed', () => {
     expect(exporter.stats().inFlightBytes).toBe(0);
   });
 
+  it('others that wait for theirs are given up too, and each buffer has one next user', async () => {
+    const { clock, receiver, send, threads, result } = await compressing();
+    const texts = (sign: string, count: number) =>
+      Array.from({ length: count }, (_, n) => `${String.fromCharCode(97 + n)}${sign}`.repeat(6_000));
+    const givenUp = texts('-', 5).map((text) => send(text));
+    await clock.advance(25_000);
+    expect((await Promise.all([result, ...givenUp])).map(({ error }) => error?.code)).toEqual(
+      new Array(6).fill('FLUENT_FORWARD_TIMEOUT'),
+    );
+    await threads.release();
+    // The two that had begun have ended.
+    await send(COMPRESSIBLE);
+    await Promise.all(texts('+', 20).map((text) => send(text)));
+    const received = receiver.entries.map(({ record }) => (record as { message: string }).message);
+    expect(received.slice(2).sort()).toEqual(texts('+', 20));
+  });
+
   it('forceFlush() waits for its ack', async () => {
     const { exporter, receiver, threads, isDone } = await compressing();
     let isFlushed = false;
