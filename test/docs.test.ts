@@ -84,7 +84,7 @@ describe('README.md', () => {
         const parsed = typeof value === 'string' || option === 'endpoint' ? shown : JSON.parse(shown);
         expect(resolveConfig({ [option]: parsed }, {}, fail)).toEqual(defaults);
       }
-      expect(variable === undefined).toBe(option === 'resolver' || option === 'fields');
+      expect(variable === undefined).toBe(['resolver', 'fields', 'selfObsMeterProvider'].includes(option));
       if (variable === undefined) continue;
       // The variable means this option, and no other.
       const other = OTHER_VALUES[option] ?? (value as number) + 1;

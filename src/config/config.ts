@@ -1,3 +1,4 @@
+import type { MeterProvider } from '@opentelemetry/api';
 import { copyOf } from '../encode/field.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
@@ -35,6 +36,7 @@ export interface Config {
   readonly password: Source | undefined;
   readonly hostname: string;
   readonly resolver: Resolver | undefined;
+  readonly selfObsMeterProvider: MeterProvider | true | undefined;
   readonly tls: TlsConfig;
 }
 
@@ -236,6 +238,13 @@ const RULES: Rules<Omit<Config, 'tls'>> = {
     fallback: undefined,
     hasType: (value) => typeof value === 'function',
     accept: (value) => value as Resolver,
+    parse: () => undefined,
+  },
+  selfObsMeterProvider: {
+    allowed: 'a MeterProvider, or true for the global one',
+    fallback: undefined,
+    hasType: (value) => value === true || typeof (value as MeterProvider | null)?.getMeter === 'function',
+    accept: (value) => value as MeterProvider | true,
     parse: () => undefined,
   },
 };

@@ -1,3 +1,4 @@
+import type { MeterProvider } from '@opentelemetry/api';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
 import type { TagFunction } from '../encode/tag.ts';
@@ -151,4 +152,9 @@ export interface FluentForwardLogExporterOptions {
   tls?: TlsOptions | undefined;
   /** Replaces DNS, for all endpoints but Unix sockets. */
   resolver?: Resolver | undefined;
+  /**
+   * Where the exporter's own metrics go: a provider, or with `true` the global one of the API, which
+   * may also be set later. Default: there are none.
+   */
+  selfObsMeterProvider?: MeterProvider | true | undefined;
 }

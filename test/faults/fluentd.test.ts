@@ -30,7 +30,7 @@ const MESSAGES = {
     /: the server acknowledged a later chunk and not this one; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again$/,
   refused:
     /: a chunk of \d+ bytes \(\d+ record\(s\), tag "opentelemetry.logs"\) reaches receivers and is not acknowledged; where others get through they probably refuse it: compare chunk_size_limit \(Fluentd\) and buffer_max_size \(Fluent Bit\) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all\?; trying on until the deadline$/,
-  again: /^connected to 127\.0\.0\.1:\d+ again after \d+\.\d s, \d+ records resent, 0 failed$/,
+  again: /^connected to tcp:\/\/127\.0\.0\.1:\d+ again after \d+\.\d s, \d+ records resent, 0 failed$/,
 };
 
 /** Which of these messages were said about the receivers on these ports; any other stands for itself. */
