@@ -1,4 +1,3 @@
-import { type Channel, channel } from 'node:diagnostics_channel';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
 
 /** A connection, as messages name it. */
@@ -54,15 +53,4 @@ export interface FluentForwardChannels {
     readonly code: ExportErrorCode;
     readonly error: FluentForwardConnectionError | undefined;
   };
-}
-
-/** A channel that takes what {@link FluentForwardChannels} says. */
-export interface TypedChannel<Published> extends Channel {
-  publish(message: Published): void;
-}
-
-export function channelOf<Name extends keyof FluentForwardChannels>(
-  name: Name,
-): TypedChannel<FluentForwardChannels[Name]> {
-  return channel(name);
 }

@@ -1,7 +1,17 @@
+import { type Channel, channel } from 'node:diagnostics_channel';
 import type { Chunk } from '../encode/chunk.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
-import { type ChunkInfo, type ConnectionInfo, channelOf } from './channels.ts';
+import type { ChunkInfo, ConnectionInfo, FluentForwardChannels } from './channels.ts';
 import type { Metrics } from './metrics.ts';
+
+/** A channel that takes what {@link FluentForwardChannels} says. */
+interface TypedChannel<Message> extends Channel {
+  publish(message: Message): void;
+}
+
+function channelOf<Name extends keyof FluentForwardChannels>(name: Name): TypedChannel<FluentForwardChannels[Name]> {
+  return channel(name);
+}
 
 const CHANNELS = {
   opened: channelOf('fluent-forward:connection:opened'),
