@@ -61,7 +61,7 @@ describe('README.md', () => {
     expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block(name))));
   });
 
-  it.each(['receiver', 'stats'])('shows code that works: %s', async (name) => {
+  it.each(['receiver', 'stats', 'channels'])('shows code that works: %s', async (name) => {
     const code = block(name);
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: root,

@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Connection } from '../../src/connection/connection.ts';
 import type { FluentForwardChannels } from '../../src/index.ts';
@@ -156,6 +157,22 @@ describe('the diagnostics channels', () => {
     expect(results).toHaveLength(20);
     expect(new Set(receiver.messages.map(({ chunk }) => chunk)).size).toBe(5 + results.length);
   });
+});
+
+it('README.md lists the channels, with what is published in each', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const rows = [...readme.matchAll(/^\| `(fluent-forward:\w+:\w+)` \| .+ \| (.+) \|$/gm)];
+  const named = rows.map(([, name, fields = '']) => [name, fields.match(/\w+/g)]);
+  expect(Object.fromEntries(named)).toEqual({
+    'fluent-forward:connection:opened': ['connection', 'dialMillis'],
+    'fluent-forward:connection:ready': ['connection'],
+    'fluent-forward:connection:closed': ['connection', 'error'],
+    'fluent-forward:connection:rotated': ['from', 'to'],
+    'fluent-forward:chunk:sent': ['chunk', 'connection'],
+    'fluent-forward:chunk:resent': ['chunk', 'connection', 'error'],
+    'fluent-forward:chunk:acknowledged': ['chunk', 'connection', 'latencyMillis'],
+    'fluent-forward:chunk:failed': ['chunk', 'code', 'error'],
+  } satisfies Record<Name, string[]>);
 });
 
 it('nothing is described while nobody has subscribed', async () => {

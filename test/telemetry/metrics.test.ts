@@ -1,4 +1,5 @@
-import { metrics } from '@opentelemetry/api';
+import { readFileSync } from 'node:fs';
+import { type Meter, type MetricOptions, metrics } from '@opentelemetry/api';
 import type { Histogram } from '@opentelemetry/sdk-metrics';
 import {
   ATTR_ERROR_TYPE,
@@ -271,6 +272,24 @@ describe('the metrics of its own', () => {
       [{ [ATTR_NETWORK_PEER_ADDRESS]: 'other', 'fluent_forward.connection.state': 'open' }, 2],
     ]);
   });
+});
+
+it('README.md lists the metrics, with kinds, units and attributes', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const rows = readme.matchAll(/^\| `((?:otel\.sdk|fluent_forward)\.[\w.]+)` \| (\w+), `(.+?)` \| .+? \| .*\|$/gm);
+  const made: (readonly string[])[] = [];
+  const make = (kind: string) => (name: string, options: MetricOptions) => {
+    made.push([name, kind, options.unit as string]);
+    return {};
+  };
+  const meter = {
+    createHistogram: make('Histogram'),
+    createObservableCounter: make('Counter'),
+    createObservableUpDownCounter: make('UpDownCounter'),
+    addBatchObservableCallback: () => {},
+  } as unknown as Meter;
+  start({ selfObsMeterProvider: { getMeter: () => meter } });
+  expect([...rows].map((row) => row.slice(1, 4)).sort()).toEqual(made.sort());
 });
 
 describe('an exporter', () => {
