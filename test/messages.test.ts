@@ -211,8 +211,8 @@ const SCENES: Readonly<Record<string, Scene>> = {
 
 const faults = Object.values(FAULTS).flat();
 const happening = [
-  ...faults.map((entry) => ({ ...entry, level: 'warn', isIt: (line: LogLine) => isFault(line, entry.text) })),
-  ...MESSAGES.map((entry) => ({ ...entry, isIt: (line: LogLine) => isMessage(line, entry.text, entry.level) })),
+  ...faults.map((entry) => ({ ...entry, level: 'warn', isIt: (line: LogLine) => isFault(line, entry) })),
+  ...MESSAGES.map((entry) => ({ ...entry, isIt: (line: LogLine) => isMessage(line, entry) })),
 ];
 
 describe('a message of the catalogue', () => {

@@ -33,11 +33,11 @@ const MESSAGES = {
   again: /^connected to tcp:\/\/127\.0\.0\.1:\d+ again after \d+\.\d s, \d+ records resent, 0 failed$/,
 };
 
-/** Which of these messages were said about the receivers on these ports; any other stands for itself. */
+/** Which of these messages were said about the receivers on these ports, after the first connection; any other stands for itself. */
 function said(...ports: readonly number[]): Set<string> {
   const about = new RegExp(`\\b127\\.0\\.0\\.1:(${ports.join('|')})\\b`);
   const texts = log
-    .filter(([level, text]) => level !== 'debug' && about.test(text))
+    .filter(([level, text]) => level !== 'debug' && about.test(text) && !/connected to \S+$/.test(text))
     .map(([, text]) => text.replace('opentelemetry-exporter-fluent-forward ', ''));
   return new Set(texts.map((text) => Object.entries(MESSAGES).find(([, form]) => form.test(text))?.[0] ?? text));
 }

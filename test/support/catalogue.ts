@@ -188,28 +188,23 @@ const NAMESPACE = 'opentelemetry-exporter-fluent-forward ';
 /** Behind a warning that was told before. */
 const REPEATED = '(?: \\(and \\d+ like it since the last such message\\))?';
 
-/** Whether a line of the log is what the catalogue holds under this text, at this level if there is one. */
-export function isMessage([level, line]: LogLine, text: string, wanted: LogLine[0] = level): boolean {
-  return level === wanted && line.startsWith(NAMESPACE) && matches(line, `^${patternOf(text)}${REPEATED}$`);
+/** Whether a line of the log is the message. */
+export function isMessage([level, line]: LogLine, message: Message): boolean {
+  return level === message.level && patternOfMessage(message).test(line);
 }
 
-/** The same for a fault of a connection. */
-export function isFault([, line]: LogLine, text: string): boolean {
+/** Whether a line of the log tells of the fault, and of a next step. */
+export function isFault([, line]: LogLine, fault: CatalogueEntry): boolean {
+  return patternOfFault(fault).test(line);
+}
+
+function patternOfMessage({ text }: CatalogueEntry): RegExp {
+  return new RegExp(`^${NAMESPACE}${patternOf(text)}${REPEATED}$`, 's');
+}
+
+function patternOfFault({ text }: CatalogueEntry): RegExp {
   const next = NEXT_STEPS.map(patternOf).join('|');
-  return line.startsWith(NAMESPACE) && matches(line, `^.+?: ${patternOf(text)}; (?:${next})${REPEATED}$`);
-}
-
-/** The lines of this package that the catalogue does not hold. */
-export function strangers(log: readonly LogLine[]): readonly LogLine[] {
-  const faults = Object.values(FAULTS).flat();
-  return log
-    .filter(([, line]) => line.startsWith(NAMESPACE))
-    .filter((line) => !MESSAGES.some(({ text, level }) => isMessage(line, text, level)))
-    .filter((line) => !faults.some(({ text }) => isFault(line, text)));
-}
-
-function matches(line: string, pattern: string): boolean {
-  return new RegExp(pattern, 's').test(line.slice(NAMESPACE.length));
+  return new RegExp(`^${NAMESPACE}.+?: ${patternOf(text)}; (?:${next})${REPEATED}$`, 's');
 }
 
 function patternOf(text: string): string {
@@ -217,4 +212,19 @@ function patternOf(text: string): string {
     .split(PLACEHOLDER)
     .map((part) => PLACEHOLDERS[part as keyof typeof PLACEHOLDERS] ?? part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
     .join('');
+}
+
+const KNOWN: readonly { readonly level?: LogLine[0]; readonly pattern: RegExp }[] = [
+  ...MESSAGES.map((message) => ({ level: message.level, pattern: patternOfMessage(message) })),
+  ...Object.values(FAULTS)
+    .flat()
+    .map((fault) => ({ pattern: patternOfFault(fault) })),
+];
+
+/** The lines of this package that the catalogue does not hold. */
+export function strangers(log: readonly LogLine[]): readonly LogLine[] {
+  return log.filter(
+    ([at, line]) =>
+      line.startsWith(NAMESPACE) && !KNOWN.some(({ level = at, pattern }) => level === at && pattern.test(line)),
+  );
 }
