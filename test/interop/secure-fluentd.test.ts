@@ -17,7 +17,9 @@ const log: LogLine[] = [];
 /** What the exporter has said, but for the debug messages. */
 /** But that the first connection is there. */
 const said = () =>
-  log.filter(([level, text]) => level !== 'debug' && !/connected to \S+$/.test(text)).map(([, text]) => text);
+  log
+    .filter(([level, text]) => level !== 'debug' && !/connected to \S+( \(\S+\))?$/.test(text))
+    .map(([, text]) => text);
 
 beforeEach(requireFluentd);
 beforeEach(() => {
