@@ -129,10 +129,16 @@ describe('the diagnostics channels', () => {
     const [one, two] = [start({ endpoint: receiver.endpoint }), start({ endpoint: receiver.endpoint })];
     await one.send('a');
     await two.send('b', 'c');
-    const sent = published.filter(([name]) => name === 'chunk:sent').map(([, message]) => message);
-    expect(sent).toMatchObject([
+    await one.send('d', 'e', 'f');
+    const messages = (of: string) => published.filter(([name]) => name === of).map(([, message]) => message);
+    expect(messages('chunk:sent')).toMatchObject([
       { exporter: one.exporter.name, chunk: { records: 1 } },
       { exporter: two.exporter.name, chunk: { records: 2 } },
+      { exporter: one.exporter.name, chunk: { records: 3 } },
+    ]);
+    expect(messages('connection:ready')).toMatchObject([
+      { exporter: one.exporter.name },
+      { exporter: two.exporter.name },
     ]);
   });
 
