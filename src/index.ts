@@ -19,3 +19,4 @@ export {
 } from './errors.ts';
 export { FluentForwardLogExporter } from './exporter.ts';
 export type { AddressStats, ConnectionStats, FluentForwardStats, Volume } from './stats.ts';
+export type { ChunkInfo, ConnectionInfo, FluentForwardChannels } from './telemetry/channels.ts';

@@ -81,14 +81,30 @@ export class Tally implements Volume {
   }
 }
 
+/** Numbers of what has happened, by its kind. */
+class Counts<Kind> extends Map<Kind, number> {
+  add(kind: Kind): void {
+    this.set(kind, (this.get(kind) ?? 0) + 1);
+  }
+}
+
 /** What is counted on the way of the records. */
 export class Counters {
   readonly sent: Tally = new Tally();
   readonly acknowledged: Tally = new Tally();
   readonly resent: Tally = new Tally();
+  /** Of exports without a result. */
+  inFlightRecords = 0;
+  /** Acknowledged ones, of exports that have their results. */
+  exportedRecords = 0;
   droppedRecords = 0;
+  /** Those of the dropped ones that no message can hold. */
+  oversizeRecords = 0;
   filteredRecords = 0;
   rotations = 0;
+  /** By why they had no ack before. */
+  readonly resentChunks: Counts<ConnectionErrorCode> = new Counts();
+  readonly connectionFaults: Counts<ConnectionErrorCode> = new Counts();
   readonly #failed = new Map<ExportErrorCode, Tally>();
   #lastError: FluentForwardStats['lastError'];
 
@@ -100,6 +116,10 @@ export class Counters {
 
   fault({ code, message }: FluentForwardConnectionError, [seconds, nanoseconds]: WallTime): void {
     this.#lastError = { code, message, time: new Date(seconds * 1000 + nanoseconds / 1e6) };
+  }
+
+  get failures(): ReadonlyMap<ExportErrorCode, Volume> {
+    return this.#failed;
   }
 
   get failedRecords(): number {

@@ -62,7 +62,7 @@ describe('README.md', () => {
     expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block(name))));
   });
 
-  it.each(['receiver', 'stats'])('shows code that works: %s', async (name) => {
+  it.each(['receiver', 'stats', 'channels'])('shows code that works: %s', async (name) => {
     const code = block(name);
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: root,
@@ -85,7 +85,7 @@ describe('README.md', () => {
         const parsed = typeof value === 'string' || option === 'endpoint' ? shown : JSON.parse(shown);
         expect(resolveConfig({ [option]: parsed }, {}, fail)).toEqual(defaults);
       }
-      expect(variable === undefined).toBe(option === 'resolver' || option === 'fields');
+      expect(variable === undefined).toBe(['resolver', 'fields', 'selfObsMeterProvider'].includes(option));
       if (variable === undefined) continue;
       // The variable means this option, and no other.
       const other = OTHER_VALUES[option] ?? (value as number) + 1;

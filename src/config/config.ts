@@ -1,3 +1,4 @@
+import type { MeterProvider } from '@opentelemetry/api';
 import { type CompressionName, codecOf } from '../compress/create.ts';
 import { copyOf } from '../encode/field.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
@@ -38,6 +39,7 @@ export interface Config {
   readonly resolver: Resolver | undefined;
   readonly compression: CompressionName;
   readonly compressionLevel: number;
+  readonly selfObsMeterProvider: MeterProvider | true | undefined;
   readonly tls: TlsConfig;
 }
 
@@ -263,6 +265,13 @@ const RULES: Rules<Omit<Config, 'compressionLevel' | 'tls'>> = {
     fallback: 'none',
     accept: acceptCompression,
     parse: ({ text }) => text.toLowerCase(),
+  },
+  selfObsMeterProvider: {
+    allowed: 'a MeterProvider, or true for the global one',
+    fallback: undefined,
+    hasType: (value) => value === true || typeof (value as MeterProvider | null)?.getMeter === 'function',
+    accept: (value) => value as MeterProvider | true,
+    parse: () => undefined,
   },
 };
 

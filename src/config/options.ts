@@ -1,3 +1,4 @@
+import type { MeterProvider } from '@opentelemetry/api';
 import type { CompressionName } from '../compress/create.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
@@ -159,4 +160,9 @@ export interface FluentForwardLogExporterOptions {
   compression?: CompressionName | undefined;
   /** From 1, the fastest, to 9 with `gzip` or 19 with `zstd`. Default 1. [`COMPRESSION_LEVEL`] */
   compressionLevel?: number | undefined;
+  /**
+   * Where the exporter's own metrics go: a provider, or with `true` the global one of the API, which
+   * may also be set later. Default: there are none.
+   */
+  selfObsMeterProvider?: MeterProvider | true | undefined;
 }

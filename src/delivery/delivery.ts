@@ -7,8 +7,9 @@ import type { Connection } from '../connection/connection.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import type { ConnectionErrorCode, FluentForwardConnectionError } from '../errors.ts';
+import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 
 /** How the delivery of an export's chunks ended. */
 export type Outcome =
@@ -22,9 +23,11 @@ export type Outcome =
     } & FailureReason);
 
 type FailureReason =
-  | { readonly reason: 'timeout' | 'flush timeout' }
+  | { readonly code: LateCode }
   /** `chunk` reaches receivers and is not acknowledged. */
-  | { readonly reason: 'refused'; readonly chunk: Chunk };
+  | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_CHUNK_REFUSED'>; readonly chunk: Chunk };
+
+type LateCode = Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT' | 'FLUENT_FORWARD_FLUSH_TIMEOUT'>;
 
 export interface DeliveryOptions {
   readonly config: Config;
@@ -34,6 +37,7 @@ export interface DeliveryOptions {
   readonly counters: Counters;
   /** Where chunks are compressed before they are sent. */
   readonly compressor: Compressor | undefined;
+  readonly telemetry: Telemetry;
 }
 
 /** The chunks of one `export()`, which succeed or fail together. */
@@ -143,7 +147,7 @@ export class Delivery implements PoolObserver {
       // The one timer that holds the process: as long as records wait, and not longer than this.
       deadline: clock.after(
         config.timeoutMillis,
-        () => clock.afterReads(() => this.#exports.has(owner) && this.#giveUp([owner], 'timeout')),
+        () => clock.afterReads(() => this.#exports.has(owner) && this.#giveUp([owner], 'FLUENT_FORWARD_TIMEOUT')),
         true,
       ),
       heldBytes: 0,
@@ -226,7 +230,7 @@ export class Delivery implements PoolObserver {
     this.#send();
   }
 
-  acknowledged(chunk: Chunk): void {
+  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
     const delivered = this.#chunks.get(chunk.id);
     this.#restartFlushBudget();
     if (delivered !== undefined) {
@@ -234,6 +238,7 @@ export class Delivery implements PoolObserver {
       owner.acknowledgedRecords += chunk.records;
       this.#options.counters.acknowledged.add(volumeOf(chunk));
       this.#settle(delivered, false);
+      this.#options.telemetry.acknowledged(chunk, connection, latencyMillis);
       if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
     }
     this.#send();
@@ -289,12 +294,24 @@ export class Delivery implements PoolObserver {
       const connection = this.#pool.pick();
       if (connection === undefined) return;
       queue.delete(delivered);
-      const { clock, counters } = this.#options;
-      const isFirst = delivered.sentAt === undefined;
-      (isFirst ? counters.sent : counters.resent).add(volumeOf(delivered.chunk));
-      delivered.sentOn.add(connection);
-      delivered.sentAt = clock.now();
-      this.#pool.send(connection, delivered.chunk);
+      this.#handOver(delivered, connection);
+    }
+  }
+
+  #handOver(delivered: Delivered, connection: Connection): void {
+    const { clock, counters, telemetry } = this.#options;
+    const { chunk, lastError } = delivered;
+    delivered.sentOn.add(connection);
+    delivered.sentAt = clock.now();
+    this.#pool.send(connection, chunk);
+    // What was handed over before has come back by an error.
+    if (lastError === undefined) {
+      counters.sent.add(volumeOf(chunk));
+      telemetry.sent(chunk, connection);
+    } else {
+      counters.resent.add(volumeOf(chunk));
+      counters.resentChunks.add(lastError.code);
+      telemetry.resent(chunk, connection, lastError);
     }
   }
 
@@ -316,27 +333,30 @@ export class Delivery implements PoolObserver {
   }
 
   /** Gives exports up, whatever of them is still under way. */
-  #giveUp(owners: readonly Export[], reason: 'timeout' | 'flush timeout'): void {
+  #giveUp(owners: readonly Export[], code: LateCode): void {
     // First of all, so that no connection that comes free takes one of their chunks.
     for (const owner of owners) for (const delivered of owner.chunks) this.#unqueue(delivered);
-    for (const owner of owners) this.#fail(owner, reason);
+    for (const owner of owners) this.#fail(owner, code);
     this.#send();
   }
 
-  #fail(owner: Export, reason: 'timeout' | 'flush timeout'): void {
+  #fail(owner: Export, code: LateCode): void {
     let refused: Chunk | undefined;
     let cause: FluentForwardConnectionError | undefined;
     const failed = new Tally();
-    for (const delivered of [...owner.chunks]) {
+    const left = [...owner.chunks];
+    for (const delivered of left) {
       failed.add(volumeOf(delivered.chunk));
-      if (reason === 'timeout' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
+      if (code === 'FLUENT_FORWARD_TIMEOUT' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
       cause ??= delivered.lastError;
       this.#settle(delivered, true);
     }
     cause ??= this.#pool.lastError;
     const { acknowledgedRecords } = owner;
-    const why: FailureReason = refused === undefined ? { reason } : { reason: 'refused', chunk: refused };
+    const why: FailureReason =
+      refused === undefined ? { code } : { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused };
     this.#finish(owner, { kind: 'failed', acknowledgedRecords, failed, cause, ...why });
+    for (const { chunk, lastError } of left) this.#options.telemetry.failed(chunk, why.code, lastError);
   }
 
   /** It ended unanswered on several connections, or by its deadline on one that had the time to answer. */
@@ -395,7 +415,7 @@ export class Delivery implements PoolObserver {
         this.#flushTimer = undefined;
         const flushed = [...this.#exports].filter(({ isFlushed }) => isFlushed);
         if (flushed.length > 0) this.#flushSpentAt = clock.now();
-        this.#giveUp(flushed, 'flush timeout');
+        this.#giveUp(flushed, 'FLUENT_FORWARD_FLUSH_TIMEOUT');
       }),
     );
     this.#flushTimer = timer;

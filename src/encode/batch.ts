@@ -16,6 +16,8 @@ export interface EncodedBatch {
   readonly filtered: number;
   /** Records that could not be encoded. */
   readonly dropped: number;
+  /** Those of the dropped ones that are larger than any message. */
+  readonly oversize: number;
   /** What was wrong with the last of them. */
   readonly dropReason: string | undefined;
 }
@@ -101,6 +103,7 @@ class Batch implements EncodedBatch, Packed {
   readonly chunks: Chunk[] = [];
   filtered = 0;
   dropped = 0;
+  oversize = 0;
   dropReason: string | undefined;
   readonly #ceilingBytes: number;
 
@@ -114,6 +117,7 @@ class Batch implements EncodedBatch, Packed {
 
   drop(error: unknown): void {
     this.dropped++;
+    if (error instanceof TooLargeError) this.oversize++;
     this.dropReason = this.#describe(error);
   }
 

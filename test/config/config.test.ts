@@ -1,4 +1,5 @@
 import * as zlib from 'node:zlib';
+import { createNoopMeter } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import { type Config, resolveConfig } from '../../src/config/config.ts';
 import type { Environment } from '../../src/config/env.ts';
@@ -72,6 +73,7 @@ describe('without options and variables', () => {
       eventNameAttribute: undefined,
       resolver: undefined,
       compression: 'none',
+      selfObsMeterProvider: undefined,
       tls: {
         ca: undefined,
         cert: undefined,
@@ -116,6 +118,17 @@ describe('code goes before the environment, and the environment before the defau
   it('field by field', () => {
     const { config } = resolve({ tag: 'code.tag' }, { TIMEOUT: '7000', TAG: 'env.tag' });
     expect(config).toMatchObject({ tag: 'code.tag', timeoutMillis: 7_000, ackTimeoutMillis: 5_000 });
+  });
+
+  it('a meter provider comes from code only', () => {
+    const provider = { getMeter: createNoopMeter };
+    expect(resolve({ selfObsMeterProvider: provider }).config.selfObsMeterProvider).toBe(provider);
+    expect(resolve({ selfObsMeterProvider: true }).config.selfObsMeterProvider).toBe(true);
+    for (const wrong of [false, {}, 'global', null]) {
+      expect(() => resolve({ selfObsMeterProvider: wrong })).toThrow(
+        /^option selfObsMeterProvider: got .*, allowed: a MeterProvider, or true for the global one$/,
+      );
+    }
   });
 
   it('a resolver comes from code only', () => {
