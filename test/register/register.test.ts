@@ -262,7 +262,7 @@ describe.each(LINES)('beside $name', (line) => {
         for (let n = 0; n < 2000; n++) emit('record ' + n);
         const provider = logs.getLoggerProvider();
         provider.forceFlush();
-        provider.shutdown();`);
+        setImmediate(() => provider.shutdown());`);
       expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
       expect(receiver.entryCount).toBe(2000);
     });
@@ -285,13 +285,19 @@ describe.each(LINES)('beside $name', (line) => {
       expect(messages()).toEqual(['last words']);
     });
 
+    // Once it has flushed, the module listens again: then it has had its chance to end the process.
     test('by a signal that the application handles, and goes on', async () => {
       const { child, finished, wrote } = await started(`
         emit('before');
         process.once('SIGTERM', () => {
           emit('while');
           process.stdout.write('handling');
-          setTimeout(() => { emit('behind'); process.exitCode = 7; clearInterval(alive); }, 100);
+          const flushed = setInterval(() => {
+            if (process.listenerCount('SIGTERM') === 0) return;
+            emit('behind');
+            process.exitCode = 7;
+            for (const timer of [flushed, alive]) clearInterval(timer);
+          }, 10);
         });`);
       child.kill('SIGTERM');
       await wrote('handling');
@@ -302,7 +308,9 @@ describe.each(LINES)('beside $name', (line) => {
     test('by a signal that another module handles, which was there first', async () => {
       application.write(
         'handler.cjs',
-        "process.once('SIGTERM', () => setTimeout(() => process.exit(7), 100)); setInterval(() => {}, 1000);",
+        `process.once('SIGTERM', () => {
+           setInterval(() => process.listenerCount('SIGTERM') > 0 && process.exit(7), 10);
+         });`,
       );
       const { child, finished } = await started("emit('last words')", {}, ['--require', './handler.cjs']);
       child.kill('SIGTERM');
