@@ -1,9 +1,16 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { diag } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import { type Config, resolveConfig } from '../src/config/config.ts';
 import { FluentForwardLogExporter } from '../src/index.ts';
+import { readActivation } from '../src/register/activation.ts';
+import { setConsoleDiag } from '../src/register/console-diag.ts';
+import { readProcessorOptions } from '../src/register/processor-options.ts';
+import { readRecordLimits } from '../src/register/record-limits.ts';
+import { readResourceAttributes } from '../src/register/resource-attributes.ts';
+import { Variables } from '../src/register/variables.ts';
 import { ForwardReceiver } from '../src/testing/index.ts';
 
 const root = new URL('..', import.meta.url);
@@ -99,6 +106,24 @@ describe('README.md', () => {
       expect(resolveConfig({}, environment, () => {})).toEqual(resolveConfig({ [option]: other }, {}, () => {}));
       expect(resolveConfig({}, environment, () => {})).not.toEqual(defaults);
     }
+  });
+
+  it('lists every variable that the set-up without code reads', () => {
+    const names = new Set<string>();
+    const environment = new Proxy({}, { get: (_, name) => void names.add(String(name)) });
+    const variables = new Variables(environment, fail);
+    for (const read of [
+      readActivation,
+      readProcessorOptions,
+      readRecordLimits,
+      readResourceAttributes,
+      setConsoleDiag,
+    ]) {
+      read(variables);
+    }
+    diag.disable();
+    expect(names.size).toBeGreaterThan(10);
+    expect([...names].filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
   });
 
   it('lists every code of an error and every marker in a value', () => {

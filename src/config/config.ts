@@ -8,7 +8,7 @@ import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type 
 import { messageOf } from '../errors.ts';
 import { MAX_NAME_BYTES } from '../protocol/handshake.ts';
 import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutPassword } from './endpoint.ts';
-import { type Environment, readVariable, VARIABLE_PREFIX, type Variable } from './env.ts';
+import { type Environment, parseBoolean, parseInteger, readVariable, VARIABLE_PREFIX, type Variable } from './env.ts';
 import { processHostname } from './hostname.ts';
 import type { FluentForwardLogExporterOptions, Resolver, TlsOptions } from './options.ts';
 import { isPemOrPath, isSecret, SECRET_RULE, Source, type TextOrFunction } from './source.ts';
@@ -93,7 +93,7 @@ function integer(variable: string, min: number, max: number, fallback: number): 
     hasType: (value) => typeof value === 'number',
     accept: (value) =>
       Number.isInteger(value) && Number(value) >= min && Number(value) <= max ? Number(value) : undefined,
-    parse: ({ text }) => (/^[+-]?\d+$/.test(text) ? Number(text) : undefined),
+    parse: ({ text }) => parseInteger(text),
   };
 }
 
@@ -109,17 +109,6 @@ function boolean<T extends boolean | undefined>(variable: string, fallback: T): 
     accept: (value) => value as boolean,
     parse: ({ text }) => parseBoolean(text),
   };
-}
-
-function parseBoolean(text: string): boolean | undefined {
-  switch (text.toLowerCase()) {
-    case 'true':
-      return true;
-    case 'false':
-      return false;
-    default:
-      return undefined;
-  }
 }
 
 const COMPRESSIONS: readonly CompressionName[] = ['none', 'gzip', 'zstd'];
@@ -366,8 +355,9 @@ function fromEnvironment(
   warn: (message: string) => void,
 ): unknown {
   if (rule.variable === undefined) return undefined;
-  const variable = readVariable(environment, rule.variable);
-  const file = rule.fileVariable === undefined ? undefined : readVariable(environment, rule.fileVariable);
+  const read = (suffix: string) => readVariable(environment, VARIABLE_PREFIX + suffix);
+  const variable = read(rule.variable);
+  const file = rule.fileVariable === undefined ? undefined : read(rule.fileVariable);
   if (file !== undefined) {
     if (variable !== undefined) warn(`both ${variable.name} and ${file.name} are set; using the file`);
     return Source.secretFile(file.text, file.name);
