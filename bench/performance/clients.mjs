@@ -71,12 +71,14 @@ function ofExporter(exporter) {
   return {
     exporter,
     prepare: (records) => records,
-    send: (records) =>
-      new Promise((resolve, reject) => {
-        exporter.export(records, ({ code, error }) => (code === 0 ? resolve() : reject(error)));
-      }),
+    send: (records) => new Promise((...settle) => exporter.export(records, resultCallback(...settle))),
     close: () => exporter.shutdown(),
   };
+}
+
+/** Outside of what knows the records: it would keep them until there is a result. */
+function resultCallback(resolve, reject) {
+  return ({ code, error }) => (code === 0 ? resolve() : reject(error));
 }
 
 /**

@@ -13,6 +13,7 @@ let ackDelayMillis = 0;
 /** The bytes of what arrives while a sample is taken. */
 let sample;
 let bytes = 0;
+let messages = 0;
 let connections = 0;
 let cpu = process.cpuUsage();
 
@@ -28,18 +29,22 @@ function take(data) {
 
 function serveForward(socket) {
   connections++;
-  const messages = new PackedMessages();
+  const stream = new PackedMessages();
   socket.setNoDelay(true);
   // A client that is done just ends.
   socket.on('error', () => {});
   socket.on('data', (data) => {
     take(data);
-    for (const { chunk } of messages.push(data)) later(() => socket.write(encode({ ack: chunk })));
+    for (const { chunk } of stream.push(data)) {
+      messages++;
+      later(() => socket.write(encode({ ack: chunk })));
+    }
   });
 }
 
 /** OTLP over HTTP: an empty response, in the encoding of the request, says that all was accepted. */
 function serveOtlp(request, response) {
+  messages++;
   request.on('data', take);
   request.on('end', () =>
     later(() => {
@@ -71,9 +76,10 @@ answer({
   /** Since it was last asked. */
   usage() {
     const { user, system } = process.cpuUsage(cpu);
-    const usage = { bytes, connections, cpuMillis: (user + system) / 1_000 };
+    const usage = { bytes, messages, connections, cpuMillis: (user + system) / 1_000 };
     cpu = process.cpuUsage();
     bytes = 0;
+    messages = 0;
     connections = 0;
     return usage;
   },
