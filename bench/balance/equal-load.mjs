@@ -10,14 +10,14 @@ import { mixed } from './runs.mjs';
 export const TITLE = 'Equal load: the busiest of 8 receivers, divided by the mean';
 
 /** Each run has little to do at a time. */
-export const POOL = { concurrentTasksPerWorker: 10 };
+export const POOL = { concurrentTasksPerWorker: 4 };
 
 const SERVICES = 40;
 const RECEIVERS = 8;
 const INTERVAL_MILLIS = 2_000;
 const BINS_PER_INTERVAL = 4;
 /** Enough that the count of whole records does not blur the result: for each connection, and at least. */
-const RECORDS_PER_CONNECTION = 4;
+const RECORDS_PER_CONNECTION = 2;
 const MIN_RECORDS = 8;
 /** A window whose load is so far off what was to be emitted shows the machine's troubles, and does not count. */
 const DISTURBED = 0.25;
