@@ -5,7 +5,8 @@ import stringify from 'json-stringify-pretty-compact';
 import { renderChart } from './chart.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const rounded = (_key, value) => (typeof value === 'number' ? Number(value.toPrecision(4)) : value);
+const rounded = (_key, value) =>
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
 
 /** What a run's results begin with. */
 export function header({ quick }) {
