@@ -12,7 +12,7 @@ const CLIENTS = ['exporter', 'otlp-proto', 'otlp-http', '@fluent-org/logger', 'f
 
 export async function run({ isQuick, receivers, progress }) {
   const outcomes = Object.fromEntries(CLIENTS.map((client) => [client, []]));
-  for (let round = 0; round < (isQuick ? 3 : 15); round++) {
+  for (let round = 0; round < (isQuick ? 2 : 8); round++) {
     for (const client of CLIENTS) outcomes[client].push(await start(client, receivers.portOf(client)));
   }
   progress('all rounds');

@@ -40,7 +40,7 @@ export function createSubject({ endpoint, ca, rotationIntervalMillis }) {
   };
 }
 
-export async function run({ isQuick, progress }) {
+export async function run({ progress }) {
   const { cert, private: key } = await generate([{ name: 'commonName', value: '127.0.0.1' }], {
     keyType: 'ec',
     algorithm: 'sha256',
@@ -50,7 +50,7 @@ export async function run({ isQuick, progress }) {
   for (const tls of [undefined, { cert, key }]) {
     const receivers = await Receivers.start({ tls });
     try {
-      results.push(await measureRotations(receivers, tls, isQuick));
+      results.push(await measureRotations(receivers, tls));
     } finally {
       await receivers.end();
     }
@@ -59,7 +59,7 @@ export async function run({ isQuick, progress }) {
   return results;
 }
 
-async function measureRotations(receivers, tls, isQuick) {
+async function measureRotations(receivers, tls) {
   const endpoint = `${tls === undefined ? 'tcp' : 'tls'}://127.0.0.1:${receivers.portOf('exporter')}`;
   const common = { endpoint, ca: tls?.cert };
   const { rotating, resting } = await interleave({
@@ -68,8 +68,8 @@ async function measureRotations(receivers, tls, isQuick) {
       rotating: { ...common, rotationIntervalMillis: ROTATION_MILLIS },
       resting: { ...common, rotationIntervalMillis: 0 },
     },
-    warmups: 2,
-    rounds: isQuick ? 3 : 10,
+    warmups: 1,
+    rounds: 5,
   });
   const cpuMicros = rotating.map((own, round) => (own.cpuMicros - resting[round].cpuMicros) / own.rotations);
   const latency = (passes) => {
