@@ -514,6 +514,11 @@ export class Connection {
     return this.#state === 'closed';
   }
 
+  /** Whether the socket is connected, with TLS that includes its handshake. */
+  get #isEstablished(): boolean {
+    return this.#state !== 'connecting' || this.#stage === 'HELO' || this.#stage === 'PONG';
+  }
+
   #failOnAnswer(reason: string, cause?: unknown): void {
     this.#fail({ code: 'FLUENT_FORWARD_BAD_ANSWER', reason, cause });
   }
@@ -537,14 +542,15 @@ export class Connection {
   #end(error: FluentForwardConnectionError): void {
     if (this.#isClosed) return;
     const unanswered = this.#unanswered();
-    const isClean = this.#state !== 'connecting' && this.#pending.size === 0 && this.#socket?.writableLength === 0;
+    // What it has not passed on yet is of no use any more.
+    const isClean = this.#isEstablished && this.#socket?.writableLength === 0;
     this.#to('closed');
     this.#connectTimer?.cancel();
     this.#ackTimer?.cancel();
     this.#restTimer?.cancel();
     this.#endPartial();
     this.#pending.clear();
-    // With all acks in, FIN; else what the socket still holds is of no use.
+    // A FIN, in TLS after a close_notify: receivers complain about one without.
     if (isClean) this.#socket?.destroySoon();
     else this.#socket?.destroy();
     const { observer, release } = this.#options;

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { diag } from '@opentelemetry/api';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
@@ -130,6 +131,14 @@ async function failure(options: FluentForwardLogExporterOptions): Promise<{ code
   return error?.cause as Error & { code: string };
 }
 
+/** What Fluentd has complained about, but for the test's own certificate. */
+function complaints(fluentd: Fluentd): string[] {
+  return fluentd.complaints.filter((line) => !line.includes('private_key_passphrase'));
+}
+
+/** What it says of a dial that a shutdown ends before TLS is there, which has no other way to end. */
+const CUT_OFF = 'before accepting TLS connection';
+
 describe('a shared key', () => {
   test('and users: right, wrong and missing', { timeout: TEST_LIMIT_MILLIS }, async () => {
     const user = '<user>\n username alice\n password "p w"\n </user>';
@@ -211,10 +220,30 @@ describe.each(VERSIONS)('%s', (version) => {
     });
     await until(() => fluentd.connections >= 5);
     await stream.flow();
+    expect(complaints(fluentd)).toEqual([]);
     await stream.end();
     expect(said()).toEqual([]);
-    expect(fluentd.complaints.filter((line) => !line.includes('private_key_passphrase'))).toEqual([]);
     await stream.compare(fluentd);
+    expect(complaints(fluentd).filter((line) => !line.includes(CUT_OFF))).toEqual([]);
+  });
+
+  test('is told when a connection ends in its handshake', { timeout: TEST_LIMIT_MILLIS }, async () => {
+    const fluentd = await Fluentd.start({ source: `${transport(version)}\n ${security()}` });
+    // From the dial's first moment to its last, and beyond.
+    for (let millis = 0; millis < 30; millis++) {
+      const exporter = new FluentForwardLogExporter({
+        endpoint: fluentd.tlsEndpoint,
+        tls: ca(),
+        sharedKey: KEY,
+        flushTimeoutMillis: 1,
+      });
+      const result = exportBodies(exporter, 'cut off');
+      await sleep(millis);
+      await exporter.shutdown();
+      await result;
+    }
+    await fluentd.output();
+    expect(complaints(fluentd).filter((line) => !line.includes(CUT_OFF))).toEqual([]);
   });
 
   test('with client certificates: valid, expired, none', { timeout: TEST_LIMIT_MILLIS }, async () => {
