@@ -11,12 +11,13 @@ const PASSES = 3;
 /** The heap that encoding takes, and its speed against another encoder's: each in a process of its own. */
 export async function encoding() {
   const names = ['exporter', 'exporter, otlp', '@msgpack/msgpack'];
-  const outcomes = await passesOf(names);
+  const { outcomes, afterCollection } = await passesOf(names);
   const heap = (name) => spread(outcomes[name].map(({ reusedHeap }) => reusedHeap)).median;
   const [own, , other] = names.map((name) => outcomes[name].map(({ reused }) => reused));
   return {
     'heap bytes a record, default layout': heap('exporter'),
     'heap bytes a record, otlp layout': heap('exporter, otlp'),
+    'heap bytes a record, after a full collection': afterCollection,
     'times as fast as @msgpack/msgpack, re-used records': spread(own.map((nanos, pass) => other[pass] / nanos)).median,
   };
 }
@@ -35,7 +36,10 @@ async function passesOf(names) {
         if (pass >= 0) outcomes[i].push(outcome);
       }
     }
-    return Object.fromEntries(names.map((name, i) => [name, outcomes[i]]));
+    return {
+      outcomes: Object.fromEntries(names.map((name, i) => [name, outcomes[i]])),
+      afterCollection: await children[0].ask('heapAfterCollection'),
+    };
   } finally {
     for (const child of children) await child.end();
   }

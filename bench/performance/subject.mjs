@@ -15,6 +15,9 @@ answer({
   sendSample() {
     return subject.sendSample();
   },
+  heapAfterCollection() {
+    return subject.heapAfterCollection();
+  },
   close() {
     return subject.close?.();
   },

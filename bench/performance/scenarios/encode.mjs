@@ -62,6 +62,13 @@ export function createSubject({ subject, batch }) {
     return (cpuMicros * 1_000) / RECORDS;
   };
   return {
+    /** The heap that the first batch after a full collection takes: much, when compiled code was thrown away. */
+    heapAfterCollection() {
+      const few = prepare(workload.records(FEW_RECORDS));
+      encode(few);
+      globalThis.gc();
+      return heapBytesOf(() => encode(few));
+    },
     async pass() {
       const batches = Array.from({ length: RECORDS / batch }, () => prepare(workload.records(batch)));
       const few = prepare(workload.records(FEW_RECORDS));
