@@ -1,5 +1,6 @@
 import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { type Clock, systemClock } from './clock.ts';
+import { createCompressor } from './compress/create.ts';
 import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/config.ts';
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
@@ -61,14 +62,16 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#diagnostics = diagnostics;
     this.#config = config;
     const warn = (cause: string, message: string) => void diagnostics.warn(cause, message);
+    const pool = new BufferPool();
     this.#encoder = new BatchEncoder({
       tag: typeof config.tag === 'function' ? new FunctionTagger(config.tag, warn) : config.tag,
       limits: { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
       layout: createLayout(config, warn),
-      pool: new BufferPool(),
+      pool,
       warn,
     });
-    this.#delivery = new Delivery({ config, clock, random, diagnostics, counters: this.#counters });
+    const compressor = createCompressor(config, pool, warn);
+    this.#delivery = new Delivery({ config, clock, random, diagnostics, counters: this.#counters, compressor });
   }
 
   /**
@@ -242,5 +245,5 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
 /** Records that no chunk carries. */
 function unsent(records: number): Volume {
-  return { records, bytes: 0 };
+  return { records, bytes: 0, rawBytes: 0 };
 }

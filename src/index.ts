@@ -1,3 +1,4 @@
+export type { CompressionName } from './compress/create.ts';
 export type { Endpoint, NetworkEndpoint } from './config/endpoint.ts';
 export type {
   EndpointOptions,

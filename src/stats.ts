@@ -4,7 +4,10 @@ import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError
 /** Records, and the bytes of the messages that carry them. */
 export interface Volume {
   readonly records: number;
+  /** As on the wire, compressed or not. */
   readonly bytes: number;
+  /** What they would be without compression. */
+  readonly rawBytes: number;
 }
 
 /** One connection, as it is now. */
@@ -51,7 +54,7 @@ export interface FluentForwardStats {
   readonly droppedRecords: number;
   /** Records that the layout function left out; they are in no other number. */
   readonly filteredRecords: number;
-  /** Memory that waits for acks; see `maxInFlightBytes`. */
+  /** Memory that waits for acks, or is being compressed; see `maxInFlightBytes`. */
   readonly inFlightBytes: number;
   /** Connections replaced because of their age, or to leave a standby. */
   readonly rotations: number;
@@ -62,17 +65,19 @@ export interface FluentForwardStats {
 }
 
 /** A volume that grows. */
-class Tally implements Volume {
+export class Tally implements Volume {
   records = 0;
   bytes = 0;
+  rawBytes = 0;
 
-  add({ records, bytes }: Volume): void {
+  add({ records, bytes, rawBytes }: Volume): void {
     this.records += records;
     this.bytes += bytes;
+    this.rawBytes += rawBytes;
   }
 
   get snapshot(): Volume {
-    return { records: this.records, bytes: this.bytes };
+    return { records: this.records, bytes: this.bytes, rawBytes: this.rawBytes };
   }
 }
 

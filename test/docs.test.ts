@@ -22,6 +22,7 @@ const OTHER_VALUES: { readonly [option in keyof Config]?: unknown } = {
   resourceAttributes: false,
   recordUid: true,
   eventNameAttribute: true,
+  compression: 'gzip',
 };
 
 /** The code block behind a `<!-- name -->` comment. */

@@ -1,3 +1,4 @@
+import { type CompressionName, codecOf } from '../compress/create.ts';
 import { copyOf } from '../encode/field.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
@@ -35,6 +36,8 @@ export interface Config {
   readonly password: Source | undefined;
   readonly hostname: string;
   readonly resolver: Resolver | undefined;
+  readonly compression: CompressionName;
+  readonly compressionLevel: number;
   readonly tls: TlsConfig;
 }
 
@@ -117,6 +120,21 @@ function parseBoolean(text: string): boolean | undefined {
   }
 }
 
+const COMPRESSIONS: readonly CompressionName[] = ['none', 'gzip', 'zstd'];
+/** The most that any compression takes; without one a level does no harm. */
+const MAX_LEVEL = 19;
+
+function acceptCompression(value: unknown): CompressionName | undefined {
+  const name = COMPRESSIONS.find((known) => known === value);
+  // It throws where this one is missing.
+  if (name !== undefined) codecOf(name);
+  return name;
+}
+
+function compressionLevel(compression: CompressionName): Rule<number> {
+  return integer('COMPRESSION_LEVEL', 1, codecOf(compression)?.maxLevel ?? MAX_LEVEL, 1);
+}
+
 const LAYOUTS: readonly LayoutName[] = ['default', 'flat', 'otlp'];
 
 /** Fluent Bit acknowledges and loses what has an empty tag. */
@@ -173,7 +191,7 @@ const name = {
   },
 };
 
-const RULES: Rules<Omit<Config, 'tls'>> = {
+const RULES: Rules<Omit<Config, 'compressionLevel' | 'tls'>> = {
   endpoint: {
     ...text,
     allowed: ENDPOINT_RULE,
@@ -238,6 +256,14 @@ const RULES: Rules<Omit<Config, 'tls'>> = {
     accept: (value) => value as Resolver,
     parse: () => undefined,
   },
+  compression: {
+    ...text,
+    allowed: COMPRESSIONS.join(', '),
+    variable: 'COMPRESSION',
+    fallback: 'none',
+    accept: acceptCompression,
+    parse: ({ text }) => text.toLowerCase(),
+  },
 };
 
 const TLS_RULES: Rules<TlsConfig> = {
@@ -270,11 +296,14 @@ export function resolveConfig(
   environment: Environment,
   warn: (message: string) => void,
 ): Config {
-  checkNames('', options, [...Object.keys(RULES), 'tls']);
+  checkNames('', options, [...Object.keys(RULES), 'compressionLevel', 'tls']);
   const { tls = {}, ...others } = options;
   checkNames('tls', tls, Object.keys(TLS_RULES));
+  const general = resolveFields(RULES, '', others, environment, warn);
+  const levelRule = { compressionLevel: compressionLevel(general.compression) };
   const config: Config = {
-    ...resolveFields(RULES, '', others, environment, warn),
+    ...general,
+    ...resolveFields(levelRule, '', others, environment, warn),
     tls: Object.freeze(resolvePair(resolveFields(TLS_RULES, 'tls.', tls, environment, warn), tls, warn)),
   };
   for (const message of contradictions(config)) warn(message);
@@ -373,6 +402,10 @@ function* contradictions(config: Config): Generator<string> {
   }
   if (config.timeoutMillis >= PROCESSOR_TIMEOUT_MILLIS) {
     yield `timeoutMillis (${config.timeoutMillis}) is not below ${PROCESSOR_TIMEOUT_MILLIS}, after which BatchLogRecordProcessor by default gives up on an export that still runs`;
+  }
+  const { maxBytes = Number.POSITIVE_INFINITY } = codecOf(config.compression) ?? {};
+  if (config.maxChunkBytes > maxBytes) {
+    yield `maxChunkBytes (${config.maxChunkBytes}) is above ${maxBytes}: larger chunks are sent without ${config.compression}, as receivers would lose them`;
   }
   if (config.sharedKey === undefined && (config.username ?? config.password) !== undefined) {
     yield 'username and password are not used: without sharedKey there is no handshake';

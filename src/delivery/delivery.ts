@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
+import type { Compressor } from '../compress/compressor.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import { backoffDelay } from '../connection/backoff.ts';
@@ -7,7 +8,7 @@ import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { ConnectionErrorCode, FluentForwardConnectionError } from '../errors.ts';
-import type { AddressStats, ConnectionStats, Counters, Volume } from '../stats.ts';
+import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 
 /** How the delivery of an export's chunks ended. */
 export type Outcome =
@@ -31,6 +32,8 @@ export interface DeliveryOptions {
   readonly random: () => number;
   readonly diagnostics: Diagnostics;
   readonly counters: Counters;
+  /** Where chunks are compressed before they are sent. */
+  readonly compressor: Compressor | undefined;
 }
 
 /** The chunks of one `export()`, which succeed or fail together. */
@@ -38,15 +41,17 @@ interface Export {
   readonly chunks: Set<Delivered>;
   readonly done: (outcome: Outcome) => void;
   readonly deadline: Timer;
-  readonly heldBytes: number;
+  /** What its chunks hold, and what their compression may take. */
+  heldBytes: number;
   /** A flush waits for it, or came just before it. */
   isFlushed: boolean;
   acknowledgedRecords: number;
 }
 
-/** A chunk on its way: waiting for a connection, or for the acks of those it was sent on. */
+/** A chunk on its way: being compressed, waiting for a connection, or for the acks of those it was sent on. */
 interface Delivered {
-  readonly chunk: Chunk;
+  /** The compressed one as soon as there is one, which is before it is sent. */
+  chunk: Chunk;
   readonly owner: Export;
   /** Where an ack may still come from; closed ones among them count for nothing. */
   readonly sentOn: Set<Connection>;
@@ -132,8 +137,6 @@ export class Delivery implements PoolObserver {
   /** Delivers the chunks of one export; `done` is called once, in a later turn. */
   deliver(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
     const { clock, config } = this.#options;
-    let heldBytes = 0;
-    for (const chunk of chunks) heldBytes += chunk.heldBytes;
     const owner: Export = {
       chunks: new Set(),
       done,
@@ -143,26 +146,60 @@ export class Delivery implements PoolObserver {
         () => clock.afterReads(() => this.#exports.has(owner) && this.#giveUp([owner], 'timeout')),
         true,
       ),
-      heldBytes: Math.max(MIN_EXPORT_BYTES, heldBytes),
+      heldBytes: 0,
       isFlushed: clock.now() <= this.#flushedAt + FLUSH_GRACE_MILLIS,
       acknowledgedRecords: 0,
     };
     this.#exports.add(owner);
-    this.#inFlightBytes += owner.heldBytes;
-    for (const chunk of chunks) {
-      const delivered: Delivered = {
-        chunk,
-        owner,
-        sentOn: new Set(),
-        unanswered: 0,
-        sentAt: undefined,
-        lastError: undefined,
-      };
-      owner.chunks.add(delivered);
-      this.#chunks.set(chunk.id, delivered);
+    this.#inFlightBytes += countedBytes(owner);
+    for (const chunk of chunks) this.#admit(chunk, owner);
+    this.#send();
+  }
+
+  #admit(chunk: Chunk, owner: Export): void {
+    const delivered: Delivered = {
+      chunk,
+      owner,
+      sentOn: new Set(),
+      unanswered: 0,
+      sentAt: undefined,
+      lastError: undefined,
+    };
+    owner.chunks.add(delivered);
+    this.#chunks.set(chunk.id, delivered);
+    const { compressor } = this.#options;
+    if (compressor?.takes(chunk)) {
+      // What comes out of it takes no more than what goes in.
+      this.#hold(owner, 2 * chunk.heldBytes);
+      compressor.compress(chunk, (compressed) => this.#compressed(delivered, compressed));
+    } else {
+      this.#hold(owner, chunk.heldBytes);
       this.#waiting.add(delivered);
     }
+  }
+
+  /** Sends the chunk compressed, or as it is where that cannot be. */
+  #compressed(delivered: Delivered, compressed: Chunk | undefined): void {
+    const { chunk, owner } = delivered;
+    if (!this.#chunks.has(chunk.id)) {
+      // It has been given up in the meantime.
+      compressed?.release();
+      return;
+    }
+    this.#hold(owner, (compressed ?? chunk).heldBytes - 2 * chunk.heldBytes);
+    if (compressed !== undefined) {
+      delivered.chunk = compressed;
+      chunk.release();
+    }
+    this.#waiting.add(delivered);
     this.#send();
+  }
+
+  /** Counts memory for an export; less where `bytes` is negative. */
+  #hold(owner: Export, bytes: number): void {
+    const before = countedBytes(owner);
+    owner.heldBytes += bytes;
+    this.#inFlightBytes += countedBytes(owner) - before;
   }
 
   /**
@@ -181,6 +218,7 @@ export class Delivery implements PoolObserver {
 
   close(): void {
     this.#flushTimer?.cancel();
+    this.#options.compressor?.close();
     this.#pool.close();
   }
 
@@ -270,6 +308,7 @@ export class Delivery implements PoolObserver {
   }
 
   #unqueue(delivered: Delivered): void {
+    this.#options.compressor?.cancel(delivered.chunk);
     this.#waiting.delete(delivered);
     this.#again.delete(delivered);
     this.#postponed.get(delivered)?.cancel();
@@ -287,10 +326,9 @@ export class Delivery implements PoolObserver {
   #fail(owner: Export, reason: 'timeout' | 'flush timeout'): void {
     let refused: Chunk | undefined;
     let cause: FluentForwardConnectionError | undefined;
-    const failed = { records: 0, bytes: 0 };
+    const failed = new Tally();
     for (const delivered of [...owner.chunks]) {
-      failed.records += delivered.chunk.records;
-      failed.bytes += delivered.chunk.bytes.length;
+      failed.add(volumeOf(delivered.chunk));
       if (reason === 'timeout' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
       cause ??= delivered.lastError;
       this.#settle(delivered, true);
@@ -314,7 +352,7 @@ export class Delivery implements PoolObserver {
   #finish(owner: Export, outcome: Outcome): void {
     owner.deadline.cancel();
     this.#exports.delete(owner);
-    this.#inFlightBytes -= owner.heldBytes;
+    this.#inFlightBytes -= countedBytes(owner);
     // The application's callback may export again; it must not find this half done.
     process.nextTick(() => {
       owner.done(outcome);
@@ -364,15 +402,21 @@ export class Delivery implements PoolObserver {
   }
 }
 
-function volumeOf({ records, bytes }: Chunk): Volume {
-  return { records, bytes: bytes.length };
+function countedBytes({ heldBytes }: Export): number {
+  return Math.max(MIN_EXPORT_BYTES, heldBytes);
+}
+
+function volumeOf({ records, bytes, rawBytes }: Chunk): Volume {
+  return { records, bytes: bytes.length, rawBytes };
 }
 
 /** What is known of a chunk that receivers take and do not acknowledge. */
-export function describeRefusal({ bytes, records, tag }: Chunk): string {
+export function describeRefusal({ bytes, compression, records, tag }: Chunk): string {
+  const size = `${bytes.length} bytes${compression === undefined ? '' : ` (${compression.rawBytes} before ${compression.name})`}`;
+  const doubt = compression?.name === 'zstd' ? 'zstd, which Fluentd before 1.19 and Fluent Bit before 4.1 lack; ' : '';
   return (
-    `a chunk of ${bytes.length} bytes (${records} record(s), tag ${JSON.stringify(tag)}) reaches receivers and is not acknowledged; ` +
-    'where others get through they probably refuse it: compare chunk_size_limit (Fluentd) and buffer_max_size ' +
+    `a chunk of ${size} (${records} record(s), tag ${JSON.stringify(tag)}) reaches receivers and is not acknowledged; ` +
+    `where others get through they probably refuse it: ${doubt}compare chunk_size_limit (Fluentd) and buffer_max_size ` +
     '(Fluent Bit) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all?'
   );
 }
