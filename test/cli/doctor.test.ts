@@ -77,6 +77,10 @@ function outcomes({ findings }: Report): string[] {
   return findings.map(({ check, outcome }) => `${check} ${outcome}`);
 }
 
+function textOf({ findings }: Report, check: string): string {
+  return findings.find((finding) => finding.check === check)?.text ?? '';
+}
+
 function failureOf(report: Report): Row {
   const failures = report.findings.filter(({ outcome }) => outcome === 'failed');
   expect(failures, JSON.stringify(report)).toHaveLength(1);
@@ -94,6 +98,8 @@ describe('where all is well', () => {
       'record passed',
       'rotation passed',
       'large chunk passed',
+      'gzip noted',
+      'zstd noted',
       'otlp layout noted',
     ]);
     for (const { check, outcome, millis } of report.findings) {
@@ -125,7 +131,7 @@ describe('where all is well', () => {
     const { code, stdout } = await runCli(['doctor', ...args]);
     const run = /fluent_forward\.doctor: ([\da-f]{8}) to/.exec(stdout)?.[1];
     expect(code).toBe(0);
-    expect(stdout).toMatch(/✓ record +\d+ ms {2}acknowledged, in the layout flat$/m);
+    expect(stdout).toMatch(/✓ record +\d+ ms {2}acknowledged in the layout flat$/m);
     for (const { tag } of receiver.messages) expect(tag).toBe(`routed.${run}`);
     expect(receiver.entries[0]?.record).toMatchObject({ 'fluent_forward.doctor': run });
   });
@@ -143,10 +149,31 @@ describe('where all is well', () => {
   });
 
   test.concurrent('what the receiver does not take of what is not configured is no fault', LIMIT, async () => {
-    const receiver = await listen({ messageFaults: (message) => (isOtlp(message) ? { kind: 'withhold' } : undefined) });
+    const receiver = await listen({
+      messageFaults: (message) => (isOtlp(message) || message.mode === 'compressed' ? { kind: 'withhold' } : undefined),
+    });
     const report = await doctor(receiver.endpoint);
     expect(report.works, report.stdout).toBe(true);
-    expect(report.findings.at(-1)).toMatchObject({ check: 'otlp layout', outcome: 'noted', text: 'not acknowledged' });
+    const noted = report.findings.filter(({ outcome }) => outcome === 'noted');
+    expect(noted.map(({ check, text }) => `${check}: ${text}`)).toEqual([
+      'gzip: not acknowledged',
+      expect.stringMatching(/^zstd: not (acknowledged|tried: Node\.js 20\.\S+ has no zstd)/),
+      'otlp layout: not acknowledged',
+    ]);
+  });
+
+  test.concurrent('it tries the compression that is configured, also on a large chunk', LIMIT, async () => {
+    const receiver = await listen();
+    const report = await doctor(receiver.endpoint, { COMPRESSION: 'gzip' });
+    expect(report.works, report.stdout).toBe(true);
+    const [, raw, sent] = /^acknowledged (\d+) bytes as (\d+) in gzip$/.exec(textOf(report, 'compression')) ?? [];
+    expect(Number(sent)).toBeLessThan(Number(raw) / 2);
+    const compressed = receiver.messages.filter(({ mode }) => mode === 'compressed');
+    expect(compressed.some(isFor('compression'))).toBe(true);
+    expect(compressed.find(isFor('large chunk'))?.bytes).toBeGreaterThan(600_000);
+    expect(textOf(report, 'large chunk')).toMatch(/^acknowledged 9[789]\d{4} bytes; maxChunkBytes is 1000000$/);
+    // A record by itself is not.
+    expect(compressed.some(isFor('record'))).toBe(false);
   });
 
   test.concurrent('one address that works is enough, and each is checked', LIMIT, async () => {
@@ -226,6 +253,7 @@ function withheld(check: string): ForwardReceiverOptions {
 interface Trouble {
   readonly name: string;
   readonly receiver?: ForwardReceiverOptions | (() => Promise<ForwardReceiverOptions>);
+  readonly prepare?: (receiver: ForwardReceiver) => void;
   readonly endpoint?: (receiver: ForwardReceiver) => string;
   readonly variables?: () => Record<string, string>;
   readonly row: Omit<Row, 'subject' | 'outcome' | 'text' | 'remedy'> & {
@@ -406,10 +434,23 @@ const TROUBLES: readonly Trouble[] = [
   },
   {
     name: 'a second connection that is not taken',
-    receiver: { connectionFaults: (connection) => (connection < 2 ? undefined : { kind: 'reset', afterBytes: 0 }) },
+    prepare: (receiver) => {
+      receiver.connectionFaults = () => (receiver.openConnections > 1 ? { kind: 'reset', afterBytes: 0 } : undefined);
+    },
     // The first connection may be a second old.
     variables: () => ({ TIMEOUT: '3000', ACK_TIMEOUT: '2500' }),
     row: { check: 'rotation', text: 'no second connection took over within 3000 ms', remedy: 'limits the connections' },
+  },
+  {
+    name: 'a compression that is not taken',
+    receiver: withheld('compression'),
+    variables: () => ({ ...REFUSAL, COMPRESSION: 'gzip' }),
+    row: {
+      check: 'compression',
+      code: 'FLUENT_FORWARD_CHUNK_REFUSED',
+      text: 'gzip',
+      remedy: 'set compression to one that the receiver knows',
+    },
   },
   {
     name: 'a chunk that is too large',
@@ -425,19 +466,24 @@ const TROUBLES: readonly Trouble[] = [
 ];
 
 describe('what is wrong', () => {
-  test.concurrent.each(TROUBLES)('$name', LIMIT, async ({ receiver: given = {}, endpoint, variables, row }) => {
-    const receiver = await listen(typeof given === 'function' ? await given() : given);
-    const report = await doctor(endpoint?.(receiver) ?? receiver.endpoint, variables?.());
-    expect(report.works).toBe(false);
-    expect(failureOf(report)).toMatchObject({
-      ...row,
-      text: expect.stringContaining(row.text),
-      remedy: expect.stringContaining(row.remedy),
-      millis: expect.any(Number),
-    });
-    expect(report.millis).toBeLessThan(30_000);
-    expect(report.stdout).not.toContain(KEY);
-  });
+  test.concurrent.each(TROUBLES)(
+    '$name',
+    LIMIT,
+    async ({ receiver: given = {}, prepare, endpoint, variables, row }) => {
+      const receiver = await listen(typeof given === 'function' ? await given() : given);
+      prepare?.(receiver);
+      const report = await doctor(endpoint?.(receiver) ?? receiver.endpoint, variables?.());
+      expect(report.works).toBe(false);
+      expect(failureOf(report)).toMatchObject({
+        ...row,
+        text: expect.stringContaining(row.text),
+        remedy: expect.stringContaining(row.remedy),
+        millis: expect.any(Number),
+      });
+      expect(report.millis).toBeLessThan(30_000);
+      expect(report.stdout).not.toContain(KEY);
+    },
+  );
 
   test.concurrent('each row of the table has sign, time, reason and remedy', LIMIT, async () => {
     const { code, stdout, stderr } = await runCli(['doctor', '--endpoint', 'tcp://127.0.0.1:1']);
@@ -460,7 +506,8 @@ describe('its arguments', () => {
   test.concurrent('--help tells the options', async () => {
     const { code, stdout, stderr } = await runCli(['doctor', '--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const option of ['endpoint', 'layout', 'tag', 'json', 'help']) expect(stdout).toContain(`  --${option} `);
+    for (const option of ['endpoint', 'layout', 'compression', 'tag', 'json', 'help'])
+      expect(stdout).toContain(`  --${option} `);
   });
 
   test.concurrent.each([
@@ -470,6 +517,7 @@ describe('its arguments', () => {
     { args: ['doctor', '--speed'], message: "Unknown option '--speed'" },
     { args: ['doctor', '--endpoint', 'http://x'], message: 'option endpoint: got "http://x"' },
     { args: ['doctor', '--layout', 'round'], message: 'option layout: got "round"' },
+    { args: ['doctor', '--compression', 'lzma'], message: 'option compression: got "lzma"' },
     { args: ['doctor', '--tag', 'a.${'], message: 'option tag: got "a.${"' },
   ])('refuses $args', async ({ args, message }) => {
     const { code, stdout, stderr } = await runCli(args);
@@ -541,6 +589,8 @@ describe('Fluentd', () => {
       'record passed',
       'rotation passed',
       'large chunk passed',
+      'gzip noted',
+      'zstd noted',
       'otlp layout noted',
     ]);
     expect(

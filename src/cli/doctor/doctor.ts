@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type { CompressionName } from '../../compress/create.ts';
 import { type Config, resolveConfig } from '../../config/config.ts';
 import { urlsOf } from '../../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
@@ -20,6 +21,7 @@ from OTEL_EXPORTER_FLUENT_FORWARD_* variables counts here too: secrets, certific
 
   --endpoint <endpoint>  where to send, in place of the variable or tcp://localhost:24224
   --layout <layout>      default, flat or otlp, in place of the variable
+  --compression <name>   none, gzip or zstd, in place of the variable
   --tag <tag>            the tag of the test records (default ${TEST_TAG})
   --json                 one JSON object in place of the table
   --help                 show this text
@@ -34,12 +36,16 @@ Exit code: 0 when exporting would work, 1 when not, 2 for bad arguments.
 
 /** Finds out whether exporting would work. */
 export async function doctor(args: readonly string[]): Promise<ExitCode> {
-  const { endpoint, layout, tag, json, help } = parse(args);
+  const { endpoint, layout, compression, tag, json, help } = parse(args);
   if (help) {
     process.stdout.write(HELP);
     return EXIT.success;
   }
-  const options = { endpoint, layout: layout as LayoutName | undefined };
+  const options = {
+    endpoint,
+    layout: layout as LayoutName | undefined,
+    compression: compression as CompressionName | undefined,
+  };
   const warnings: string[] = [];
   // The tag that is configured is judged, and not used.
   resolve({ ...options, tag }, warnings);
@@ -72,6 +78,7 @@ function parse(args: readonly string[]) {
       options: {
         endpoint: { type: 'string' },
         layout: { type: 'string' },
+        compression: { type: 'string' },
         tag: { type: 'string' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

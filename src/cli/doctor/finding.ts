@@ -10,6 +10,7 @@ export type Check =
   | 'ack'
   | 'record'
   | 'rotation'
+  | 'compression'
   | 'large chunk'
   | 'gzip'
   | 'zstd'

@@ -6,6 +6,9 @@ export function remedyFor(check: Check, code: ConnectionErrorCode | ExportErrorC
   if (check === 'large chunk') {
     return 'lower maxChunkBytes, or raise chunk_size_limit (Fluentd) or buffer_max_size (Fluent Bit)';
   }
+  if (check === 'compression') {
+    return 'set compression to one that the receiver knows (zstd: Fluentd from 1.19, Fluent Bit from 4.1), or to none';
+  }
   switch (code) {
     case 'FLUENT_FORWARD_LOOKUP_FAILED':
       return "correct the name in endpoint, or this machine's DNS; in Kubernetes, another namespace's Service is <service>.<namespace>";

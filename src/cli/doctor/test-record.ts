@@ -9,6 +9,8 @@ const TEST_ATTRIBUTE = 'fluent_forward.doctor';
 
 const NAME = 'fluent-forward doctor';
 const SEVERITY_INFO = 9;
+const COMPRESSIBLE_REPEATS = 200;
+const MAX_FILLER_BYTES = 1024;
 
 /** Makes the records of one run. */
 export class TestRecords {
@@ -18,7 +20,7 @@ export class TestRecords {
   /** A record for a check, with more attributes. */
   create(check: string, attributes: Readonly<Record<string, unknown>> = {}): ReadableLogRecord {
     const time = systemClock.wallTime();
-    const record: Record<keyof ReadableLogRecord & string, unknown> | object = {
+    const record: object = {
       hrTime: time,
       hrTimeObserved: time,
       severityNumber: SEVERITY_INFO,
@@ -32,6 +34,11 @@ export class TestRecords {
     return record as ReadableLogRecord;
   }
 
+  /** One that is worth compressing. */
+  createCompressible(check: string): ReadableLogRecord {
+    return this.create(check, { filler: 'fluent '.repeat(COMPRESSIBLE_REPEATS) });
+  }
+
   /** One whose encoding takes about so many bytes, which hardly compress. */
   createLarge(check: string, bytes: number, maxStringBytes: number): ReadableLogRecord {
     const filler: string[] = [];
@@ -42,5 +49,3 @@ export class TestRecords {
     return this.create(check, { filler });
   }
 }
-
-const MAX_FILLER_BYTES = 1024;
