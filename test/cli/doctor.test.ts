@@ -201,6 +201,18 @@ describe('where all is well', () => {
     });
   });
 
+  test.concurrent('it goes through a Unix socket, and leaves rotation alone where there is none', LIMIT, async () => {
+    const receiver = await listen({ path: join(directory, 'forward.sock') });
+    const report = await doctor(receiver.endpoint, { ROTATION_INTERVAL: '0' });
+    expect(report.works, report.stdout).toBe(true);
+    expect(outcomes(report).slice(0, 4)).toEqual([
+      'connect passed',
+      'ack passed',
+      'record passed',
+      'large chunk passed',
+    ]);
+  });
+
   test.concurrent('it tells what stands behind TLS, and for how long', LIMIT, async () => {
     const { cert, key } = await authority.issue({ names: ['localhost', '127.0.0.1'], toDay: 30.5 });
     const receiver = await listen({ tls: { cert, key }, security: { sharedKey: KEY } });

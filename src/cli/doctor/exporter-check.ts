@@ -40,8 +40,10 @@ export async function* checkExporter(options: ExporterCheckOptions): AsyncGenera
 async function checkBasics(options: ExporterCheckOptions): Promise<Finding[]> {
   const rotating = { compression: 'none', rotationIntervalMillis: ROTATION_INTERVAL_MILLIS } as const;
   return withExporter({ ...options.options, ...rotating, connections: 1 }, async (exporter) => {
-    const record = await checkRecord(exporter, options);
-    return record.outcome === 'failed' ? [record] : [record, await checkRotation(exporter, options)];
+    const findings = [await checkRecord(exporter, options)];
+    const isRotating = options.config.rotationIntervalMillis > 0;
+    if (isRotating && findings[0]?.outcome === 'passed') findings.push(await checkRotation(exporter, options));
+    return findings;
   });
 }
 
@@ -71,10 +73,9 @@ async function checkRecord(
   exporter: FluentForwardLogExporter,
   { config, records }: ExporterCheckOptions,
 ): Promise<Finding> {
-  const layout = typeof config.layout === 'string' ? config.layout : 'of a function';
   const { millis, error } = await exportOne(exporter, records.create('record'));
   if (error !== undefined) return failed('record', millis, error);
-  return passed('record', millis, `acknowledged in the layout ${layout}`);
+  return passed('record', millis, `acknowledged in the layout ${config.layout}`);
 }
 
 /** Sends records until a rotation has carried one of them. */
