@@ -492,6 +492,9 @@ describe('what is wrong', () => {
         remedy: expect.stringContaining(row.remedy),
         millis: expect.any(Number),
       });
+      // What has failed has not passed before.
+      const rows = report.findings.map(({ subject, check }) => `${subject} ${check}`);
+      expect(new Set(rows).size).toBe(rows.length);
       expect(report.millis).toBeLessThan(30_000);
       expect(report.stdout).not.toContain(KEY);
     },

@@ -1,17 +1,14 @@
 import { parseArgs } from 'node:util';
 import type { CompressionName } from '../../compress/create.ts';
 import { type Config, resolveConfig } from '../../config/config.ts';
-import { urlsOf } from '../../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
 import { withholdFirstLoss } from '../../diagnostics.ts';
 import type { LayoutName } from '../../encode/layout/create.ts';
 import { messageOf } from '../../errors.ts';
 import { EXIT, type ExitCode, UsageError } from '../exit-code.ts';
-import { toJson } from '../json.ts';
-import { paintFor } from '../paint.ts';
 import { checkUp } from './checkup.ts';
 import { type Finding, isExportable } from './finding.ts';
-import { Table } from './table.ts';
+import { JsonReport, TableReport } from './report.ts';
 import { TEST_TAG, TestRecords } from './test-record.ts';
 
 const HELP = `Usage: fluent-forward doctor [options]
@@ -94,47 +91,5 @@ function resolve(options: FluentForwardLogExporterOptions, warnings: string[]): 
     return resolveConfig(options, process.env, (message) => warnings.push(message));
   } catch (error) {
     throw new UsageError(messageOf(error), HELP);
-  }
-}
-
-interface Report {
-  add(finding: Finding): void;
-  end(works: boolean): void;
-}
-
-class TableReport implements Report {
-  readonly #paint = paintFor(process.stdout);
-  readonly #table = new Table(this.#paint);
-
-  constructor({ endpoint }: Config, { run }: TestRecords) {
-    process.stdout.write(
-      `Sending test records with the attribute fluent_forward.doctor: ${run} to ${urlsOf(endpoint)}\n\n`,
-    );
-  }
-
-  add(finding: Finding): void {
-    process.stdout.write(this.#table.rows(finding));
-  }
-
-  end(works: boolean): void {
-    const verdict = works ? this.#paint('green', 'Exporting works.') : this.#paint('red', 'Exporting would not work.');
-    process.stdout.write(`\n${verdict}\n`);
-  }
-}
-
-class JsonReport implements Report {
-  readonly #head: object;
-  readonly #findings: Finding[] = [];
-
-  constructor({ endpoint }: Config, { run }: TestRecords) {
-    this.#head = { endpoint: urlsOf(endpoint), run };
-  }
-
-  add(finding: Finding): void {
-    this.#findings.push(finding);
-  }
-
-  end(works: boolean): void {
-    process.stdout.write(`${toJson({ works, ...this.#head, findings: this.#findings }, 2)}\n`);
   }
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../../clock.ts';
 /** The tag that test records have unless another is asked for. */
 export const TEST_TAG = 'fluent_forward.doctor';
 /** The attribute that marks them; its value is that of the run. */
-const TEST_ATTRIBUTE = 'fluent_forward.doctor';
+export const TEST_ATTRIBUTE = 'fluent_forward.doctor';
 
 const NAME = 'fluent-forward doctor';
 const SEVERITY_INFO = 9;

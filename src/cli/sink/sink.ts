@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../errors.ts';
 import { printable } from '../../printable.ts';
-import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../testing/index.ts';
+import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedEntry } from '../../testing/index.ts';
 import { EXIT, type ExitCode, UsageError } from '../exit-code.ts';
 import { paintFor } from '../paint.ts';
 import { entryJson, entryLine, isGroupMarker } from './entry.ts';
@@ -45,12 +45,27 @@ export async function sink(args: readonly string[]): Promise<ExitCode> {
   const receiver = await listen(receiverOptions);
   const stopped = signal();
   const status = new Status(isJson);
+  show(receiver, status, isJson);
+  const { endpoint } = receiver;
+  status.tell({ event: 'listening', text: `listening on ${endpoint}`, endpoint });
+  await stopped;
+  const { connectionCount: connections } = receiver;
+  await receiver.close();
+  status.end();
+  const { records, messages } = status.totals;
+  const text = `received ${records} records in ${messages} messages over ${connections} connections`;
+  status.tell({ event: 'end', text, records, messages, connections });
+  return EXIT.success;
+}
+
+/** Shows what arrives from now on. */
+function show(receiver: ForwardReceiver, status: Status, isJson: boolean): void {
   const paint = paintFor(process.stdout);
-  const show = isJson ? entryJson : (entry: ReceivedMessage['entries'][number]) => entryLine(entry, paint);
+  const lineOf = isJson ? entryJson : (entry: ReceivedEntry) => entryLine(entry, paint);
   receiver.on('message', ({ entries }) => {
     const records = entries.filter((entry) => !isGroupMarker(entry));
     status.count(records.length);
-    for (const entry of isJson ? entries : records) process.stdout.write(`${show(entry)}\n`);
+    for (const entry of isJson ? entries : records) process.stdout.write(`${lineOf(entry)}\n`);
   });
   receiver.on('handshake', (connection, reason) => {
     if (reason === undefined) return;
@@ -65,16 +80,6 @@ export async function sink(args: readonly string[]): Promise<ExitCode> {
     const reason = printable(message);
     status.tell({ event: 'no Forward message', text: `got what is no Forward message: ${reason}`, reason });
   });
-  const { endpoint } = receiver;
-  status.tell({ event: 'listening', text: `listening on ${endpoint}`, endpoint });
-  await stopped;
-  const { connectionCount: connections } = receiver;
-  await receiver.close();
-  status.end();
-  const { records, messages } = status.totals;
-  const text = `received ${records} records in ${messages} messages over ${connections} connections`;
-  status.tell({ event: 'end', text, records, messages, connections });
-  return EXIT.success;
 }
 
 function parse(args: readonly string[]) {
@@ -100,7 +105,8 @@ function parse(args: readonly string[]) {
       retain: false,
     };
     if ((cert === undefined) !== (key === undefined)) throw new Error('--tls-cert and --tls-key belong together');
-    if (cert !== undefined && key !== undefined) receiverOptions.tls = { cert: read(cert), key: read(key) };
+    if (cert !== undefined && key !== undefined)
+      receiverOptions.tls = { cert: readFileSync(cert), key: readFileSync(key) };
     if (sharedKey !== undefined) receiverOptions.security = { sharedKey };
     return { help: values.help, isJson: values.json, receiverOptions };
   } catch (error) {
@@ -112,10 +118,6 @@ function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port <= 65_535) return port;
   throw new RangeError(`--port is a number from 0 to 65535, not '${text}'`);
-}
-
-function read(path: string): Buffer {
-  return readFileSync(path);
 }
 
 async function listen(options: ForwardReceiverOptions): Promise<ForwardReceiver> {
