@@ -492,6 +492,9 @@ describe('what is wrong', () => {
         remedy: expect.stringContaining(row.remedy),
         millis: expect.any(Number),
       });
+      // Nothing is tried that would fail for the same reason.
+      const isLast = row.check !== 'compression' && row.check !== 'large chunk';
+      if (isLast) expect(report.findings.at(-1)).toMatchObject({ check: row.check });
       // What has failed has not passed before.
       const rows = report.findings.map(({ subject, check }) => `${subject} ${check}`);
       expect(new Set(rows).size).toBe(rows.length);
