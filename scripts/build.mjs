@@ -1,6 +1,7 @@
-// Compiles src/ twice: ES modules to dist/esm, CommonJS to dist/cjs. What is CommonJS only, the first leaves out.
+// Compiles src/ twice: ES modules to dist/esm, CommonJS to dist/cjs. What is CommonJS only, the first leaves out;
+// the command line, a program, has no need of a second build.
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,3 +31,5 @@ compile(
   'false',
 );
 writeFileSync(join(root, 'dist', 'cjs', 'package.json'), '{ "type": "commonjs" }\n');
+rmSync(join(root, 'dist', 'cjs', 'cli'), { recursive: true });
+chmodSync(join(root, 'dist', 'esm', 'cli', 'main.js'), 0o755);

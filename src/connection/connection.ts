@@ -61,6 +61,8 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly observer: ConnectionObserver;
+  /** Told of each stage behind the lookup that the dial comes to, with the socket from TLS on. */
+  readonly onStage?: (stage: Stage, socket: Socket | undefined) => void;
 }
 
 /** A chunk that is on the way. */
@@ -249,7 +251,7 @@ export class Connection {
       return;
     }
     this.#address = address;
-    this.#stage = 'connect';
+    this.#reach('connect');
     try {
       this.#listen(openSocket(address.target, this.#certificates));
     } catch (error) {
@@ -257,10 +259,15 @@ export class Connection {
     }
   }
 
+  #reach(stage: Stage): void {
+    this.#stage = stage;
+    this.#options.onStage?.(stage, this.#socket);
+  }
+
   /** Reads what the dial needs; tells whether it could. */
   async #prepare(isTls: boolean): Promise<boolean> {
     const { credentials } = this.#options;
-    this.#stage = 'credentials';
+    this.#reach('credentials');
     try {
       const login = await credentials.login();
       if (login !== undefined) this.#handshake = new Handshake(login);
@@ -276,7 +283,7 @@ export class Connection {
     this.#socket = socket;
     socket.once('connect', () => {
       if (this.#certificates === undefined) this.#connected();
-      else this.#stage = 'TLS';
+      else this.#reach('TLS');
     });
     socket.once('secureConnect', () => {
       const { clock, connectTimeoutMillis } = this.#options;
@@ -306,7 +313,7 @@ export class Connection {
   #connected(): void {
     if (this.#state !== 'connecting') return;
     if (this.#handshake === undefined) this.#open();
-    else this.#stage = 'HELO';
+    else this.#reach('HELO');
   }
 
   #open(): void {
@@ -380,7 +387,7 @@ export class Connection {
   #shakeHands(answer: Answer): void {
     const handshake = this.#handshake as Handshake;
     if (answer.kind === 'hello' && this.#stage === 'HELO') {
-      this.#stage = 'PONG';
+      this.#reach('PONG');
       this.#isSingleUse = !answer.hello.keepAlive;
       this.#socket?.write(handshake.ping(answer.hello));
     } else if (answer.kind === 'pong' && this.#stage === 'PONG') {
