@@ -13,7 +13,7 @@ import { ATTRIBUTE_LIMIT, LOGGERS, mixedRecord, RESOURCES } from './mixed-record
 
 const TEST_LIMIT_MILLIS = 90_000;
 
-/** What the exporter has said through `diag`, but for the debug messages. */
+/** What the exporter has complained about through `diag`. */
 let said: string[] = [];
 
 beforeEach(requireFluentd);
@@ -23,7 +23,7 @@ beforeEach(() => {
     if (namespace === 'opentelemetry-exporter-fluent-forward') said.push(rest.join(' '));
   };
   diag.setLogger(
-    { error: hear, warn: hear, info: hear, debug: () => {}, verbose: () => {} },
+    { error: hear, warn: hear, info: () => {}, debug: () => {}, verbose: () => {} },
     { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true },
   );
 });
