@@ -81,8 +81,8 @@ describe.each(SDK_LINES)('$line', ({ sdk }) => {
       expect(wrong.slice(0, 3)).toEqual([]);
       expect(lines).toHaveLength(RECORDS);
       expect(byTime.size).toBe(RECORDS);
-      // How many it is depends on the machine.
-      expect(fluentd.connections).toBeGreaterThan(3);
+      // How many more it is depends on the machine.
+      expect(fluentd.connections).toBeGreaterThan(1);
       expect(new Set(fluentd.acks).size).toBe(fluentd.acks.length);
       expect(fluentd.complaints).toEqual([]);
       expect(said).toEqual([]);
