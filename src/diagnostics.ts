@@ -56,6 +56,11 @@ export class Diagnostics {
 /** One flag for the process, also where it has loaded the package twice (as ES module and CommonJS). */
 const LOSS_TOLD = Symbol.for('opentelemetry-exporter-fluent-forward.loss-told');
 
+/** For a program that tells each failed export itself. */
+export function withholdFirstLoss(): void {
+  (globalThis as { [LOSS_TOLD]?: boolean })[LOSS_TOLD] = true;
+}
+
 /**
  * Tells the first lost batch of the process on standard error: until the application gives `diag` a
  * logger, which by default it has not, a failed export is told nowhere.

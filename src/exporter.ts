@@ -1,5 +1,6 @@
 import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { type Clock, systemClock } from './clock.ts';
+import { createCompressor } from './compress/create.ts';
 import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/config.ts';
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
@@ -12,6 +13,9 @@ import { createLayout } from './encode/layout/create.ts';
 import { FunctionTagger } from './encode/tag.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
 import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
+import { nextComponentName } from './telemetry/component.ts';
+import { Metrics, meterOf } from './telemetry/metrics.ts';
+import { Telemetry } from './telemetry/telemetry.ts';
 
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
 
@@ -36,10 +40,13 @@ export interface Surroundings {
  * new LoggerProvider({ processors: [new BatchLogRecordProcessor({ exporter: new FluentForwardLogExporter() })] })
  */
 export class FluentForwardLogExporter implements LogRecordExporter {
+  /** `otel.component.name` in its metrics, and `exporter` in the messages of the diagnostics channels. */
+  readonly name: string = nextComponentName();
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #diagnostics: Diagnostics;
   readonly #counters = new Counters();
+  readonly #telemetry = new Telemetry(this.name);
   readonly #encoder: BatchEncoder;
   readonly #delivery: Delivery;
   #shutdown: Promise<void> | undefined;
@@ -61,14 +68,25 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#diagnostics = diagnostics;
     this.#config = config;
     const warn = (cause: string, message: string) => void diagnostics.warn(cause, message);
+    const pool = new BufferPool();
     this.#encoder = new BatchEncoder({
       tag: typeof config.tag === 'function' ? new FunctionTagger(config.tag, warn) : config.tag,
       limits: { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
       layout: createLayout(config, warn),
-      pool: new BufferPool(),
+      pool,
       warn,
     });
-    this.#delivery = new Delivery({ config, clock, random, diagnostics, counters: this.#counters });
+    const compressor = createCompressor(config, pool, warn);
+    this.#delivery = new Delivery({
+      config,
+      clock,
+      random,
+      diagnostics,
+      counters: this.#counters,
+      telemetry: this.#telemetry,
+      compressor,
+    });
+    this.#startMetrics();
   }
 
   /**
@@ -78,12 +96,15 @@ export class FluentForwardLogExporter implements LogRecordExporter {
    */
   export(records: ReadableLogRecord[], resultCallback: ResultCallback): void {
     let length = 0;
+    let callback = resultCallback;
     try {
+      this.#startMetrics();
+      callback = this.#telemetry.metrics?.timed(resultCallback) ?? resultCallback;
       length = records.length;
-      this.#export(records, length, resultCallback);
+      this.#export(records, length, callback);
     } catch (error) {
       const reason = `a fault of the exporter: ${messageOf(error)}`;
-      this.#fail(resultCallback, 'FLUENT_FORWARD_INTERNAL', reason, {
+      this.#fail(callback, 'FLUENT_FORWARD_INTERNAL', reason, {
         records: length,
         failed: unsent(length),
         cause: error,
@@ -114,6 +135,26 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   async #flushAndClose(): Promise<void> {
     await this.forceFlush();
     this.#delivery.close();
+    this.#telemetry.metrics?.close();
+  }
+
+  /** At each export until there is a meter: the application may set the API's global provider at any time. */
+  #startMetrics(): void {
+    const { endpoint: endpoints, selfObsMeterProvider: provider } = this.#config;
+    if (provider === undefined || this.#telemetry.metrics !== undefined || this.#shutdown !== undefined) return;
+    const meter = meterOf(provider);
+    if (meter === undefined) return;
+    this.#telemetry.metrics = new Metrics({
+      meter,
+      name: this.name,
+      endpoints,
+      clock: this.#clock,
+      counters: this.#counters,
+      state: () => {
+        const { inFlightBytes, connectionStats: connections } = this.#delivery;
+        return { inFlightBytes, connections };
+      },
+    });
   }
 
   #export(records: ReadableLogRecord[], length: number, callback: ResultCallback): void {
@@ -136,7 +177,15 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       for (const chunk of batch.chunks) chunk.release();
       return;
     }
-    inCleanContext(() => this.#delivery.deliver(batch.chunks, (outcome) => this.#conclude(outcome, wanted, callback)));
+    const encoded = wanted - batch.dropped;
+    inCleanContext(() =>
+      this.#delivery.deliver(batch.chunks, (outcome) => {
+        this.#counters.inFlightRecords -= encoded;
+        this.#counters.exportedRecords += outcome.kind === 'acknowledged' ? encoded : outcome.acknowledgedRecords;
+        this.#conclude(outcome, wanted, callback);
+      }),
+    );
+    this.#counters.inFlightRecords += encoded;
   }
 
   /** Ends an export of which nothing is left to send. */
@@ -192,13 +241,13 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   }
 
   #failure(outcome: Extract<Outcome, { kind: 'failed' }>): [ExportErrorCode, string] {
-    switch (outcome.reason) {
-      case 'timeout':
-        return ['FLUENT_FORWARD_TIMEOUT', `no ack within ${this.#config.timeoutMillis} ms (timeoutMillis)`];
-      case 'flush timeout':
+    switch (outcome.code) {
+      case 'FLUENT_FORWARD_TIMEOUT':
+        return [outcome.code, `no ack within ${this.#config.timeoutMillis} ms (timeoutMillis)`];
+      case 'FLUENT_FORWARD_FLUSH_TIMEOUT':
         return this.#flushTimeout();
-      case 'refused':
-        return ['FLUENT_FORWARD_CHUNK_REFUSED', describeRefusal(outcome.chunk)];
+      case 'FLUENT_FORWARD_CHUNK_REFUSED':
+        return [outcome.code, describeRefusal(outcome.chunk)];
     }
   }
 
@@ -221,8 +270,9 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#call(callback, { code: FAILED, error });
   }
 
-  #drop({ dropped, dropReason }: EncodedBatch, records: number): void {
+  #drop({ dropped, oversize, dropReason }: EncodedBatch, records: number): void {
     this.#counters.droppedRecords += dropped;
+    this.#counters.oversizeRecords += oversize;
     this.#diagnostics.warn('dropped', `dropped ${dropped} of ${records} log records: ${dropReason}`);
   }
 
@@ -242,5 +292,5 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
 /** Records that no chunk carries. */
 function unsent(records: number): Volume {
-  return { records, bytes: 0 };
+  return { records, bytes: 0, rawBytes: 0 };
 }

@@ -1,3 +1,4 @@
+export type { CompressionName } from './compress/create.ts';
 export type { Endpoint, NetworkEndpoint } from './config/endpoint.ts';
 export type {
   EndpointOptions,
@@ -18,3 +19,4 @@ export {
 } from './errors.ts';
 export { FluentForwardLogExporter } from './exporter.ts';
 export type { AddressStats, ConnectionStats, FluentForwardStats, Volume } from './stats.ts';
+export type { ChunkInfo, ConnectionInfo, FluentForwardChannels } from './telemetry/channels.ts';

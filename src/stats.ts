@@ -4,7 +4,10 @@ import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError
 /** Records, and the bytes of the messages that carry them. */
 export interface Volume {
   readonly records: number;
+  /** As on the wire, compressed or not. */
   readonly bytes: number;
+  /** What they would be without compression. */
+  readonly rawBytes: number;
 }
 
 /** One connection, as it is now. */
@@ -51,7 +54,7 @@ export interface FluentForwardStats {
   readonly droppedRecords: number;
   /** Records that the layout function left out; they are in no other number. */
   readonly filteredRecords: number;
-  /** Memory that waits for acks; see `maxInFlightBytes`. */
+  /** Memory that waits for acks, or is being compressed; see `maxInFlightBytes`. */
   readonly inFlightBytes: number;
   /** Connections replaced because of their age, or to leave a standby. */
   readonly rotations: number;
@@ -62,17 +65,26 @@ export interface FluentForwardStats {
 }
 
 /** A volume that grows. */
-class Tally implements Volume {
+export class Tally implements Volume {
   records = 0;
   bytes = 0;
+  rawBytes = 0;
 
-  add({ records, bytes }: Volume): void {
+  add({ records, bytes, rawBytes }: Volume): void {
     this.records += records;
     this.bytes += bytes;
+    this.rawBytes += rawBytes;
   }
 
   get snapshot(): Volume {
-    return { records: this.records, bytes: this.bytes };
+    return { records: this.records, bytes: this.bytes, rawBytes: this.rawBytes };
+  }
+}
+
+/** Numbers of what has happened, by its kind. */
+class Counts<Kind> extends Map<Kind, number> {
+  add(kind: Kind): void {
+    this.set(kind, (this.get(kind) ?? 0) + 1);
   }
 }
 
@@ -81,9 +93,18 @@ export class Counters {
   readonly sent: Tally = new Tally();
   readonly acknowledged: Tally = new Tally();
   readonly resent: Tally = new Tally();
+  /** Of exports without a result. */
+  inFlightRecords = 0;
+  /** Acknowledged ones, of exports that have their results. */
+  exportedRecords = 0;
   droppedRecords = 0;
+  /** Those of the dropped ones that no message can hold. */
+  oversizeRecords = 0;
   filteredRecords = 0;
   rotations = 0;
+  /** By why they had no ack before. */
+  readonly resentChunks: Counts<ConnectionErrorCode> = new Counts();
+  readonly connectionFaults: Counts<ConnectionErrorCode> = new Counts();
   readonly #failed = new Map<ExportErrorCode, Tally>();
   #lastError: FluentForwardStats['lastError'];
 
@@ -95,6 +116,10 @@ export class Counters {
 
   fault({ code, message }: FluentForwardConnectionError, [seconds, nanoseconds]: WallTime): void {
     this.#lastError = { code, message, time: new Date(seconds * 1000 + nanoseconds / 1e6) };
+  }
+
+  get failures(): ReadonlyMap<ExportErrorCode, Volume> {
+    return this.#failed;
   }
 
   get failedRecords(): number {

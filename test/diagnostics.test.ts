@@ -1,12 +1,15 @@
-import { describe, expect, it } from 'vitest';
+import { diag } from '@opentelemetry/api';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Diagnostics } from '../src/diagnostics.ts';
-import { cases } from './support/cases.ts';
 import { FakeClock } from './support/fake-clock.ts';
+import { type LogLine, recordDiag } from './support/harness.ts';
 
-const { warnings } = cases();
+afterEach(() => diag.disable());
 
 describe('a warning', () => {
   it('is told once a minute for each cause, then with the count of those left out', async () => {
+    const log: LogLine[] = [];
+    recordDiag(log);
     const clock = new FakeClock();
     const diagnostics = new Diagnostics(clock);
     const told = ['first', 'second', 'third'].map((text) => diagnostics.warn('cause', text));
@@ -16,7 +19,7 @@ describe('a warning', () => {
     diagnostics.warn('cause', 'fourth');
     await clock.advance(60_000);
     diagnostics.warn('cause', 'fifth');
-    expect(warnings().map((text) => text.replace(/^\S+ /, ''))).toEqual([
+    expect(log.map(([, text]) => text.replace(/^\S+ /, ''))).toEqual([
       'first',
       'another',
       'fourth (and 2 like it since the last such message)',

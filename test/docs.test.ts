@@ -1,9 +1,16 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { diag } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import { type Config, resolveConfig } from '../src/config/config.ts';
 import { FluentForwardLogExporter } from '../src/index.ts';
+import { readActivation } from '../src/register/activation.ts';
+import { setConsoleDiag } from '../src/register/console-diag.ts';
+import { readProcessorOptions } from '../src/register/processor-options.ts';
+import { readRecordLimits } from '../src/register/record-limits.ts';
+import { readResourceAttributes } from '../src/register/resource-attributes.ts';
+import { Variables } from '../src/register/variables.ts';
 import { ForwardReceiver } from '../src/testing/index.ts';
 
 const root = new URL('..', import.meta.url);
@@ -22,6 +29,7 @@ const OTHER_VALUES: { readonly [option in keyof Config]?: unknown } = {
   resourceAttributes: false,
   recordUid: true,
   eventNameAttribute: true,
+  compression: 'gzip',
 };
 
 /** The code block behind a `<!-- name -->` comment. */
@@ -61,7 +69,7 @@ describe('README.md', () => {
     expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block(name))));
   });
 
-  it.each(['receiver', 'stats'])('shows code that works: %s', async (name) => {
+  it.each(['receiver', 'stats', 'channels'])('shows code that works: %s', async (name) => {
     const code = block(name);
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: root,
@@ -84,7 +92,7 @@ describe('README.md', () => {
         const parsed = typeof value === 'string' || option === 'endpoint' ? shown : JSON.parse(shown);
         expect(resolveConfig({ [option]: parsed }, {}, fail)).toEqual(defaults);
       }
-      expect(variable === undefined).toBe(option === 'resolver' || option === 'fields');
+      expect(variable === undefined).toBe(['resolver', 'fields', 'selfObsMeterProvider'].includes(option));
       if (variable === undefined) continue;
       // The variable means this option, and no other.
       const other = OTHER_VALUES[option] ?? (value as number) + 1;
@@ -98,6 +106,24 @@ describe('README.md', () => {
       expect(resolveConfig({}, environment, () => {})).toEqual(resolveConfig({ [option]: other }, {}, () => {}));
       expect(resolveConfig({}, environment, () => {})).not.toEqual(defaults);
     }
+  });
+
+  it('lists every variable that the set-up without code reads', () => {
+    const names = new Set<string>();
+    const environment = new Proxy({}, { get: (_, name) => void names.add(String(name)) });
+    const variables = new Variables(environment, fail);
+    for (const read of [
+      readActivation,
+      readProcessorOptions,
+      readRecordLimits,
+      readResourceAttributes,
+      setConsoleDiag,
+    ]) {
+      read(variables);
+    }
+    diag.disable();
+    expect(names.size).toBeGreaterThan(10);
+    expect([...names].filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
   });
 
   it('lists every code of an error and every marker in a value', () => {

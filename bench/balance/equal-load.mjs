@@ -1,10 +1,11 @@
 // A fleet that logs evenly: how much more than the mean does the busiest receiver get?
 import { SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { max, mean, median, min, sum } from 'd3-array';
+import { row } from '../support/table.mjs';
+import { exporterWith } from './connections.mjs';
 import { Fleet, seededExporter } from './fleet.mjs';
 import { RedialingClient } from './redialing-client.mjs';
 import { mixed } from './runs.mjs';
-import { exporterWith, row } from './table.mjs';
 
 export const TITLE = 'Equal load: the busiest of 8 receivers, divided by the mean';
 

@@ -3,8 +3,8 @@ import { LoggerProvider } from '@opentelemetry/sdk-logs';
 import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
 // Not public: with it goes the exporter's source of chance, which is seeded here.
 import { systemClock } from '../../dist/esm/clock.js';
+import { randomSources } from '../support/random.mjs';
 import { Ledger } from './ledger.mjs';
-import { randomSources } from './random.mjs';
 import { ReceiverTier } from './receiver-tier.mjs';
 
 const TICK_MILLIS = 10;

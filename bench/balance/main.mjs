@@ -1,12 +1,10 @@
 // Measures how a fleet's load is balanced over receivers: `npm run bench:balance`; with `-- --quick` in less than a minute.
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { sum } from 'd3-array';
-import stringify from 'json-stringify-pretty-compact';
 import { Piscina } from 'piscina';
-import { renderChart } from './chart.mjs';
+import { header, writeResults } from '../support/results.mjs';
 import * as equalLoad from './equal-load.mjs';
 import * as rollingRestart from './rolling-restart.mjs';
 import * as scaleOut from './scale-out.mjs';
@@ -53,16 +51,9 @@ function totalsOf(outcomes) {
   };
 }
 
-function write(file, content) {
-  writeFileSync(new URL(file, import.meta.url), content);
-  console.log(`wrote bench/balance/${file}`);
-}
-
-const rounded = (_key, value) => (typeof value === 'number' ? Math.round(value * 1_000) / 1_000 : value);
-
 async function main() {
   const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
-  const results = { date: new Date().toISOString().slice(0, 10), node: process.version, quick: options.quick };
+  const results = header(options);
   const charts = [];
   for (const [name, experiment] of Object.entries(EXPERIMENTS)) {
     console.log(`\n${experiment.TITLE}`);
@@ -75,9 +66,7 @@ async function main() {
     results[name] = { records, summary };
   }
   console.log();
-  const prefix = options.quick ? 'quick-' : '';
-  write(`${prefix}results.json`, `${stringify(results, { maxLength: 160, replacer: rounded })}\n`);
-  write(`${prefix}results.svg`, await renderChart(charts, results));
+  await writeResults(new URL('.', import.meta.url), 'bench/balance', results, charts);
 
   const bad = Object.keys(EXPERIMENTS).filter((name) => {
     const { emitted, acknowledged, lost } = results[name].records;

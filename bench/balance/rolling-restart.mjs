@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BatchLogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { group, max, quantile } from 'd3-array';
-import { connectionsHeader } from './chart.mjs';
+import { row } from '../support/table.mjs';
+import { connectionsHeader, exporterWith } from './connections.mjs';
 import { Fleet, seededExporter } from './fleet.mjs';
-import { exporterWith, row } from './table.mjs';
 
 export const TITLE = 'Rolling restart: all 8 receivers, one after the other';
 /** Delays are measured: one run at a time. */

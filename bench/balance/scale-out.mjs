@@ -1,10 +1,10 @@
 // Receivers are added to the name in mid-run: how long until they carry their share?
 import { SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { max, median, min, sum } from 'd3-array';
-import { connectionsHeader } from './chart.mjs';
+import { row } from '../support/table.mjs';
+import { connectionsHeader, exporterWith } from './connections.mjs';
 import { Fleet, seededExporter } from './fleet.mjs';
 import { mixed } from './runs.mjs';
-import { exporterWith, row } from './table.mjs';
 
 export const TITLE = 'Scale-out: 4 receivers behind one name become 8, and the new ones carry 90 % of their fair share';
 

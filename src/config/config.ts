@@ -1,3 +1,5 @@
+import type { MeterProvider } from '@opentelemetry/api';
+import { type CompressionName, codecOf } from '../compress/create.ts';
 import { copyOf } from '../encode/field.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
@@ -6,7 +8,7 @@ import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type 
 import { messageOf } from '../errors.ts';
 import { MAX_NAME_BYTES } from '../protocol/handshake.ts';
 import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutPassword } from './endpoint.ts';
-import { type Environment, readVariable, VARIABLE_PREFIX, type Variable } from './env.ts';
+import { type Environment, parseBoolean, parseInteger, readVariable, VARIABLE_PREFIX, type Variable } from './env.ts';
 import { processHostname } from './hostname.ts';
 import type { FluentForwardLogExporterOptions, Resolver, TlsOptions } from './options.ts';
 import { isPemOrPath, isSecret, SECRET_RULE, Source, type TextOrFunction } from './source.ts';
@@ -35,6 +37,9 @@ export interface Config {
   readonly password: Source | undefined;
   readonly hostname: string;
   readonly resolver: Resolver | undefined;
+  readonly compression: CompressionName;
+  readonly compressionLevel: number;
+  readonly selfObsMeterProvider: MeterProvider | true | undefined;
   readonly tls: TlsConfig;
 }
 
@@ -88,7 +93,7 @@ function integer(variable: string, min: number, max: number, fallback: number): 
     hasType: (value) => typeof value === 'number',
     accept: (value) =>
       Number.isInteger(value) && Number(value) >= min && Number(value) <= max ? Number(value) : undefined,
-    parse: ({ text }) => (/^[+-]?\d+$/.test(text) ? Number(text) : undefined),
+    parse: ({ text }) => parseInteger(text),
   };
 }
 
@@ -106,15 +111,19 @@ function boolean<T extends boolean | undefined>(variable: string, fallback: T): 
   };
 }
 
-function parseBoolean(text: string): boolean | undefined {
-  switch (text.toLowerCase()) {
-    case 'true':
-      return true;
-    case 'false':
-      return false;
-    default:
-      return undefined;
-  }
+const COMPRESSIONS: readonly CompressionName[] = ['none', 'gzip', 'zstd'];
+/** The most that any compression takes; without one a level does no harm. */
+const MAX_LEVEL = 19;
+
+function acceptCompression(value: unknown): CompressionName | undefined {
+  const name = COMPRESSIONS.find((known) => known === value);
+  // It throws where this one is missing.
+  if (name !== undefined) codecOf(name);
+  return name;
+}
+
+function compressionLevel(compression: CompressionName): Rule<number> {
+  return integer('COMPRESSION_LEVEL', 1, codecOf(compression)?.maxLevel ?? MAX_LEVEL, 1);
 }
 
 const LAYOUTS: readonly LayoutName[] = ['default', 'flat', 'otlp'];
@@ -173,7 +182,7 @@ const name = {
   },
 };
 
-const RULES: Rules<Omit<Config, 'tls'>> = {
+const RULES: Rules<Omit<Config, 'compressionLevel' | 'tls'>> = {
   endpoint: {
     ...text,
     allowed: ENDPOINT_RULE,
@@ -238,6 +247,21 @@ const RULES: Rules<Omit<Config, 'tls'>> = {
     accept: (value) => value as Resolver,
     parse: () => undefined,
   },
+  compression: {
+    ...text,
+    allowed: COMPRESSIONS.join(', '),
+    variable: 'COMPRESSION',
+    fallback: 'none',
+    accept: acceptCompression,
+    parse: ({ text }) => text.toLowerCase(),
+  },
+  selfObsMeterProvider: {
+    allowed: 'a MeterProvider, or true for the global one',
+    fallback: undefined,
+    hasType: (value) => value === true || typeof (value as MeterProvider | null)?.getMeter === 'function',
+    accept: (value) => value as MeterProvider | true,
+    parse: () => undefined,
+  },
 };
 
 const TLS_RULES: Rules<TlsConfig> = {
@@ -270,11 +294,14 @@ export function resolveConfig(
   environment: Environment,
   warn: (message: string) => void,
 ): Config {
-  checkNames('', options, [...Object.keys(RULES), 'tls']);
+  checkNames('', options, [...Object.keys(RULES), 'compressionLevel', 'tls']);
   const { tls = {}, ...others } = options;
   checkNames('tls', tls, Object.keys(TLS_RULES));
+  const general = resolveFields(RULES, '', others, environment, warn);
+  const levelRule = { compressionLevel: compressionLevel(general.compression) };
   const config: Config = {
-    ...resolveFields(RULES, '', others, environment, warn),
+    ...general,
+    ...resolveFields(levelRule, '', others, environment, warn),
     tls: Object.freeze(resolvePair(resolveFields(TLS_RULES, 'tls.', tls, environment, warn), tls, warn)),
   };
   for (const message of contradictions(config)) warn(message);
@@ -328,8 +355,9 @@ function fromEnvironment(
   warn: (message: string) => void,
 ): unknown {
   if (rule.variable === undefined) return undefined;
-  const variable = readVariable(environment, rule.variable);
-  const file = rule.fileVariable === undefined ? undefined : readVariable(environment, rule.fileVariable);
+  const read = (suffix: string) => readVariable(environment, VARIABLE_PREFIX + suffix);
+  const variable = read(rule.variable);
+  const file = rule.fileVariable === undefined ? undefined : read(rule.fileVariable);
   if (file !== undefined) {
     if (variable !== undefined) warn(`both ${variable.name} and ${file.name} are set; using the file`);
     return Source.secretFile(file.text, file.name);
@@ -373,6 +401,10 @@ function* contradictions(config: Config): Generator<string> {
   }
   if (config.timeoutMillis >= PROCESSOR_TIMEOUT_MILLIS) {
     yield `timeoutMillis (${config.timeoutMillis}) is not below ${PROCESSOR_TIMEOUT_MILLIS}, after which BatchLogRecordProcessor by default gives up on an export that still runs`;
+  }
+  const { maxBytes = Number.POSITIVE_INFINITY } = codecOf(config.compression) ?? {};
+  if (config.maxChunkBytes > maxBytes) {
+    yield `maxChunkBytes (${config.maxChunkBytes}) is above ${maxBytes}: larger chunks are sent without ${config.compression}, as receivers would lose them`;
   }
   if (config.sharedKey === undefined && (config.username ?? config.password) !== undefined) {
     yield 'username and password are not used: without sharedKey there is no handshake';

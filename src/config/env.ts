@@ -11,9 +11,23 @@ export interface Variable {
 }
 
 /** A variable; as OpenTelemetry asks, an empty one counts as unset. */
-export function readVariable(environment: Environment, suffix: string): Variable | undefined {
-  const name = VARIABLE_PREFIX + suffix;
+export function readVariable(environment: Environment, name: string): Variable | undefined {
   const given = environment[name] ?? '';
   const text = given.trim();
   return text === '' ? undefined : { name, text, verbatim: given.replace(/\r?\n$/, '') };
+}
+
+export function parseBoolean(text: string): boolean | undefined {
+  switch (text.toLowerCase()) {
+    case 'true':
+      return true;
+    case 'false':
+      return false;
+    default:
+      return undefined;
+  }
+}
+
+export function parseInteger(text: string): number | undefined {
+  return /^[+-]?\d+$/.test(text) ? Number(text) : undefined;
 }

@@ -1,3 +1,5 @@
+import type { MeterProvider } from '@opentelemetry/api';
+import type { CompressionName } from '../compress/create.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
 import type { TagFunction } from '../encode/tag.ts';
@@ -151,4 +153,16 @@ export interface FluentForwardLogExporterOptions {
   tls?: TlsOptions | undefined;
   /** Replaces DNS, for all endpoints but Unix sockets. */
   resolver?: Resolver | undefined;
+  /**
+   * How chunks are compressed: not, with `gzip`, or with `zstd`, which Node.js has from 22.15 on, Fluentd from
+   * 1.19 and Fluent Bit from 4.1. Default `none`. [`COMPRESSION`]
+   */
+  compression?: CompressionName | undefined;
+  /** From 1, the fastest, to 9 with `gzip` or 19 with `zstd`. Default 1. [`COMPRESSION_LEVEL`] */
+  compressionLevel?: number | undefined;
+  /**
+   * Where the exporter's own metrics go: a provider, or with `true` the global one of the API, which
+   * may also be set later. Default: there are none.
+   */
+  selfObsMeterProvider?: MeterProvider | true | undefined;
 }

@@ -6,6 +6,8 @@ import { FluentForwardConnectionError, messageOf } from '../errors.ts';
 import { type Answer, AnswerReader, MAX_ANSWER_BYTES } from '../protocol/answer.ts';
 import { Handshake } from '../protocol/handshake.ts';
 import type { ConnectionStats } from '../stats.ts';
+import type { ConnectionInfo } from '../telemetry/channels.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Address } from './address.ts';
 import type { Certificates, Credentials } from './credentials.ts';
 import { type Ends, type Failure, lost, lostAt, refusedAfterTls, type Stage, tooLate } from './failure.ts';
@@ -28,7 +30,8 @@ const NEXT: Readonly<Record<State, readonly State[]>> = {
 
 export interface ConnectionObserver {
   opened(connection: Connection): void;
-  acknowledged(connection: Connection, chunk: Chunk): void;
+  /** So many milliseconds after it was handed to the connection. */
+  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
   /**
    * The chunk has to go elsewhere; told once for each chunk. Unless the connection is closed, a late
    * ack is still told as `acknowledged`.
@@ -42,6 +45,8 @@ export interface ConnectionObserver {
 }
 
 export interface ConnectionOptions {
+  /** Its number among those of the exporter. */
+  readonly id: number;
   /** What is dialled, for messages, as long as there is no address. */
   readonly endpoints: string;
   /** Looks the endpoint up and chooses an address; the connection releases it when it closes. */
@@ -54,12 +59,16 @@ export interface ConnectionOptions {
   /** Where it begins among the others. */
   readonly turn: number;
   readonly clock: Clock;
+  readonly telemetry: Telemetry;
   readonly observer: ConnectionObserver;
+  /** Told of each stage behind the lookup that the dial comes to, with the socket from TLS on. */
+  readonly onStage?: (stage: Stage, socket: Socket | undefined) => void;
 }
 
 /** A chunk that is on the way. */
 interface Pending {
   readonly chunk: Chunk;
+  readonly sentAt: number;
   /** When the operating system had taken its last byte. */
   writtenAt: number | undefined;
   /** Told as unanswered; its ack still counts. */
@@ -147,6 +156,15 @@ export class Connection {
     };
   }
 
+  get info(): ConnectionInfo {
+    return { id: this.#options.id, endpoint: this.#address?.endpoint.url, address: this.#address?.text };
+  }
+
+  /** Where it leads to, for messages. */
+  get place(): string {
+    return this.#address === undefined ? this.#options.endpoints : placeOf(this.#address);
+  }
+
   /** Whether a chunk has been acknowledged on it. */
   get isProven(): boolean {
     return this.#acks > 0;
@@ -166,9 +184,15 @@ export class Connection {
   /** Writes a chunk; only while {@link canTake}. Chunks sent in one turn leave in one write. */
   send(chunk: Chunk): void {
     const socket = this.#socket as Socket;
-    const pending: Pending = { chunk, writtenAt: undefined, overdue: false, isGivenUp: false };
-    this.#pending.set(chunk.id, pending);
     this.lastSentAt = this.#options.clock.now();
+    const pending: Pending = {
+      chunk,
+      sentAt: this.lastSentAt,
+      writtenAt: undefined,
+      overdue: false,
+      isGivenUp: false,
+    };
+    this.#pending.set(chunk.id, pending);
     if (!this.#corked) {
       this.#corked = true;
       socket.cork();
@@ -227,7 +251,7 @@ export class Connection {
       return;
     }
     this.#address = address;
-    this.#stage = 'connect';
+    this.#reach('connect');
     try {
       this.#listen(openSocket(address.target, this.#certificates));
     } catch (error) {
@@ -235,10 +259,15 @@ export class Connection {
     }
   }
 
+  #reach(stage: Stage): void {
+    this.#stage = stage;
+    this.#options.onStage?.(stage, this.#socket);
+  }
+
   /** Reads what the dial needs; tells whether it could. */
   async #prepare(isTls: boolean): Promise<boolean> {
     const { credentials } = this.#options;
-    this.#stage = 'credentials';
+    this.#reach('credentials');
     try {
       const login = await credentials.login();
       if (login !== undefined) this.#handshake = new Handshake(login);
@@ -254,7 +283,7 @@ export class Connection {
     this.#socket = socket;
     socket.once('connect', () => {
       if (this.#certificates === undefined) this.#connected();
-      else this.#stage = 'TLS';
+      else this.#reach('TLS');
     });
     socket.once('secureConnect', () => {
       const { clock, connectTimeoutMillis } = this.#options;
@@ -284,13 +313,15 @@ export class Connection {
   #connected(): void {
     if (this.#state !== 'connecting') return;
     if (this.#handshake === undefined) this.#open();
-    else this.#stage = 'HELO';
+    else this.#reach('HELO');
   }
 
   #open(): void {
     this.#connectTimer?.cancel();
     this.#to('open');
-    this.#options.observer.opened(this);
+    const { clock, observer, telemetry } = this.#options;
+    telemetry.opened(this, clock.now() - this.dialledAt);
+    observer.opened(this);
   }
 
   #receive(data: Buffer): void {
@@ -356,7 +387,7 @@ export class Connection {
   #shakeHands(answer: Answer): void {
     const handshake = this.#handshake as Handshake;
     if (answer.kind === 'hello' && this.#stage === 'HELO') {
-      this.#stage = 'PONG';
+      this.#reach('PONG');
       this.#isSingleUse = !answer.hello.keepAlive;
       this.#socket?.write(handshake.ping(answer.hello));
     } else if (answer.kind === 'pong' && this.#stage === 'PONG') {
@@ -386,7 +417,7 @@ export class Connection {
   #acked(id: string): void {
     const acked = this.#pending.get(id);
     if (acked === undefined) return;
-    const { observer, clock } = this.#options;
+    const { observer, clock, telemetry } = this.#options;
     this.#acks++;
     this.#unaskedBytes = 0;
     this.#lastAckAt = clock.now();
@@ -402,7 +433,8 @@ export class Connection {
     }
     if (this.#isSingleUse) this.#resting = true;
     else if ((this.#address?.singleAckCloses ?? 0) >= SINGLE_ACK_CLOSES) this.#rest();
-    observer.acknowledged(this, acked.chunk);
+    if (this.#acks === 1) telemetry.ready(this);
+    observer.acknowledged(this, acked.chunk, this.#lastAckAt - acked.sentAt);
     if (this.#isSingleUse) this.retire();
     this.#closeIfDrained();
   }
@@ -542,6 +574,7 @@ export class Connection {
   #end(error: FluentForwardConnectionError): void {
     if (this.#isClosed) return;
     const unanswered = this.#unanswered();
+    const isDial = this.#state === 'connecting';
     // What it has not passed on yet is of no use any more.
     const isClean = this.#isEstablished && this.#socket?.writableLength === 0;
     this.#to('closed');
@@ -553,8 +586,10 @@ export class Connection {
     // A FIN, in TLS after a close_notify: receivers complain about one without.
     if (isClean) this.#socket?.destroySoon();
     else this.#socket?.destroy();
-    const { observer, release } = this.#options;
+    const { clock, observer, release, telemetry } = this.#options;
     if (this.#address !== undefined) release(this.#address);
+    if (isDial && error.code !== 'FLUENT_FORWARD_CLOSED') telemetry.dialFailed(error, clock.now() - this.dialledAt);
+    telemetry.closed(this, error);
     for (const { chunk } of unanswered) observer.unanswered(this, chunk, error);
     observer.closed(this);
   }
@@ -569,8 +604,7 @@ export class Connection {
   }
 
   #error(code: FluentForwardConnectionError['code'], reason: string, cause?: unknown): FluentForwardConnectionError {
-    const at = this.#address === undefined ? this.#options.endpoints : placeOf(this.#address);
-    return new FluentForwardConnectionError(code, `${at}: ${reason}`, cause);
+    return new FluentForwardConnectionError(code, `${this.place}: ${reason}`, cause);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
 import type { AddressStats, ConnectionStats, Counters } from '../stats.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Address } from './address.ts';
 import { Addresses } from './addresses.ts';
 import { backoffDelay } from './backoff.ts';
@@ -19,13 +20,14 @@ export interface PoolOptions {
   readonly random: () => number;
   readonly diagnostics: Diagnostics;
   readonly counters: Counters;
+  readonly telemetry: Telemetry;
   readonly observer: PoolObserver;
 }
 
 export interface PoolObserver {
   /** Chunks that wait may find a connection now. */
   available(): void;
-  acknowledged(chunk: Chunk): void;
+  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
   /** The chunk has to be sent again; a late ack is still told. */
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
 }
@@ -38,7 +40,7 @@ interface Outage {
   readonly failedBefore: number;
   /** Whether a warning has told of it, so that its end is of interest too. */
   isTold: boolean;
-  end: { readonly at: number; readonly address: string | undefined } | undefined;
+  end: { readonly at: number; readonly place: string } | undefined;
 }
 
 /** The connections to the endpoints: keeps `connections` of them, and says which one takes a chunk. */
@@ -56,11 +58,15 @@ export class ConnectionPool implements SlotObserver {
   #lastError: FluentForwardConnectionError | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
   #retryTimer: Timer | undefined;
+  /** How many connections there have been. */
+  #dials = 0;
+  /** Whether one of them was open. */
+  #hasConnected = false;
   #isClosed = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    const { config, clock, random, diagnostics } = options;
+    const { config, clock, random, diagnostics, telemetry } = options;
     const { endpoint: endpoints, resolver, connectTimeoutMillis, connections } = config;
     this.#addresses = new Addresses({
       endpoints,
@@ -82,6 +88,7 @@ export class ConnectionPool implements SlotObserver {
           firstRotation: { from: i / connections, to: (i + 1) / connections },
           connect: (avoid, isReplaced, observer) =>
             new Connection({
+              id: this.#dials++,
               endpoints: urlsOf(endpoints),
               acquire: () => this.#addresses.acquire(avoid, isReplaced),
               release: (address) => this.#addresses.release(address),
@@ -91,6 +98,7 @@ export class ConnectionPool implements SlotObserver {
               maxInFlightChunks: config.maxInFlightChunks,
               turn: this.#turns.join(0, 1),
               clock,
+              telemetry,
               observer,
             }),
           mayDial: (other) => this.#mayDial(other),
@@ -203,11 +211,21 @@ export class ConnectionPool implements SlotObserver {
     this.#options.observer.available();
   }
 
-  acknowledged(connection: Connection, chunk: Chunk): void {
+  opened(connection: Connection): void {
+    const { diagnostics, observer } = this.#options;
+    const message = `connected to ${connection.place}`;
+    // Rotations would tell it every minute.
+    if (this.#hasConnected) diagnostics.debug(message);
+    else diagnostics.info(message);
+    this.#hasConnected = true;
+    observer.available();
+  }
+
+  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
     this.#failedDials = 0;
     if (connection.address !== undefined) this.#addresses.succeeded(connection.address);
     if (this.#lastError !== undefined) this.#recovered(connection);
-    this.#options.observer.acknowledged(chunk);
+    this.#options.observer.acknowledged(connection, chunk, latencyMillis);
   }
 
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
@@ -224,6 +242,7 @@ export class ConnectionPool implements SlotObserver {
     const { address, dialledAt } = connection;
     const isNews = address === undefined || this.#addresses.failed(address, dialledAt);
     const isDial = isDialFailure(error);
+    counters.connectionFaults.add(error.code);
     if (isDial && isNews) this.#failedDials++;
     const needsBackoff = isDial ? this.#isRoundOver : !hasWaited(error);
     if (!isHarmless) {
@@ -250,9 +269,10 @@ export class ConnectionPool implements SlotObserver {
   }
 
   rotated(from: Connection, to: Connection): void {
-    const { counters, diagnostics } = this.#options;
+    const { counters, diagnostics, telemetry } = this.#options;
     counters.rotations++;
-    diagnostics.debug(`rotated from ${from.address?.text} to ${to.address?.text}`);
+    telemetry.rotated(from, to);
+    diagnostics.debug(`rotated from ${from.place} to ${to.place}`);
   }
 
   /** Tells that all is well again, once what was lost with connections is sent again. */
@@ -266,15 +286,15 @@ export class ConnectionPool implements SlotObserver {
     const resent = counters.resent.records - outage.resentBefore;
     const failed = counters.failedRecords - outage.failedBefore;
     diagnostics.info(
-      `connected to ${outage.end.address} again after ${seconds} s, ${resent} records resent, ${failed} failed`,
+      `connected to ${outage.end.place} again after ${seconds} s, ${resent} records resent, ${failed} failed`,
     );
   }
 
-  #recovered({ address }: Connection): void {
+  #recovered({ place }: Connection): void {
     this.#lastError = undefined;
     this.#failures = 0;
     this.#endBackoff();
-    if (this.#outage !== undefined) this.#outage.end = { at: this.#options.clock.now(), address: address?.text };
+    if (this.#outage !== undefined) this.#outage.end = { at: this.#options.clock.now(), place };
   }
 }
 

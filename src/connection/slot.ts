@@ -24,7 +24,9 @@ export interface SlotOptions {
 export interface SlotObserver {
   /** A connection may take chunks that could not before. */
   available(): void;
-  acknowledged(connection: Connection, chunk: Chunk): void;
+  /** The same, and the connection is new. */
+  opened(connection: Connection): void;
+  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
   /** `isHarmless`: a rotation's dial failed, and the connection that it would have replaced works. */
   failed(
@@ -97,12 +99,12 @@ export class Slot implements ConnectionObserver {
     this.#lastAddress = connection.address;
     // With nothing to replace it works at once; else it has to earn its place by an ack.
     if (this.#current === undefined && connection === this.#candidate) this.#promote();
-    this.#options.observer.available();
+    this.#options.observer.opened(connection);
   }
 
-  acknowledged(connection: Connection, chunk: Chunk): void {
+  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
     if (connection === this.#candidate) this.#promote();
-    this.#options.observer.acknowledged(connection, chunk);
+    this.#options.observer.acknowledged(connection, chunk, latencyMillis);
   }
 
   unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {

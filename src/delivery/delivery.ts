@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
+import type { Compressor } from '../compress/compressor.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import { backoffDelay } from '../connection/backoff.ts';
@@ -6,8 +7,9 @@ import type { Connection } from '../connection/connection.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import type { ConnectionErrorCode, FluentForwardConnectionError } from '../errors.ts';
-import type { AddressStats, ConnectionStats, Counters, Volume } from '../stats.ts';
+import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
+import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 
 /** How the delivery of an export's chunks ended. */
 export type Outcome =
@@ -21,9 +23,11 @@ export type Outcome =
     } & FailureReason);
 
 type FailureReason =
-  | { readonly reason: 'timeout' | 'flush timeout' }
+  | { readonly code: LateCode }
   /** `chunk` reaches receivers and is not acknowledged. */
-  | { readonly reason: 'refused'; readonly chunk: Chunk };
+  | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_CHUNK_REFUSED'>; readonly chunk: Chunk };
+
+type LateCode = Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT' | 'FLUENT_FORWARD_FLUSH_TIMEOUT'>;
 
 export interface DeliveryOptions {
   readonly config: Config;
@@ -31,6 +35,9 @@ export interface DeliveryOptions {
   readonly random: () => number;
   readonly diagnostics: Diagnostics;
   readonly counters: Counters;
+  /** Where chunks are compressed before they are sent. */
+  readonly compressor: Compressor | undefined;
+  readonly telemetry: Telemetry;
 }
 
 /** The chunks of one `export()`, which succeed or fail together. */
@@ -38,15 +45,17 @@ interface Export {
   readonly chunks: Set<Delivered>;
   readonly done: (outcome: Outcome) => void;
   readonly deadline: Timer;
-  readonly heldBytes: number;
+  /** What its chunks hold, and what their compression may take. */
+  heldBytes: number;
   /** A flush waits for it, or came just before it. */
   isFlushed: boolean;
   acknowledgedRecords: number;
 }
 
-/** A chunk on its way: waiting for a connection, or for the acks of those it was sent on. */
+/** A chunk on its way: being compressed, waiting for a connection, or for the acks of those it was sent on. */
 interface Delivered {
-  readonly chunk: Chunk;
+  /** The compressed one as soon as there is one, which is before it is sent. */
+  chunk: Chunk;
   readonly owner: Export;
   /** Where an ack may still come from; closed ones among them count for nothing. */
   readonly sentOn: Set<Connection>;
@@ -132,37 +141,69 @@ export class Delivery implements PoolObserver {
   /** Delivers the chunks of one export; `done` is called once, in a later turn. */
   deliver(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
     const { clock, config } = this.#options;
-    let heldBytes = 0;
-    for (const chunk of chunks) heldBytes += chunk.heldBytes;
     const owner: Export = {
       chunks: new Set(),
       done,
       // The one timer that holds the process: as long as records wait, and not longer than this.
       deadline: clock.after(
         config.timeoutMillis,
-        () => clock.afterReads(() => this.#exports.has(owner) && this.#giveUp([owner], 'timeout')),
+        () => clock.afterReads(() => this.#exports.has(owner) && this.#giveUp([owner], 'FLUENT_FORWARD_TIMEOUT')),
         true,
       ),
-      heldBytes: Math.max(MIN_EXPORT_BYTES, heldBytes),
+      heldBytes: 0,
       isFlushed: clock.now() <= this.#flushedAt + FLUSH_GRACE_MILLIS,
       acknowledgedRecords: 0,
     };
     this.#exports.add(owner);
-    this.#inFlightBytes += owner.heldBytes;
-    for (const chunk of chunks) {
-      const delivered: Delivered = {
-        chunk,
-        owner,
-        sentOn: new Set(),
-        unanswered: 0,
-        sentAt: undefined,
-        lastError: undefined,
-      };
-      owner.chunks.add(delivered);
-      this.#chunks.set(chunk.id, delivered);
+    this.#inFlightBytes += countedBytes(owner);
+    for (const chunk of chunks) this.#admit(chunk, owner);
+    this.#send();
+  }
+
+  #admit(chunk: Chunk, owner: Export): void {
+    const delivered: Delivered = {
+      chunk,
+      owner,
+      sentOn: new Set(),
+      unanswered: 0,
+      sentAt: undefined,
+      lastError: undefined,
+    };
+    owner.chunks.add(delivered);
+    this.#chunks.set(chunk.id, delivered);
+    const { compressor } = this.#options;
+    if (compressor?.takes(chunk)) {
+      // What comes out of it takes no more than what goes in.
+      this.#hold(owner, 2 * chunk.heldBytes);
+      compressor.compress(chunk, (compressed) => this.#compressed(delivered, compressed));
+    } else {
+      this.#hold(owner, chunk.heldBytes);
       this.#waiting.add(delivered);
     }
+  }
+
+  /** Sends the chunk compressed, or as it is where that cannot be. */
+  #compressed(delivered: Delivered, compressed: Chunk | undefined): void {
+    const { chunk, owner } = delivered;
+    if (!this.#chunks.has(chunk.id)) {
+      // It has been given up in the meantime.
+      compressed?.release();
+      return;
+    }
+    this.#hold(owner, (compressed ?? chunk).heldBytes - 2 * chunk.heldBytes);
+    if (compressed !== undefined) {
+      delivered.chunk = compressed;
+      chunk.release();
+    }
+    this.#waiting.add(delivered);
     this.#send();
+  }
+
+  /** Counts memory for an export; less where `bytes` is negative. */
+  #hold(owner: Export, bytes: number): void {
+    const before = countedBytes(owner);
+    owner.heldBytes += bytes;
+    this.#inFlightBytes += countedBytes(owner) - before;
   }
 
   /**
@@ -181,6 +222,7 @@ export class Delivery implements PoolObserver {
 
   close(): void {
     this.#flushTimer?.cancel();
+    this.#options.compressor?.close();
     this.#pool.close();
   }
 
@@ -188,7 +230,7 @@ export class Delivery implements PoolObserver {
     this.#send();
   }
 
-  acknowledged(chunk: Chunk): void {
+  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
     const delivered = this.#chunks.get(chunk.id);
     this.#restartFlushBudget();
     if (delivered !== undefined) {
@@ -196,6 +238,7 @@ export class Delivery implements PoolObserver {
       owner.acknowledgedRecords += chunk.records;
       this.#options.counters.acknowledged.add(volumeOf(chunk));
       this.#settle(delivered, false);
+      this.#options.telemetry.acknowledged(chunk, connection, latencyMillis);
       if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
     }
     this.#send();
@@ -251,12 +294,24 @@ export class Delivery implements PoolObserver {
       const connection = this.#pool.pick();
       if (connection === undefined) return;
       queue.delete(delivered);
-      const { clock, counters } = this.#options;
-      const isFirst = delivered.sentAt === undefined;
-      (isFirst ? counters.sent : counters.resent).add(volumeOf(delivered.chunk));
-      delivered.sentOn.add(connection);
-      delivered.sentAt = clock.now();
-      this.#pool.send(connection, delivered.chunk);
+      this.#handOver(delivered, connection);
+    }
+  }
+
+  #handOver(delivered: Delivered, connection: Connection): void {
+    const { clock, counters, telemetry } = this.#options;
+    const { chunk, lastError } = delivered;
+    delivered.sentOn.add(connection);
+    delivered.sentAt = clock.now();
+    this.#pool.send(connection, chunk);
+    // What was handed over before has come back by an error.
+    if (lastError === undefined) {
+      counters.sent.add(volumeOf(chunk));
+      telemetry.sent(chunk, connection);
+    } else {
+      counters.resent.add(volumeOf(chunk));
+      counters.resentChunks.add(lastError.code);
+      telemetry.resent(chunk, connection, lastError);
     }
   }
 
@@ -270,6 +325,7 @@ export class Delivery implements PoolObserver {
   }
 
   #unqueue(delivered: Delivered): void {
+    this.#options.compressor?.cancel(delivered.chunk);
     this.#waiting.delete(delivered);
     this.#again.delete(delivered);
     this.#postponed.get(delivered)?.cancel();
@@ -277,28 +333,30 @@ export class Delivery implements PoolObserver {
   }
 
   /** Gives exports up, whatever of them is still under way. */
-  #giveUp(owners: readonly Export[], reason: 'timeout' | 'flush timeout'): void {
+  #giveUp(owners: readonly Export[], code: LateCode): void {
     // First of all, so that no connection that comes free takes one of their chunks.
     for (const owner of owners) for (const delivered of owner.chunks) this.#unqueue(delivered);
-    for (const owner of owners) this.#fail(owner, reason);
+    for (const owner of owners) this.#fail(owner, code);
     this.#send();
   }
 
-  #fail(owner: Export, reason: 'timeout' | 'flush timeout'): void {
+  #fail(owner: Export, code: LateCode): void {
     let refused: Chunk | undefined;
     let cause: FluentForwardConnectionError | undefined;
-    const failed = { records: 0, bytes: 0 };
-    for (const delivered of [...owner.chunks]) {
-      failed.records += delivered.chunk.records;
-      failed.bytes += delivered.chunk.bytes.length;
-      if (reason === 'timeout' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
+    const failed = new Tally();
+    const left = [...owner.chunks];
+    for (const delivered of left) {
+      failed.add(volumeOf(delivered.chunk));
+      if (code === 'FLUENT_FORWARD_TIMEOUT' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
       cause ??= delivered.lastError;
       this.#settle(delivered, true);
     }
     cause ??= this.#pool.lastError;
     const { acknowledgedRecords } = owner;
-    const why: FailureReason = refused === undefined ? { reason } : { reason: 'refused', chunk: refused };
+    const why: FailureReason =
+      refused === undefined ? { code } : { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused };
     this.#finish(owner, { kind: 'failed', acknowledgedRecords, failed, cause, ...why });
+    for (const { chunk, lastError } of left) this.#options.telemetry.failed(chunk, why.code, lastError);
   }
 
   /** It ended unanswered on several connections, or by its deadline on one that had the time to answer. */
@@ -314,7 +372,7 @@ export class Delivery implements PoolObserver {
   #finish(owner: Export, outcome: Outcome): void {
     owner.deadline.cancel();
     this.#exports.delete(owner);
-    this.#inFlightBytes -= owner.heldBytes;
+    this.#inFlightBytes -= countedBytes(owner);
     // The application's callback may export again; it must not find this half done.
     process.nextTick(() => {
       owner.done(outcome);
@@ -357,22 +415,28 @@ export class Delivery implements PoolObserver {
         this.#flushTimer = undefined;
         const flushed = [...this.#exports].filter(({ isFlushed }) => isFlushed);
         if (flushed.length > 0) this.#flushSpentAt = clock.now();
-        this.#giveUp(flushed, 'flush timeout');
+        this.#giveUp(flushed, 'FLUENT_FORWARD_FLUSH_TIMEOUT');
       }),
     );
     this.#flushTimer = timer;
   }
 }
 
-function volumeOf({ records, bytes }: Chunk): Volume {
-  return { records, bytes: bytes.length };
+function countedBytes({ heldBytes }: Export): number {
+  return Math.max(MIN_EXPORT_BYTES, heldBytes);
+}
+
+function volumeOf({ records, bytes, rawBytes }: Chunk): Volume {
+  return { records, bytes: bytes.length, rawBytes };
 }
 
 /** What is known of a chunk that receivers take and do not acknowledge. */
-export function describeRefusal({ bytes, records, tag }: Chunk): string {
+export function describeRefusal({ bytes, compression, records, tag }: Chunk): string {
+  const size = `${bytes.length} bytes${compression === undefined ? '' : ` (${compression.rawBytes} before ${compression.name})`}`;
+  const doubt = compression?.name === 'zstd' ? 'zstd, which Fluentd before 1.19 and Fluent Bit before 4.1 lack; ' : '';
   return (
-    `a chunk of ${bytes.length} bytes (${records} record(s), tag ${JSON.stringify(tag)}) reaches receivers and is not acknowledged; ` +
-    'where others get through they probably refuse it: compare chunk_size_limit (Fluentd) and buffer_max_size ' +
+    `a chunk of ${size} (${records} record(s), tag ${JSON.stringify(tag)}) reaches receivers and is not acknowledged; ` +
+    `where others get through they probably refuse it: ${doubt}compare chunk_size_limit (Fluentd) and buffer_max_size ` +
     '(Fluent Bit) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all?'
   );
 }

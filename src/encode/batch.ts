@@ -3,7 +3,8 @@ import type { WallTime } from '../clock.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { Chunk } from './chunk.ts';
 import { type Layout, UnencodableError } from './layout/layout.ts';
-import { type ChunkLimits, messagePrefix, type Packed, Packer } from './packer.ts';
+import { messagePrefix } from './message.ts';
+import { type ChunkLimits, type Packed, Packer } from './packer.ts';
 import { byGroup, byTag, MAX_TAGS } from './partition.ts';
 import type { Tagger } from './tag.ts';
 import { thrown } from './value.ts';
@@ -15,6 +16,8 @@ export interface EncodedBatch {
   readonly filtered: number;
   /** Records that could not be encoded. */
   readonly dropped: number;
+  /** Those of the dropped ones that are larger than any message. */
+  readonly oversize: number;
   /** What was wrong with the last of them. */
   readonly dropReason: string | undefined;
 }
@@ -36,10 +39,16 @@ export class BatchEncoder {
   readonly #parts: BatchParts;
   /** With a tag that all records have, what their messages begin with. */
   readonly #prefix: Buffer | undefined;
+  /**
+   * Never used. As long as one lives, V8 keeps the code that it has compiled for packers and writers;
+   * a full garbage collection between two batches would throw it away, and the next ones take four times as long.
+   */
+  protected readonly idle: Packer;
   #bytesPerRecord = FIRST_GUESS_BYTES_PER_RECORD;
 
   constructor(parts: BatchParts) {
     this.#parts = parts;
+    this.idle = new Packer('', messagePrefix(''), 0, parts, new Batch(0));
     if (typeof parts.tag === 'string') this.#prefix = messagePrefix(parts.tag);
   }
 
@@ -100,6 +109,7 @@ class Batch implements EncodedBatch, Packed {
   readonly chunks: Chunk[] = [];
   filtered = 0;
   dropped = 0;
+  oversize = 0;
   dropReason: string | undefined;
   readonly #ceilingBytes: number;
 
@@ -113,6 +123,7 @@ class Batch implements EncodedBatch, Packed {
 
   drop(error: unknown): void {
     this.dropped++;
+    if (error instanceof TooLargeError) this.oversize++;
     this.dropReason = this.#describe(error);
   }
 

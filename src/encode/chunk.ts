@@ -1,25 +1,71 @@
 import { randomFillSync } from 'node:crypto';
 import type { BufferPool } from './buffer-pool.ts';
 
-/** One Forward message, ready to be written: `[tag, bin(entries), { size, chunk }]`. */
+/** How the entries of a chunk are compressed. */
+export interface ChunkCompression {
+  readonly name: 'gzip' | 'zstd';
+  /** What the message would take without. */
+  readonly rawBytes: number;
+}
+
+/** What a chunk is made of: a message of `length` bytes in `buffer`, which goes back to `pool`. */
+export interface ChunkParts {
+  readonly id: string;
+  readonly tag: string;
+  readonly records: number;
+  readonly entries: number;
+  /** All that stands before the entries. */
+  readonly prefixBytes: number;
+  /** The entries, compressed or not. */
+  readonly payloadBytes: number;
+  readonly length: number;
+  readonly buffer: Buffer;
+  readonly pool: BufferPool;
+  readonly compression?: ChunkCompression;
+}
+
+/** One Forward message, ready to be written: `[tag, bin(entries), { size, chunk }]`, with `compressed` where it is. */
 export class Chunk {
   /** Unique, and the same on every resend: what the receiver's ack names. */
   readonly id: string;
   readonly tag: string;
   /** How many records it carries. */
   readonly records: number;
+  /** Those of the records, and group markers. */
+  readonly entries: number;
   readonly bytes: Uint8Array;
+  readonly payloadBytes: number;
+  readonly compression: ChunkCompression | undefined;
+  readonly #prefixBytes: number;
   readonly #buffer: Buffer;
   readonly #pool: BufferPool;
   #users = 1;
 
-  constructor(id: string, tag: string, records: number, length: number, buffer: Buffer, pool: BufferPool) {
+  constructor({ id, tag, records, entries, prefixBytes, payloadBytes, length, buffer, pool, compression }: ChunkParts) {
     this.id = id;
     this.tag = tag;
     this.records = records;
+    this.entries = entries;
     this.bytes = buffer.subarray(0, length);
+    this.payloadBytes = payloadBytes;
+    this.compression = compression;
+    this.#prefixBytes = prefixBytes;
     this.#buffer = buffer;
     this.#pool = pool;
+  }
+
+  /** All that stands before the entries. */
+  get prefix(): Uint8Array {
+    return this.bytes.subarray(0, this.#prefixBytes);
+  }
+
+  /** The entries. */
+  get payload(): Uint8Array {
+    return this.bytes.subarray(this.#prefixBytes, this.#prefixBytes + this.payloadBytes);
+  }
+
+  get rawBytes(): number {
+    return this.compression?.rawBytes ?? this.bytes.length;
   }
 
   /** The memory that it holds. */
@@ -27,7 +73,7 @@ export class Chunk {
     return this.#buffer.length;
   }
 
-  /** Says that a socket will read the bytes until it calls {@link release}. */
+  /** Says that a socket or a thread will read the bytes until it calls {@link release}. */
   retain(): void {
     this.#users++;
   }

@@ -1,9 +1,9 @@
-import { encode } from '@msgpack/msgpack';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../clock.ts';
 import { type BufferPool, sizeClass } from './buffer-pool.ts';
 import { Chunk, chunkId } from './chunk.ts';
 import type { Group, Layout } from './layout/layout.ts';
+import { messageOption, OPTION_BYTES, setPayloadBytes } from './message.ts';
 import type { ValueWriter } from './value.ts';
 import { TooLargeError, Writer } from './writer.ts';
 
@@ -21,18 +21,6 @@ export interface Packed {
   filter(): void;
   /** Counts a record that could not be encoded because of `error`. */
   drop(error: unknown): void;
-}
-
-/** The option's largest encoding: a map of two, `size` with a 32-bit number, `chunk` with 24 characters. */
-const OPTION_BYTES = 1 + 5 + 5 + 6 + 25;
-const BIN32 = 0xc6;
-const BIN32_HEADER_BYTES = 5;
-
-/** All that stands before a message's entries. */
-export function messagePrefix(tag: string): Buffer {
-  // Through a buffer, because a lone surrogate would leave `encode` as invalid UTF-8.
-  const encodedTag = encode(Buffer.from(tag).toString());
-  return Buffer.from([0x93, ...encodedTag, BIN32, 0, 0, 0, 0]);
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -59,7 +47,7 @@ export class Packer {
   #entries = 0;
   #records = 0;
 
-  /** `prefix` is the {@link messagePrefix} of the tag, `bytes` what the records are expected to take. */
+  /** `prefix` is the `messagePrefix` of the tag, `bytes` what the records are expected to take. */
   constructor(
     tag: string,
     prefix: Buffer,
@@ -159,12 +147,17 @@ export class Packer {
   #seal(): void {
     const writer = this.#writer;
     const id = chunkId();
-    writer.buffer.writeUInt32BE(writer.position - this.#prefix.length, this.#prefix.length - BIN32_HEADER_BYTES + 1);
-    this.#raw(encode({ size: this.#entries, chunk: id }));
+    const prefixBytes = this.#prefix.length;
+    const payloadBytes = writer.position - prefixBytes;
+    setPayloadBytes(writer.buffer, prefixBytes, payloadBytes);
+    const entries = this.#entries;
+    this.#raw(messageOption({ size: entries, chunk: id }));
     // A guess that was too high must not hold memory until the ack.
     const fitting = sizeClass(writer.position);
     if (fitting < writer.buffer.length) writer.moveTo(this.#pool.acquire(fitting));
-    this.#packed.chunks.push(new Chunk(id, this.#tag, this.#records, writer.position, writer.buffer, this.#pool));
+    const { buffer, position: length } = writer;
+    const [tag, records, pool] = [this.#tag, this.#records, this.#pool];
+    this.#packed.chunks.push(new Chunk({ id, tag, records, entries, prefixBytes, payloadBytes, length, buffer, pool }));
     this.#entries = 0;
     this.#records = 0;
   }

@@ -44,6 +44,9 @@ extensionCodec.register({
 });
 const decoder = new Decoder({ extensionCodec, useBigInt64: true });
 
+/** Above what real receivers take. */
+const LIMIT = { maxOutputLength: 64 * 1024 * 1024 };
+
 /** Decodes a message of any mode. @throws Error that says what is wrong with it. */
 export function decodeMessage(bytes: Uint8Array, connection: number): ReceivedMessage {
   const message = decoder.decode(bytes);
@@ -100,11 +103,11 @@ function decompress(bytes: Uint8Array, compressed: unknown): Uint8Array {
     case 'text':
       return bytes;
     case 'gzip':
-      return gunzipSync(bytes);
+      return gunzipSync(bytes, LIMIT);
     case 'zstd': {
-      const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (data: Uint8Array) => Uint8Array };
+      const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (data: Uint8Array, options: object) => Uint8Array };
       if (zstdDecompressSync === undefined) throw new Error('this version of Node.js has no zstd');
-      return zstdDecompressSync(bytes);
+      return zstdDecompressSync(bytes, LIMIT);
     }
     default:
       throw new Error(`the compression ${String(compressed)} is unknown`);

@@ -1,3 +1,5 @@
+import * as zlib from 'node:zlib';
+import { createNoopMeter } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import { type Config, resolveConfig } from '../../src/config/config.ts';
 import type { Environment } from '../../src/config/env.ts';
@@ -51,6 +53,7 @@ const NUMBERS: readonly NumberOption[] = [
     min: 1024,
     max: Number.MAX_SAFE_INTEGER,
   },
+  { option: 'compressionLevel', variable: 'COMPRESSION_LEVEL', fallback: 1, min: 1, max: 19 },
 ];
 
 describe('without options and variables', () => {
@@ -69,6 +72,8 @@ describe('without options and variables', () => {
       recordUid: false,
       eventNameAttribute: undefined,
       resolver: undefined,
+      compression: 'none',
+      selfObsMeterProvider: undefined,
       tls: {
         ca: undefined,
         cert: undefined,
@@ -113,6 +118,17 @@ describe('code goes before the environment, and the environment before the defau
   it('field by field', () => {
     const { config } = resolve({ tag: 'code.tag' }, { TIMEOUT: '7000', TAG: 'env.tag' });
     expect(config).toMatchObject({ tag: 'code.tag', timeoutMillis: 7_000, ackTimeoutMillis: 5_000 });
+  });
+
+  it('a meter provider comes from code only', () => {
+    const provider = { getMeter: createNoopMeter };
+    expect(resolve({ selfObsMeterProvider: provider }).config.selfObsMeterProvider).toBe(provider);
+    expect(resolve({ selfObsMeterProvider: true }).config.selfObsMeterProvider).toBe(true);
+    for (const wrong of [false, {}, 'global', null]) {
+      expect(() => resolve({ selfObsMeterProvider: wrong })).toThrow(
+        /^option selfObsMeterProvider: got .*, allowed: a MeterProvider, or true for the global one$/,
+      );
+    }
   });
 
   it('a resolver comes from code only', () => {
@@ -340,6 +356,60 @@ describe('a bad variable warns and counts as unset', () => {
       warnings: [],
     });
     expect(resolve({}, { ACK_TIMEOUT: '0' }).warnings).toHaveLength(1);
+  });
+});
+
+describe('compression', () => {
+  const hasZstd = 'zstdCompress' in zlib;
+
+  it.each(['none', 'gzip'])('%s', (name) => {
+    expect(resolve({ compression: name }).config.compression).toBe(name);
+    const { config, warnings } = resolve({ compression: undefined }, { COMPRESSION: name.toUpperCase() });
+    expect([config.compression, warnings]).toEqual([name, []]);
+  });
+
+  it.runIf(hasZstd)('zstd', () => {
+    expect(resolve({ compression: 'zstd' }).config.compression).toBe('zstd');
+    expect(resolve({}, { COMPRESSION: 'Zstd' })).toMatchObject({ config: { compression: 'zstd' }, warnings: [] });
+  });
+
+  it.skipIf(hasZstd)('zstd is refused where Node.js has none', () => {
+    const refusal = `got "zstd" (Node.js ${process.versions.node} has no zstd; 22.15 and later have), allowed: none, gzip, zstd`;
+    expect(() => resolve({ compression: 'zstd' })).toThrow(new RangeError(`option compression: ${refusal}`));
+    const { config, warnings } = resolve({}, { COMPRESSION: 'ZSTD' });
+    expect(config).toStrictEqual(resolve().config);
+    expect(warnings).toEqual([`${PREFIX}COMPRESSION: ${refusal.replace('"zstd"', '"ZSTD"')}; using "none"`]);
+  });
+
+  it('any other is refused', () => {
+    const allowed = 'allowed: none, gzip, zstd';
+    expect(() => resolve({ compression: 'Gzip' })).toThrow(
+      new RangeError(`option compression: got "Gzip", ${allowed}`),
+    );
+    expect(() => resolve({ compression: true })).toThrow(new TypeError(`option compression: got true, ${allowed}`));
+    const { config, warnings } = resolve({}, { COMPRESSION: 'brotli' });
+    expect(config).toStrictEqual(resolve().config);
+    expect(warnings).toEqual([`${PREFIX}COMPRESSION: got "brotli", ${allowed}; using "none"`]);
+  });
+
+  it('has levels of its own', () => {
+    const rule = 'allowed: an integer from 1 to 9';
+    expect(resolve({ compression: 'gzip', compressionLevel: 9 }).config.compressionLevel).toBe(9);
+    expect(() => resolve({ compression: 'gzip', compressionLevel: 10 })).toThrow(
+      new RangeError(`option compressionLevel: got 10, ${rule}`),
+    );
+    expect(() => resolve({ compressionLevel: 10 }, { COMPRESSION: 'gzip' })).toThrow(rule);
+    const { config, warnings } = resolve({ compression: 'gzip' }, { COMPRESSION_LEVEL: '10' });
+    expect(config.compressionLevel).toBe(1);
+    expect(warnings).toEqual([`${PREFIX}COMPRESSION_LEVEL: got "10", ${rule}; using 1`]);
+  });
+
+  it.runIf(hasZstd)('does not reach what zstd loses', () => {
+    expect(resolve({ compression: 'zstd', maxChunkBytes: 1_000_000 }).warnings).toEqual([]);
+    expect(resolve({ compression: 'zstd', maxChunkBytes: 1_000_001 }).warnings).toEqual([
+      'maxChunkBytes (1000001) is above 1000000: larger chunks are sent without zstd, as receivers would lose them',
+    ]);
+    expect(resolve({ compression: 'gzip', maxChunkBytes: 6_000_000 }).warnings).toEqual([]);
   });
 });
 

@@ -223,7 +223,7 @@ describe.each(SDK_LINES)('under $line', ({ line, sdk }) => {
     await request.run('request 3', () => provider.shutdown());
     manager.disable();
     context.disable();
-    expect(seen.map(({ what }) => what)).toEqual(['resolver', 'socket', 'resolver', 'socket']);
+    expect(seen.map(({ what }) => what)).toEqual(['resolver', 'socket', 'socket', 'resolver', 'socket']);
     for (const { request: store, untraced } of seen)
       expect({ store, untraced }).toEqual({ store: undefined, untraced: true });
   });

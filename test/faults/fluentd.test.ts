@@ -30,14 +30,14 @@ const MESSAGES = {
     /: the server acknowledged a later chunk and not this one; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again$/,
   refused:
     /: a chunk of \d+ bytes \(\d+ record\(s\), tag "opentelemetry.logs"\) reaches receivers and is not acknowledged; where others get through they probably refuse it: compare chunk_size_limit \(Fluentd\) and buffer_max_size \(Fluent Bit\) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all\?; trying on until the deadline$/,
-  again: /^connected to 127\.0\.0\.1:\d+ again after \d+\.\d s, \d+ records resent, 0 failed$/,
+  again: /^connected to tcp:\/\/\S+( \(127\.0\.0\.1:\d+\))? again after \d+\.\d s, \d+ records resent, 0 failed$/,
 };
 
-/** Which of these messages were said about the receivers on these ports; any other stands for itself. */
+/** Which of these messages were said about the receivers on these ports, after the first connection; any other stands for itself. */
 function said(...ports: readonly number[]): Set<string> {
   const about = new RegExp(`\\b127\\.0\\.0\\.1:(${ports.join('|')})\\b`);
   const texts = log
-    .filter(([level, text]) => level !== 'debug' && about.test(text))
+    .filter(([level, text]) => level !== 'debug' && about.test(text) && !/connected to \S+( \(\S+\))?$/.test(text))
     .map(([, text]) => text.replace('opentelemetry-exporter-fluent-forward ', ''));
   return new Set(texts.map((text) => Object.entries(MESSAGES).find(([, form]) => form.test(text))?.[0] ?? text));
 }

@@ -111,10 +111,11 @@ export function resolvedBy(name: string, project: string, ...via: string[]): str
   return relative(project, from);
 }
 
-/** The files of the installed package, with their sizes. */
+/** The files of the installed package, with their sizes, but for the command that pnpm links into it. */
 export function installedFiles(project: string): { path: string; size: number }[] {
   const directory = realpathSync(join(project, 'node_modules', NAME));
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path !== join('node_modules', '.bin', 'fluent-forward'))
     .map((path) => ({ path: path.replaceAll(sep, '/'), stats: statSync(join(directory, path)) }))
     .filter(({ stats }) => stats.isFile())
     .map(({ path, stats }) => ({ path, size: stats.size }))

@@ -128,7 +128,9 @@ test('the tarball holds the two builds, and beside them only what a package need
     .filter((path) => path.endsWith('.ts'))
     .map((path) => path.slice(0, -'.ts'.length));
   const builds = ['esm', 'cjs'].flatMap((format) =>
-    modules.flatMap((path) => [`dist/${format}/${path}.js`, `dist/${format}/${path}.d.ts`]),
+    modules
+      .filter((path) => (format === 'esm' ? !/^register\b/.test(path) : !path.startsWith('cli/')))
+      .flatMap((path) => [`dist/${format}/${path}.js`, `dist/${format}/${path}.d.ts`]),
   );
   expect(packed.files.map(({ path }) => path).sort()).toEqual(
     [...builds, 'dist/cjs/package.json', 'package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'].sort(),
@@ -159,6 +161,16 @@ describe.each(CASES)('$manager on Node.js $node beside $sdk.name', (each) => {
     const api = resolvedBy('@opentelemetry/api', project);
     expect(resolvedBy('@opentelemetry/api', project, NAME)).toBe(api);
     expect(resolvedBy('@opentelemetry/api', project, ...each.sdk.via)).toBe(api);
+  });
+
+  test('brings the command', LIMIT, async () => {
+    const { project } = await installedFor(each);
+    const node = await nodeOf(each.node);
+    const command = join(project, 'node_modules', '.bin', 'fluent-forward');
+    const { code, stdout, output } = await run(command, ['--help'], project, node);
+    expect(code, output).toBe(0);
+    expect(output).toBe(stdout);
+    expect(stdout).toContain('Usage: fluent-forward');
   });
 
   test.each(['mjs', 'cjs'] as const)('works from a .%s', LIMIT, async (extension) => {

@@ -1,6 +1,7 @@
 import { diag } from '@opentelemetry/api';
-import { afterEach, beforeEach } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
+import { strangers } from './catalogue.ts';
 import { dispose, type Harness, harness, type LogLine, recordDiag } from './harness.ts';
 
 export interface Cases {
@@ -11,7 +12,7 @@ export interface Cases {
   start(options: Parameters<typeof harness>[0]): Harness;
 }
 
-/** Receivers and exporters that are closed after each test of the file. */
+/** Receivers and exporters that are closed after each test of the file, which may say only what the catalogue holds. */
 export function cases(): Cases {
   const receivers: ForwardReceiver[] = [];
   const harnesses: Harness[] = [];
@@ -26,6 +27,7 @@ export function cases(): Cases {
     diag.disable();
     await Promise.all(harnesses.splice(0).map(dispose));
     await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
+    expect(strangers(log)).toEqual([]);
   });
 
   return {

@@ -3,14 +3,15 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 export interface Finished {
-  /** Null when it was killed because it did not end by itself. */
+  /** Null when a signal ended it, by its own doing or because it did not end by itself. */
   readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
   readonly millis: number;
 }
 
-interface Started {
+export interface Started {
   readonly child: ChildProcess;
   /** Resolves once it has written `text` to its standard output. */
   readonly wrote: (text: string) => Promise<void>;
@@ -18,24 +19,36 @@ interface Started {
 }
 
 export interface Surroundings {
+  /** Options of Node.js. */
+  nodeOptions?: readonly string[];
   args?: readonly string[];
   env?: Record<string, string>;
   /** How many file descriptors it may have. */
   files?: number;
+  cwd?: string;
 }
 
 const LIMIT_MILLIS = 30_000;
 
-/** Starts a program of this repository as a user does, with no OpenTelemetry variables but those given. */
-export function startProgram(path: string, { args = [], env = {}, files }: Surroundings = {}): Started {
+const root = new URL('../../', import.meta.url);
+
+/**
+ * Starts a program as a user does, with no OpenTelemetry variables but those given. The path is
+ * absolute or within this repository.
+ */
+export function startProgram(
+  path: string,
+  { nodeOptions = [], args = [], env = {}, files, cwd }: Surroundings = {},
+): Started {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(OTEL_|NO_COLOR$|FORCE_COLOR$|NODE_OPTIONS$)/.test(name),
   );
   const start = performance.now();
-  const command = [process.execPath, fileURLToPath(new URL(`../../${path}`, import.meta.url)), ...args];
+  const command = [process.execPath, ...nodeOptions, fileURLToPath(new URL(path, root)), ...args];
   const [file, ...rest] =
     files === undefined ? command : ['sh', '-c', `ulimit -n ${files}; exec "$0" "$@"`, ...command];
   const child = spawn(file as string, rest, {
+    cwd,
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: LIMIT_MILLIS,
@@ -48,8 +61,9 @@ export function startProgram(path: string, { args = [], env = {}, files }: Surro
   child.stderr.setEncoding('utf8').on('data', (text) => {
     output.stderr += text;
   });
-  const finished = once(child, 'close').then(([code]) => ({
+  const finished = once(child, 'close').then(([code, signal]) => ({
     code: code as number | null,
+    signal: signal as NodeJS.Signals | null,
     millis: performance.now() - start,
     ...output,
   }));

@@ -173,9 +173,21 @@ describe('ForwardReceiver', () => {
     expect(reasons[3]).toBe('the compression lz4 is unknown');
   });
 
+  it('refuses what decompresses to more than 64 MiB', async () => {
+    const receiver = await listen();
+    const reasons: string[] = [];
+    receiver.on('invalid', (error) => reasons.push(error.message));
+    const bomb = zlib.gzipSync(Buffer.alloc(64 * 1024 * 1024 + 1));
+    const client = new Client(receiver);
+    client.send(['t', bomb, { chunk: 'c', compressed: 'gzip' }]);
+    await until(() => client.end === 'RST');
+    expect(reasons).toEqual(['Cannot create a Buffer larger than 67108864 bytes']);
+  });
+
   it('tells by waitForEntries() what is missing', async () => {
     const receiver = await listen();
     new Client(receiver).send(['t', TIME, RECORD]);
+    await receiver.waitForEntries(1);
     await expect(receiver.waitForEntries(2, { timeoutMillis: 50 })).rejects.toThrow('received 1 of 2 entries in 50 ms');
   });
 

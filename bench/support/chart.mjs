@@ -1,19 +1,12 @@
 import { parse, View } from 'vega';
 import { compile } from 'vega-lite';
 
-/** Says in a facet's header which it is. */
-export const connectionsHeader = {
-  title: null,
-  labelExpr: "datum.value + (datum.value == 1 ? ' connection' : ' connections') + ' of each exporter'",
-  labelAnchor: 'start',
-};
-
-/** Draws the experiments' charts below one another; gives SVG. */
-export async function renderChart(charts, { date, node, quick }) {
+/** Draws charts below one another; gives SVG. */
+export async function renderChart(charts, { name, date, node, quick }) {
   const { spec } = compile({
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     title: {
-      text: `bench/balance${quick ? ', a quick run' : ''}`,
+      text: `${name}${quick ? ', a quick run' : ''}`,
       subtitle: `${date}, Node.js ${node}, real sockets on the loopback interface`,
       anchor: 'start',
       fontSize: 16,

@@ -3,7 +3,3 @@ export function row(columns, digits) {
   const cells = Object.entries(columns).filter(([, value]) => value !== undefined);
   return Object.fromEntries(cells.map(([name, value]) => [name, Number(value.toFixed(digits))]));
 }
-
-export function exporterWith(connections) {
-  return `exporter, ${connections} connection${connections > 1 ? 's' : ''}`;
-}

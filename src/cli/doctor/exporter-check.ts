@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import { systemClock } from '../../clock.ts';
+import { codecOf } from '../../compress/create.ts';
+import type { Config } from '../../config/config.ts';
+import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
+import { FluentForwardConnectionError, type FluentForwardExportError, messageOf } from '../../errors.ts';
+import { FluentForwardLogExporter } from '../../exporter.ts';
+import { type Check, EXPORTER, type Finding } from './finding.ts';
+import { remedyFor } from './remedy.ts';
+import type { TestRecords } from './test-record.ts';
+
+export interface ExporterCheckOptions {
+  readonly config: Config;
+  /** What `config` is made of, beside the environment, and the addresses that work. */
+  readonly options: FluentForwardLogExporterOptions;
+  readonly records: TestRecords;
+}
+
+/** Short enough to be waited for, and longer than a dial. */
+const ROTATION_INTERVAL_MILLIS = 1_000;
+const ROTATION_POLL_MILLIS = 100;
+/** So often in a row the receiver has closed the connection after an ack: it takes one message a connection. */
+const SINGLE_ACK_CLOSES = 3;
+/** What is only good to know is not waited for any longer. */
+const TRIAL_TIMEOUT_MILLIS = 2_000;
+/** What a message has beside the filler of its record, at most. */
+const OVERHEAD_BYTES = 700;
+
+/** Exports as an application does, and tells what of it works. */
+export async function* checkExporter(options: ExporterCheckOptions): AsyncGenerator<Finding> {
+  const basics = await checkBasics(options);
+  yield* basics;
+  // What follows takes further connections: its failures would be laid to the wrong cause.
+  if (basics.some(({ outcome }) => outcome === 'failed')) return;
+  yield* await checkLoad(options);
+  yield* await Promise.all(trials(options));
+}
+
+/** Uncompressed, so that what fails is not laid to the compression. */
+async function checkBasics(options: ExporterCheckOptions): Promise<Finding[]> {
+  const rotating = { compression: 'none', rotationIntervalMillis: ROTATION_INTERVAL_MILLIS } as const;
+  return withExporter({ ...options.options, ...rotating, connections: 1 }, async (exporter) => {
+    const findings = [await checkRecord(exporter, options)];
+    const isRotating = options.config.rotationIntervalMillis > 0;
+    if (isRotating && findings[0]?.outcome === 'passed') findings.push(await checkRotation(exporter, options));
+    return findings;
+  });
+}
+
+/** What is configured of compression and size. */
+async function checkLoad(options: ExporterCheckOptions): Promise<Finding[]> {
+  const isCompressed = options.config.compression !== 'none';
+  return withExporter(options.options, async (exporter) => {
+    const findings = isCompressed ? [await checkCompression(exporter, options)] : [];
+    if (findings.every(({ outcome }) => outcome !== 'failed')) findings.push(await checkLargeChunk(exporter, options));
+    return findings;
+  });
+}
+
+async function withExporter<T>(
+  options: FluentForwardLogExporterOptions,
+  action: (exporter: FluentForwardLogExporter) => Promise<T>,
+): Promise<T> {
+  const exporter = new FluentForwardLogExporter(options);
+  try {
+    return await action(exporter);
+  } finally {
+    await exporter.shutdown();
+  }
+}
+
+async function checkRecord(
+  exporter: FluentForwardLogExporter,
+  { config, records }: ExporterCheckOptions,
+): Promise<Finding> {
+  const { millis, error } = await exportOne(exporter, records.create('record'));
+  if (error !== undefined) return failed('record', millis, error);
+  return passed('record', millis, `acknowledged in the layout ${config.layout}`);
+}
+
+/** Sends records until a rotation has carried one of them. */
+async function checkRotation(
+  exporter: FluentForwardLogExporter,
+  { config, records }: ExporterCheckOptions,
+): Promise<Finding> {
+  const start = systemClock.now();
+  const millis = () => systemClock.now() - start;
+  for (let closes = 0; millis() < config.timeoutMillis; ) {
+    const { error } = await exportOne(exporter, records.create('rotation'));
+    if (error !== undefined) return failed('rotation', millis(), error);
+    if (exporter.stats().rotations > 0) {
+      return passed('rotation', millis(), 'a second connection took over when it had its first ack');
+    }
+    await sleep(ROTATION_POLL_MILLIS);
+    closes = exporter.stats().connections.length === 0 ? closes + 1 : 0;
+    if (closes === SINGLE_ACK_CLOSES) {
+      return noted(
+        'rotation',
+        'the receiver closes after each ack (deny_keepalive): each message has its own connection',
+      );
+    }
+  }
+  const reason = exporter.stats().lastError?.message ?? 'no second connection was opened';
+  return {
+    ...passed('rotation', millis(), `no second connection took over within ${config.timeoutMillis} ms: ${reason}`),
+    outcome: 'failed',
+    remedy: 'look whether the receiver, or a proxy before it, limits the connections of a client',
+  };
+}
+
+async function checkCompression(
+  exporter: FluentForwardLogExporter,
+  { config, records }: ExporterCheckOptions,
+): Promise<Finding> {
+  const { millis, error } = await exportOne(exporter, records.createCompressible('compression'));
+  if (error !== undefined) return failed('compression', millis, error);
+  const { bytes, rawBytes } = exporter.stats().acknowledged;
+  return passed('compression', millis, `acknowledged ${rawBytes} bytes as ${bytes} in ${config.compression}`);
+}
+
+async function checkLargeChunk(
+  exporter: FluentForwardLogExporter,
+  { config, records }: ExporterCheckOptions,
+): Promise<Finding> {
+  const { maxChunkBytes, maxStringBytes } = config;
+  const before = exporter.stats().acknowledged.rawBytes;
+  // Each string of the filler has a header of three bytes.
+  const bytes = Math.floor((maxChunkBytes - OVERHEAD_BYTES) * 0.99);
+  const { millis, error } = await exportOne(exporter, records.createLarge('large chunk', bytes, maxStringBytes));
+  if (error !== undefined) return failed('large chunk', millis, error);
+  const acknowledged = exporter.stats().acknowledged.rawBytes - before;
+  return passed('large chunk', millis, `acknowledged ${acknowledged} bytes; maxChunkBytes is ${maxChunkBytes}`);
+}
+
+/** What else the receiver takes, as far as an ack tells. */
+function trials(options: ExporterCheckOptions): Promise<Finding>[] {
+  const { compression, layout } = options.config;
+  const trials: Promise<Finding>[] = [];
+  if (compression !== 'gzip') trials.push(tryOut('gzip', { compression: 'gzip' }, options));
+  if (compression !== 'zstd') trials.push(tryOut('zstd', { compression: 'zstd' }, options));
+  if (layout !== 'otlp') trials.push(tryOut('otlp layout', { layout: 'otlp', compression: 'none' }, options));
+  return trials;
+}
+
+async function tryOut(
+  check: keyof typeof CAVEATS,
+  options: FluentForwardLogExporterOptions,
+  { options: given, records }: ExporterCheckOptions,
+): Promise<Finding> {
+  const times = { timeoutMillis: TRIAL_TIMEOUT_MILLIS, ackTimeoutMillis: TRIAL_TIMEOUT_MILLIS - 1 };
+  try {
+    codecOf(options.compression ?? 'none');
+    return await withExporter({ ...given, ...options, ...times }, async (exporter) => {
+      const { error } = await exportOne(exporter, records.createCompressible(check));
+      return noted(check, error === undefined ? `acknowledged${CAVEATS[check]}` : 'not acknowledged');
+    });
+  } catch (error) {
+    // This Node.js may have no zstd.
+    return noted(check, `not tried: ${messageOf(error)}`);
+  }
+}
+
+/** Where an ack says too much. */
+const CAVEATS = {
+  gzip: '',
+  zstd: ' (Fluent Bit before 4.1 does so and loses it)',
+  'otlp layout': ' (Fluent Bit understands it; others may do so and lose parts of it)',
+};
+
+function exportOne(
+  exporter: FluentForwardLogExporter,
+  record: ReadableLogRecord,
+): Promise<{ readonly millis: number; readonly error: FluentForwardExportError | undefined }> {
+  const start = systemClock.now();
+  return new Promise((resolve) => {
+    exporter.export([record], ({ error }) => {
+      resolve({ millis: systemClock.now() - start, error: error as FluentForwardExportError | undefined });
+    });
+  });
+}
+
+function passed(check: Check, millis: number, text: string): Finding {
+  return { subject: EXPORTER, check, outcome: 'passed', millis, text };
+}
+
+function noted(check: Check, text: string): Finding {
+  return { subject: EXPORTER, check, outcome: 'noted', text };
+}
+
+function failed(check: Check, millis: number, { code, message, cause }: FluentForwardExportError): Finding {
+  const remedy = remedyFor(check, cause instanceof FluentForwardConnectionError ? cause.code : code);
+  return { subject: EXPORTER, check, outcome: 'failed', millis, text: message, code, remedy };
+}

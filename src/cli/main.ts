@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+import { messageOf } from '../errors.ts';
+import { doctor } from './doctor/doctor.ts';
+import { EXIT, type ExitCode, UsageError } from './exit-code.ts';
+import { sink } from './sink/sink.ts';
+
+const HELP = `Usage: fluent-forward <command> [options]
+
+  doctor  find out whether log records would reach the receiver and, if not, why
+  sink    receive log records and print them, in place of a Fluent Bit or Fluentd
+
+  fluent-forward <command> --help  shows the options of a command
+`;
+
+async function run([command, ...args]: readonly string[]): Promise<ExitCode> {
+  switch (command) {
+    case 'doctor':
+      return doctor(args);
+    case 'sink':
+      return sink(args);
+    case '--help':
+    case '-h':
+      process.stdout.write(HELP);
+      return EXIT.success;
+    case undefined:
+      throw new UsageError('a command is missing', HELP);
+    default:
+      throw new UsageError(`there is no command '${command}'`, HELP);
+  }
+}
+
+function explain(error: unknown): ExitCode {
+  process.stderr.write(`fluent-forward: ${messageOf(error)}\n`);
+  if (!(error instanceof UsageError)) return EXIT.failure;
+  process.stderr.write(`\n${error.help}`);
+  return EXIT.usage;
+}
+
+// Whoever reads the output may have seen enough, as `head` does.
+process.stdout.on('error', () => process.exit(EXIT.failure));
+run(process.argv.slice(2))
+  .catch(explain)
+  // A name lookup that hangs would hold the process.
+  .then((code) => process.stdout.write('', () => process.exit(code)));

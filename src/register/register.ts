@@ -1,0 +1,91 @@
+import { logs } from '@opentelemetry/api';
+import type { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { systemClock } from '../clock.ts';
+import type { Environment } from '../config/env.ts';
+import { Diagnostics } from '../diagnostics.ts';
+import { messageOf } from '../errors.ts';
+import { FluentForwardLogExporter } from '../exporter.ts';
+import { readActivation } from './activation.ts';
+import { setConsoleDiag } from './console-diag.ts';
+import { flushAtExit } from './exit.ts';
+import { hasLoggerProvider } from './globals.ts';
+import { readProcessorOptions } from './processor-options.ts';
+import { readRecordLimits } from './record-limits.ts';
+import { readResourceAttributes } from './resource-attributes.ts';
+import { findSdk, INSTALL_COMMAND, SDK_LOGS, type Sdk } from './sdk.ts';
+import { SerialFlushProcessor } from './serial-flush-processor.ts';
+import { Variables } from './variables.ts';
+
+/** Makes this exporter that of the process, or says why it does not. Never throws: the application comes first. */
+export function register(environment: Environment): void {
+  try {
+    registerOrStepAside(environment);
+  } catch (error) {
+    stepAside(messageOf(error));
+  }
+}
+
+function registerOrStepAside(environment: Environment): void {
+  const warnings: string[] = [];
+  const variables = new Variables(environment, (message) => warnings.push(message));
+  const activation = readActivation(variables);
+  if (activation.kind === 'disabled') return;
+  if (activation.kind === 'others') {
+    stepAside(
+      `OTEL_LOGS_EXPORTER is ${activation.exporters}`,
+      'To send them to Fluent, set OTEL_LOGS_EXPORTER=fluent_forward.',
+    );
+    return;
+  }
+  if (hasLoggerProvider()) {
+    stepAside(
+      'a logger provider is registered already',
+      "Set OTEL_LOGS_EXPORTER=fluent_forward, with which OpenTelemetry's NodeSDK registers none, or load this module before whatever registers it.",
+    );
+    return;
+  }
+  const sdk = findSdk();
+  if (sdk === undefined) {
+    stepAside(`${SDK_LOGS} is not installed`, INSTALL_COMMAND);
+    return;
+  }
+  setConsoleDiag(variables);
+  const processor = createProcessor(sdk, variables);
+  registerProvider(createProvider(sdk, processor, variables), sdk);
+  const diagnostics = new Diagnostics(systemClock);
+  for (const message of warnings) diagnostics.warnOnce(message);
+  flushAtExit(processor);
+}
+
+function createProcessor({ logs }: Sdk, variables: Variables): SerialFlushProcessor {
+  const exporter = new FluentForwardLogExporter();
+  return new SerialFlushProcessor(new logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) }));
+}
+
+function createProvider(
+  { logs, resources }: Sdk,
+  processor: SerialFlushProcessor,
+  variables: Variables,
+): LoggerProvider {
+  const attributes = resources.resourceFromAttributes(readResourceAttributes(variables));
+  return new logs.LoggerProvider({
+    resource: resources.defaultResource().merge(attributes),
+    logRecordLimits: readRecordLimits(variables),
+    processors: [processor],
+  });
+}
+
+/** With both APIs: what logs through one does not see what the other has. */
+function registerProvider(provider: LoggerProvider, { apiLogs }: Sdk): void {
+  // `@opentelemetry/api` has logs from 1.10 on.
+  (logs as typeof logs | undefined)?.setGlobalLoggerProvider(provider);
+  apiLogs?.logs.setGlobalLoggerProvider(provider);
+}
+
+/** On standard error: `diag` has no logger then, or one of others. */
+function stepAside(reason: string, detail?: string): void {
+  process.emitWarning(
+    `opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: ${reason}`,
+    { code: 'FLUENT_FORWARD_NOT_REGISTERED', ...(detail === undefined ? {} : { detail }) },
+  );
+}

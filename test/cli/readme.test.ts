@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, expect, test } from 'vitest';
+import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
+import { until } from '../support/fake-clock.ts';
+import { runProgram } from '../support/run-program.ts';
+import { runCli, startCli } from './run-cli.ts';
+
+const LIMIT = { timeout: 60_000 };
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+const receivers: ForwardReceiver[] = [];
+
+afterEach(async () => {
+  for (const receiver of receivers.splice(0)) await receiver.close();
+});
+
+/** The arguments and the output in the block behind a `<!-- name -->` comment. */
+function session(name: string): { args: string[]; output: string } {
+  const match = new RegExp(`<!-- ${name} -->\\n\`\`\`console\\n\\$ npx fluent-forward (.*)\\n([\\s\\S]*?)\`\`\``).exec(
+    readme,
+  );
+  if (match?.[1] === undefined) throw new Error(`README.md has no session ${name}`);
+  return { args: match[1].split(' '), output: match[2] as string };
+}
+
+/** Without what is another at each run: times, ports, names of runs, and what this version of Node.js has. */
+function masked(output: string): string {
+  return output
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replaceAll(/ +\d+ ms/g, ' <millis>')
+    .replaceAll(/(fluent_forward\.doctor: )[\da-f]{8}/g, '$1<run>')
+    .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:<port>')
+    .replaceAll(/acknowledged 9\d{5} bytes/g, 'acknowledged <bytes> bytes')
+    .replaceAll(/(ℹ zstd +).*/g, '$1<node>');
+}
+
+async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver> {
+  const receiver = await ForwardReceiver.listen(options);
+  receivers.push(receiver);
+  return receiver;
+}
+
+test.each([
+  { name: 'works', code: 0, start: () => listen() },
+  {
+    name: 'refused',
+    code: 1,
+    start: async () => {
+      const receiver = await listen();
+      const { port } = receiver;
+      await receiver.close();
+      return { port };
+    },
+  },
+  { name: 'key', code: 1, start: () => listen({ security: { sharedKey: 'swordfish' } }), key: 'sesame' },
+])('README.md shows what doctor says: $name', LIMIT, async ({ name, code, start, key }) => {
+  const { args, output } = session(`doctor: ${name}`);
+  const { port } = await start();
+  const env: Record<string, string> = key === undefined ? {} : { OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY: key };
+  const finished = await runCli(
+    args.map((arg) => arg.replace('24224', String(port))),
+    { env },
+  );
+  expect(masked(finished.stdout)).toBe(masked(output));
+  expect(finished).toMatchObject({ code, stderr: '' });
+});
+
+test('README.md shows what sink prints of the quickstart', LIMIT, async () => {
+  const { args, output } = session('sink');
+  const { child, finished, wrote } = startCli([...args, '--port', '0']);
+  let stderr = '';
+  child.stderr?.on('data', (text) => {
+    stderr += text;
+  });
+  await until(() => stderr.includes('listening on '));
+  const endpoint = /tcp:\S+/.exec(stderr)?.[0] as string;
+  await runProgram('examples/quickstart/quickstart.mjs', { env: { OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint } });
+  await wrote('hello, Fluent');
+  child.kill('SIGINT');
+  const { stdout, stderr: notices } = await finished;
+  const [listening, ...end] = notices.split('\n');
+  expect(masked(`${listening}\n${stdout}${end.join('\n')}`)).toBe(masked(output));
+});

@@ -1,0 +1,274 @@
+import * as zlib from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Codec } from '../../src/compress/codec.ts';
+import { Compressor, MIN_COMPRESSED_BYTES } from '../../src/compress/compressor.ts';
+import { type Engine, StreamEngine } from '../../src/compress/engine.ts';
+import { gzip } from '../../src/compress/gzip.ts';
+import { zstd } from '../../src/compress/zstd.ts';
+import { BufferPool } from '../../src/encode/buffer-pool.ts';
+import type { Chunk } from '../../src/encode/chunk.ts';
+import { recordFields } from '../support/arbitraries.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record } from '../support/records.ts';
+
+/** The chunks that records with these bodies become. */
+function chunksOf(bodies: readonly unknown[], options?: EncoderOptions): readonly Chunk[] {
+  const records = bodies.map((body) => record({ body }));
+  return batchEncoder(options).encode(records, NOW).chunks;
+}
+
+function chunkOf(body: unknown, options?: EncoderOptions): Chunk {
+  return chunksOf([body], options)[0] as Chunk;
+}
+
+/** What no compression makes smaller, the same each time. */
+function noise(bytes: number): Buffer {
+  const made = Buffer.alloc(bytes);
+  for (let n = 0, at = 0; at < bytes; at++) {
+    n = (Math.imul(n, 1_664_525) + 1_013_904_223) >>> 0;
+    made[at] = n >>> 24;
+  }
+  return made;
+}
+
+const COMPRESSIBLE = 'compressible '.repeat(1_000);
+
+function compressorWith(codec: Codec, { pool = new BufferPool(), level = 1 } = {}) {
+  const warnings: string[] = [];
+  const compressor = new Compressor({ codec, level, pool, warn: (_, message) => warnings.push(message) });
+  const compress = (chunk: Chunk) => new Promise<Chunk | undefined>((done) => compressor.compress(chunk, done));
+  return { compressor, compress, warnings };
+}
+
+/** A codec whose results come when the test wants. */
+class HeldCodec implements Codec {
+  readonly name = 'gzip';
+  readonly maxLevel = 9;
+  readonly maxBytes = 2_000;
+  readonly started: { readonly bytes: Uint8Array; finish(result: Buffer): void }[] = [];
+
+  createEngine(): Engine {
+    return {
+      close: () => {},
+      compress: (bytes) =>
+        new Promise((resolve) => {
+          this.started.push({ bytes, finish: resolve });
+        }),
+    };
+  }
+}
+
+/** Decompresses exactly one member or frame. */
+const DECOMPRESS: Record<Codec['name'], (bytes: Uint8Array) => Uint8Array> = {
+  gzip: (bytes) => {
+    const [headerBytes, trailerBytes] = [10, 8];
+    // No name, no comment, nothing else between the header and the data.
+    expect([...bytes.subarray(0, 4)]).toEqual([0x1f, 0x8b, 8, 0]);
+    const { engine } = zlib.inflateRawSync(bytes.subarray(headerBytes), { info: true } as object) as unknown as {
+      engine: { bytesWritten: number };
+    };
+    expect(engine.bytesWritten).toBe(bytes.length - headerBytes - trailerBytes);
+    return zlib.gunzipSync(bytes);
+  },
+  zstd: (bytes) => {
+    expect(Buffer.from(bytes).readUInt32LE(0)).toBe(0xfd2fb528);
+    // Its header tells the size, so that a receiver need not guess it.
+    expect((bytes[4] as number) & 0b1110_0000).not.toBe(0);
+    return (zlib as unknown as { zstdDecompressSync(bytes: Uint8Array): Uint8Array }).zstdDecompressSync(bytes);
+  },
+};
+
+const CODECS: readonly Codec[] = zstd === undefined ? [gzip] : [gzip, zstd];
+
+describe.each(CODECS)('$name', (codec) => {
+  it.each(['default', 'flat', 'otlp'] as const)('any records come out as they went in: %s', async (layout) => {
+    const { compressor, compress, warnings } = compressorWith(codec);
+    let compressedChunks = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(recordFields, { minLength: 1, maxLength: 20 }), async (fields) => {
+        const { chunks } = batchEncoder({ layout, maxChunkBytes: 4_096 }).encode(fields.map(record), NOW);
+        for (const chunk of chunks.filter((chunk) => compressor.takes(chunk))) {
+          const compressed = await compress(chunk);
+          if (compressed === undefined) continue;
+          compressedChunks++;
+          const { tag, entries, option } = decodeChunk(chunk);
+          const { payload, bytes, records, rawBytes, id } = compressed;
+          expect(Buffer.from(DECOMPRESS[codec.name](payload))).toEqual(Buffer.from(chunk.payload));
+          expect(decodeChunk({ bytes: withPayload(compressed, chunk.payload) })).toMatchObject({
+            tag,
+            option: { ...option, compressed: codec.name, size: entries.length },
+          });
+          expect([id, records, rawBytes]).toEqual([option.chunk, chunk.records, chunk.bytes.length]);
+          expect(bytes.length).toBeLessThan(chunk.bytes.length);
+        }
+      }),
+      { numRuns: 100 },
+    );
+    expect(compressedChunks).toBeGreaterThan(50);
+    expect(warnings).toEqual([]);
+  });
+
+  it('has room for results of any size, one after the other', async () => {
+    const { compress } = compressorWith(codec);
+    for (const bytes of [900_000, 1_000, 500_000]) {
+      const chunk = chunkOf(noise(bytes / 2).toString('hex'), { maxStringBytes: bytes });
+      const compressed = await compress(chunk);
+      expect(compressed?.bytes.length).toBeGreaterThan(bytes * 0.45);
+      expect(Buffer.compare(DECOMPRESS[codec.name]((compressed as Chunk).payload), chunk.payload)).toBe(0);
+    }
+  });
+
+  it('compresses more at a higher level', async () => {
+    const body = Array.from({ length: 3_000 }, (_, n) => `${n * 7_919}`).join(' ');
+    const sizes = await Promise.all(
+      [1, codec.maxLevel].map(async (level) => {
+        const compressed = await compressorWith(codec, { level }).compress(chunkOf(body));
+        return compressed?.bytes.length ?? Number.NaN;
+      }),
+    );
+    expect(sizes[1]).toBeLessThan(sizes[0] as number);
+  });
+
+  it('gives up without a word where nothing is gained', async () => {
+    const { compressor, compress, warnings } = compressorWith(codec);
+    const chunk = chunkOf(noise(100_000), { layout: 'otlp' });
+    expect(compressor.takes(chunk)).toBe(true);
+    expect(await compress(chunk)).toBeUndefined();
+    expect(warnings).toEqual([]);
+  });
+});
+
+/** A message with other entries, uncompressed ones, in the place of its own. */
+function withPayload(compressed: Chunk, payload: Uint8Array): Uint8Array {
+  const { prefix, bytes } = compressed;
+  const option = bytes.subarray(prefix.length + compressed.payloadBytes);
+  const message = Buffer.concat([prefix, payload, option]);
+  expect(message.readUInt32BE(prefix.length - 4)).toBe(compressed.payloadBytes);
+  message.writeUInt32BE(payload.length, prefix.length - 4);
+  return message;
+}
+
+describe('a compressor', () => {
+  it('takes chunks that are worth it and that receivers can decompress', () => {
+    const { compressor } = compressorWith(new HeldCodec());
+    const chunkOfBytes = (bytes: number) => {
+      // The length of the body's header depends on its own.
+      const bodies = [2, 3].map((header) => 'x'.repeat(bytes - emptyBytes - header));
+      return bodies.map((body) => chunkOf(body)).find(({ payloadBytes }) => payloadBytes === bytes) as Chunk;
+    };
+    const emptyBytes = chunkOf('').payloadBytes - 1;
+    const sizes = [MIN_COMPRESSED_BYTES - 1, MIN_COMPRESSED_BYTES, 2_000, 2_001];
+    expect(sizes.map((bytes) => compressor.takes(chunkOfBytes(bytes)))).toEqual([false, true, true, false]);
+    expect(gzip.maxBytes).toBeGreaterThan(6_000_000);
+  });
+
+  it('has two at work, in the order of their coming', async () => {
+    const codec = new HeldCodec();
+    const { compressor } = compressorWith(codec);
+    const chunks = ['a', 'b', 'c', 'd'].map((text) => chunkOf(text.repeat(1_000)));
+    const done: unknown[] = [];
+    for (const chunk of chunks) compressor.compress(chunk, (compressed) => done.push(compressed?.id));
+    const started = () =>
+      codec.started.map(({ bytes }) => chunks.findIndex((chunk) => Buffer.compare(chunk.payload, bytes) === 0));
+    expect(started()).toEqual([0, 1]);
+    codec.started[1]?.finish(Buffer.alloc(100));
+    await until(() => codec.started.length === 3);
+    expect(started()).toEqual([0, 1, 2]);
+    codec.started[2]?.finish(Buffer.alloc(100));
+    await until(() => codec.started.length === 4);
+    codec.started[3]?.finish(Buffer.alloc(100));
+    codec.started[0]?.finish(Buffer.alloc(100));
+    await until(() => done.length === 4);
+    expect(done).toEqual([1, 2, 3, 0].map((n) => chunks[n]?.id));
+  });
+
+  it('never starts what is cancelled', async () => {
+    const codec = new HeldCodec();
+    const { compressor } = compressorWith(codec);
+    const chunks = ['a', 'b', 'c', 'd'].map((text) => chunkOf(text.repeat(1_000)));
+    const done: unknown[] = [];
+    for (const chunk of chunks) compressor.compress(chunk, (compressed) => done.push(compressed?.id));
+    compressor.cancel(chunks[2] as Chunk);
+    for (let n = 0; n < 3; n++) {
+      await until(() => codec.started.length > n);
+      codec.started[n]?.finish(Buffer.alloc(100));
+    }
+    await until(() => done.length === 3);
+    await settle();
+    expect(done).toEqual([0, 1, 3].map((n) => chunks[n]?.id));
+  });
+
+  it('keeps a buffer from its next user while a thread reads it', async () => {
+    const pool = new BufferPool();
+    const codec = new HeldCodec();
+    const { compressor } = compressorWith(codec);
+    const chunk = chunkOf('x'.repeat(1_000), { pool });
+    let compressed: Chunk | undefined;
+    compressor.compress(chunk, (made) => {
+      compressed = made;
+    });
+    const before = pool.retainedBytes;
+    // As when its export is given up.
+    compressor.cancel(chunk);
+    chunk.release();
+    expect(pool.retainedBytes).toBe(before);
+    codec.started[0]?.finish(Buffer.alloc(100));
+    await until(() => compressed !== undefined);
+    expect(pool.retainedBytes).toBe(before + chunk.heldBytes);
+  });
+
+  it('goes on with a new engine after one that broke; the chunk is sent as it is', async () => {
+    const streams: zlib.Gzip[] = [];
+    const createEngine = (level: number): Engine => {
+      const stream = zlib.createGzip({ level, flush: zlib.constants.Z_FINISH });
+      streams.push(stream);
+      return new StreamEngine(stream);
+    };
+    const { compress, warnings } = compressorWith({ ...gzip, createEngine });
+    const pool = new BufferPool();
+    const chunk = chunkOf(COMPRESSIBLE, { pool });
+    expect(await compress(chunk)).toBeDefined();
+    const failing = compress(chunk);
+    // As node:zlib does when there is no memory.
+    streams[0]?.destroy(new Error('insufficient memory'));
+    expect(await failing).toBeUndefined();
+    expect(warnings).toEqual(['gzip failed: insufficient memory; chunks are sent uncompressed']);
+    expect(await compress(chunk)).toBeDefined();
+    expect(streams).toHaveLength(2);
+    // It is still the caller's.
+    const before = pool.retainedBytes;
+    chunk.release();
+    expect(pool.retainedBytes).toBe(before + chunk.heldBytes);
+  });
+
+  it('has a chunk sent as it is when no engine can be made', async () => {
+    const createEngine = (): Engine => {
+      throw new Error('Initialization failed');
+    };
+    const { compress, warnings } = compressorWith({ ...gzip, createEngine });
+    expect(await compress(chunkOf(COMPRESSIBLE))).toBeUndefined();
+    expect(warnings).toEqual(['gzip failed: Initialization failed; chunks are sent uncompressed']);
+  });
+
+  it('closes its engines, those at work when they have finished', async () => {
+    let closed = 0;
+    const createEngine = (level: number): Engine => {
+      const engine = gzip.createEngine(level);
+      return {
+        compress: (bytes) => engine.compress(bytes),
+        close: () => {
+          closed++;
+          engine.close();
+        },
+      };
+    };
+    const { compressor, compress } = compressorWith({ ...gzip, createEngine });
+    await Promise.all([compress(chunkOf(COMPRESSIBLE)), compress(chunkOf(COMPRESSIBLE))]);
+    const running = compress(chunkOf(COMPRESSIBLE));
+    compressor.close();
+    expect(closed).toBe(1);
+    expect(await running).toBeDefined();
+    expect(closed).toBe(2);
+  });
+});

@@ -1,0 +1,228 @@
+import { describe, expect, it, vi } from 'vitest';
+import { FluentForwardLogExporter } from '../../src/index.ts';
+import { occupyThreads } from '../support/busy-threads.ts';
+import { cases } from '../support/cases.ts';
+import { settle, until } from '../support/fake-clock.ts';
+
+const { listen, start, warnings } = cases();
+
+const COMPRESSIBLE = 'compressible '.repeat(1_000);
+const GZIP = { compression: 'gzip' } as const;
+
+describe('with compression', () => {
+  it('the same entries arrive in fewer bytes', async () => {
+    const receiver = await listen();
+    const plain = start({ endpoint: receiver.endpoint });
+    const compressing = start({ endpoint: receiver.endpoint, ...GZIP });
+    expect(await plain.send(COMPRESSIBLE, 'b')).toEqual({ code: 0 });
+    expect(await compressing.send(COMPRESSIBLE, 'b')).toEqual({ code: 0 });
+    const [raw, compressed] = receiver.messages;
+    expect(compressed).toMatchObject({
+      mode: 'compressed',
+      tag: raw?.tag,
+      entries: raw?.entries,
+      option: { size: 2, chunk: compressed?.chunk, compressed: 'gzip' },
+    });
+    expect(compressed?.bytes).toBeLessThan((raw?.bytes ?? 0) / 10);
+    const volume = { records: 2, bytes: compressed?.bytes, rawBytes: raw?.bytes };
+    expect(compressing.exporter.stats()).toMatchObject({ sent: volume, acknowledged: volume, inFlightBytes: 0 });
+    expect(warnings()).toEqual([]);
+  });
+
+  it('by the environment, at the level that is set there', async () => {
+    const receiver = await listen();
+    const body = Array.from({ length: 3_000 }, (_, n) => `${n * 7_919}`).join(' ');
+    vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_COMPRESSION', 'GZip');
+    for (const level of ['1', '9']) {
+      vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_COMPRESSION_LEVEL', level);
+      await start({ endpoint: receiver.endpoint }).send(body);
+    }
+    const [fast, small] = receiver.messages;
+    expect([fast?.option.compressed, small?.option.compressed]).toEqual(['gzip', 'gzip']);
+    expect(small?.bytes).toBeLessThan(fast?.bytes ?? 0);
+  });
+
+  it('small chunks go as they are', async () => {
+    const receiver = await listen();
+    const { send } = start({ endpoint: receiver.endpoint, ...GZIP });
+    await send('small');
+    expect(receiver.messages).toMatchObject([{ mode: 'packed', option: { size: 1, chunk: expect.any(String) } }]);
+    expect(receiver.messages[0]?.option).not.toHaveProperty('compressed');
+  });
+
+  it('the chunks keep their limit before compression', async () => {
+    const receiver = await listen();
+    const { send } = start({ endpoint: receiver.endpoint, ...GZIP, maxChunkBytes: 20_000 });
+    await send(COMPRESSIBLE, COMPRESSIBLE, COMPRESSIBLE);
+    expect(receiver.messages.map(({ mode, entries }) => [mode, entries.length])).toEqual([
+      ['compressed', 1],
+      ['compressed', 1],
+      ['compressed', 1],
+    ]);
+  });
+
+  it('group markers count among the entries', async () => {
+    const receiver = await listen();
+    const { send } = start({ endpoint: receiver.endpoint, ...GZIP, layout: 'otlp' });
+    await send(COMPRESSIBLE);
+    expect(receiver.messages).toMatchObject([{ mode: 'compressed', option: { size: 3 } }]);
+    expect(receiver.entryCount).toBe(3);
+  });
+
+  it('a chunk that is never acknowledged is described with both its sizes', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
+    const { clock, send } = start({ endpoint: receiver.endpoint, ...GZIP, timeoutMillis: 4_000 });
+    const result = send(COMPRESSIBLE);
+    await receiver.waitForEntries(1);
+    await clock.advance(4_000);
+    const { error } = await result;
+    const [message] = receiver.messages;
+    expect(error?.code).toBe('FLUENT_FORWARD_CHUNK_REFUSED');
+    expect(error?.message).toMatch(
+      new RegExp(`a chunk of ${message?.bytes} bytes \\(13\\d\\d\\d before gzip\\) \\(1 record\\(s\\)`),
+    );
+  });
+});
+
+describe('while a chunk is being compressed', () => {
+  /** An exporter on a proven connection, one record of which waits for the threads. */
+  async function compressing(options = {}) {
+    const receiver = await listen();
+    const made = start({ endpoint: receiver.endpoint, ...GZIP, rotationIntervalMillis: 0, ...options });
+    await made.send('proof');
+    const threads = occupyThreads();
+    let isDone = false;
+    const result = made.send(COMPRESSIBLE).finally(() => {
+      isDone = true;
+    });
+    await settle();
+    expect(receiver.messageCount).toBe(1);
+    return { ...made, receiver, threads, result, isDone: () => isDone };
+  }
+
+  it('the bound counts it and its copy, and afterwards the copy alone', async () => {
+    const { exporter, receiver, threads, result } = await compressing();
+    // The powers of two that hold 13,000 bytes, twice.
+    expect(exporter.stats().inFlightBytes).toBe(2 * 16_384);
+    receiver.messageFaults = () => ({ kind: 'withhold' });
+    await threads.release();
+    await receiver.waitForEntries(2);
+    expect(exporter.stats().inFlightBytes).toBe(1_024);
+    receiver.messageFaults = [];
+    receiver.resetConnections();
+    await until(() => warnings().length > 0);
+    await exporter.forceFlush();
+    await result;
+    expect(exporter.stats().inFlightBytes).toBe(0);
+  });
+
+  it('exports over the bound are refused', async () => {
+    const { send, threads, result } = await compressing({ maxInFlightBytes: 30_000 });
+    expect((await send('next')).error?.code).toBe('FLUENT_FORWARD_IN_FLIGHT_LIMIT');
+    await threads.release();
+    await result;
+    expect(await send('next')).toEqual({ code: 0 });
+  });
+
+  it('other exports pass', async () => {
+    const { send, threads, result, isDone } = await compressing();
+    expect(await send('small')).toEqual({ code: 0 });
+    expect(isDone()).toBe(false);
+    await threads.release();
+    expect(await result).toEqual({ code: 0 });
+  });
+
+  it('the deadline ends its export, and what comes of it is not sent', async () => {
+    const { clock, exporter, receiver, send, threads, result } = await compressing();
+    await clock.advance(24_999);
+    expect(exporter.stats().inFlightBytes).toBeGreaterThan(0);
+    await clock.advance(1);
+    expect((await result).error).toMatchObject({ code: 'FLUENT_FORWARD_TIMEOUT', records: 1, acknowledgedRecords: 0 });
+    const { inFlightBytes, failed } = exporter.stats();
+    expect([inFlightBytes, failed.FLUENT_FORWARD_TIMEOUT?.records]).toEqual([0, 1]);
+    await threads.release();
+    // Compressed behind it.
+    expect(await send(`${COMPRESSIBLE}!`)).toEqual({ code: 0 });
+    await settle();
+    expect(receiver.messages.map(({ mode }) => mode)).toEqual(['packed', 'compressed']);
+    expect(receiver.messages[1]?.entries).toMatchObject([{ record: { message: `${COMPRESSIBLE}!` } }]);
+    expect(exporter.stats().inFlightBytes).toBe(0);
+  });
+
+  it('others that wait for theirs are given up too, and each buffer has one next user', async () => {
+    const { clock, receiver, send, threads, result } = await compressing();
+    const texts = (sign: string, count: number) =>
+      Array.from({ length: count }, (_, n) => `${String.fromCharCode(97 + n)}${sign}`.repeat(6_000));
+    const givenUp = texts('-', 5).map((text) => send(text));
+    await clock.advance(25_000);
+    expect((await Promise.all([result, ...givenUp])).map(({ error }) => error?.code)).toEqual(
+      new Array(6).fill('FLUENT_FORWARD_TIMEOUT'),
+    );
+    await threads.release();
+    // The two that had begun have ended.
+    await send(COMPRESSIBLE);
+    await Promise.all(texts('+', 20).map((text) => send(text)));
+    const received = receiver.entries.map(({ record }) => (record as { message: string }).message);
+    expect(received.slice(2).sort()).toEqual(texts('+', 20));
+  });
+
+  it('forceFlush() waits for its ack', async () => {
+    const { exporter, receiver, threads, isDone } = await compressing();
+    let isFlushed = false;
+    const flushed = exporter.forceFlush().then(() => {
+      isFlushed = true;
+    });
+    await settle();
+    expect(isFlushed).toBe(false);
+    await threads.release();
+    await flushed;
+    expect([isDone(), receiver.entryCount]).toEqual([true, 2]);
+  });
+
+  it('a flush takes no longer than its budget', async () => {
+    const { clock, exporter, threads, result } = await compressing();
+    const flushed = exporter.forceFlush();
+    await clock.advance(10_000);
+    await flushed;
+    expect((await result).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+    await threads.release();
+  });
+
+  it('shutdown() delivers it first', async () => {
+    const { exporter, receiver, threads, result } = await compressing();
+    const done = exporter.shutdown();
+    await threads.release();
+    await done;
+    expect(await result).toEqual({ code: 0 });
+    expect(receiver.entryCount).toBe(2);
+  });
+
+  it('shutdown() ends within its budget, and leaves nothing behind', async () => {
+    const { clock, exporter, receiver, threads, result } = await compressing();
+    const done = exporter.shutdown();
+    await clock.advance(10_000);
+    await done;
+    expect((await result).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+    await threads.release();
+    await until(() => receiver.openConnections === 0);
+    await settle();
+    expect([receiver.entryCount, exporter.stats().inFlightBytes, clock.timers]).toEqual([1, 0, 0]);
+  });
+
+  it('its connection may be lost, which concerns it not', async () => {
+    const { clock, receiver, threads, result } = await compressing();
+    receiver.resetConnections();
+    await until(() => receiver.openConnections === 0);
+    // The backoff.
+    await clock.advance(100);
+    await threads.release();
+    expect(await result).toEqual({ code: 0 });
+    expect(receiver.entryCount).toBe(2);
+  });
+});
+
+it('zstd without a Node.js that has it throws at construction', () => {
+  const create = () => new FluentForwardLogExporter({ compression: 'zstd' });
+  if ('zstdCompress' in process.getBuiltinModule('node:zlib')) expect(create).not.toThrow();
+  else expect(create).toThrow(/^option compression: got "zstd" \(Node\.js 2\S+ has no zstd; 22\.15 and later have\)/);
+});

@@ -1,0 +1,86 @@
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Finished, type Started, type Surroundings, startProgram } from '../support/run-program.ts';
+
+const NAME = 'opentelemetry-exporter-fluent-forward';
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A line of the SDK, as an application has it installed. */
+export interface Line {
+  readonly name: string;
+  /** The folder whose dependencies it is made of. */
+  readonly home: string;
+  /** The package that the line's logs API is in. */
+  readonly api: string;
+}
+
+export const LINES: readonly Line[] = [
+  { name: 'SDK 3.x', home: '.', api: '@opentelemetry/api' },
+  { name: 'SDK 0.223', home: 'test/sdk-0.223', api: '@opentelemetry/api-logs' },
+];
+
+const PACKAGES = ['@opentelemetry/api', '@opentelemetry/api-logs', '@opentelemetry/sdk-logs', '@msgpack/msgpack'];
+
+export interface RunOptions extends Omit<Surroundings, 'cwd' | 'nodeOptions'> {
+  /** How the module is loaded. */
+  readonly flag?: '--import' | '--require';
+  /** The module, where it is not that of the installed package. */
+  readonly module?: string;
+  /** Options of Node.js before the one that loads the module. */
+  readonly before?: readonly string[];
+  /** Options of Node.js behind it. */
+  readonly behind?: readonly string[];
+}
+
+/** An application in a directory of its own, with this package and a line of the SDK installed. */
+export class Application {
+  readonly directory: string;
+  /** Where this package is installed. */
+  readonly package: string;
+
+  constructor(line: Line, packages: readonly string[] = PACKAGES) {
+    this.directory = realpathSync(mkdtempSync(join(tmpdir(), 'register-test-')));
+    for (const name of packages) this.link(name, line.home);
+    this.package = join(this.directory, 'node_modules', NAME);
+    cpSync(join(root, 'dist'), join(this.package, 'dist'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(this.package, 'package.json'));
+  }
+
+  /** Installs what a folder of this repository has installed. */
+  link(name: string, home: string): void {
+    const link = join(this.directory, 'node_modules', ...name.split('/'));
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(directoryOf(name, home), link);
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(join(this.directory, file), text);
+  }
+
+  start(file: string, options: RunOptions = {}): Started {
+    const { flag = '--import', module = `${NAME}/register`, before = [], behind = [], ...surroundings } = options;
+    return startProgram(join(this.directory, file), {
+      ...surroundings,
+      cwd: this.directory,
+      nodeOptions: [...before, flag, module, ...behind],
+    });
+  }
+
+  run(file: string, options?: RunOptions): Promise<Finished> {
+    return this.start(file, options).finished;
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function directoryOf(name: string, home: string): string {
+  const places = createRequire(join(root, home, 'package.json')).resolve.paths(name) ?? [];
+  const directory = places.map((place) => join(place, name)).find((path) => existsSync(path));
+  if (directory === undefined) throw new Error(`${name} is not installed for ${home}`);
+  return realpathSync(directory);
+}

@@ -1,0 +1,377 @@
+import { createRequire } from 'node:module';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ForwardReceiver } from '../../src/testing/index.ts';
+import { deadEndpoint } from '../examples/run-example.ts';
+import { Application, LINES, type RunOptions } from './application.ts';
+
+const require = createRequire(import.meta.url);
+
+let receiver: ForwardReceiver;
+
+beforeEach(async () => {
+  receiver = await ForwardReceiver.listen();
+});
+afterEach(() => receiver.close());
+
+const recordsOf = () => receiver.entries.map(({ record }) => record as Record<string, unknown>);
+const messages = () => recordsOf().map(({ message }) => message);
+
+describe.each(LINES)('beside $name', (line) => {
+  let application: Application;
+  let programs = 0;
+
+  beforeAll(() => {
+    application = new Application(line);
+    application.write('hello.mjs', `import { logs } from '${line.api}'; ${HELLO}`);
+    application.write('hello.cjs', `const { logs } = require('${line.api}'); ${HELLO}`);
+  });
+  afterAll(() => application.remove());
+
+  /** Environment variables that lead to the receiver, and those given. */
+  const withReceiver = ({ env, ...options }: RunOptions = {}): RunOptions => ({
+    ...options,
+    env: { OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint, ...env },
+  });
+
+  const run = (file: string, options?: RunOptions) => application.run(file, withReceiver(options));
+
+  /** Writes a program that has a `logger`, and `emit` for its texts. */
+  function program(code: string): string {
+    const file = `program-${++programs}.cjs`;
+    application.write(
+      file,
+      `const { logs } = require('${line.api}');
+       const logger = logs.getLogger('app');
+       const emit = (body) => logger.emit({ body });
+       ${code}`,
+    );
+    return file;
+  }
+
+  test.each([
+    ['--import', 'hello.mjs'],
+    ['--import', 'hello.cjs'],
+    ['--require', 'hello.mjs'],
+    ['--require', 'hello.cjs'],
+  ] as const)('%s sends what %s logs', async (flag, file) => {
+    expect(await run(file, { flag })).toMatchObject({ code: 0, signal: null, stdout: '', stderr: '' });
+    expect(recordsOf()).toEqual([
+      expect.objectContaining({ message: 'hello', severity_number: 9, scope: { name: 'app' } }),
+    ]);
+  });
+
+  test('sends what is logged through either API', async () => {
+    const file = program(`
+      for (const name of ['@opentelemetry/api', '@opentelemetry/api-logs']) {
+        require(name).logs?.getLogger('app').emit({ body: name });
+      }`);
+    expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
+    expect(messages()).toEqual(
+      line.api === '@opentelemetry/api' ? ['@opentelemetry/api', '@opentelemetry/api-logs'] : [line.api],
+    );
+  });
+
+  describe('is active or not', () => {
+    test('active with OTEL_LOGS_EXPORTER=otlp,fluent_forward', async () => {
+      const env = { OTEL_LOGS_EXPORTER: 'otlp,fluent_forward' };
+      expect(await run('hello.mjs', { env })).toMatchObject({ code: 0, stderr: '' });
+      expect(messages()).toEqual(['hello']);
+    });
+
+    test('aside with OTEL_LOGS_EXPORTER=console,otlp', async () => {
+      const { code, stderr } = await run('hello.mjs', { env: { OTEL_LOGS_EXPORTER: 'console,otlp' } });
+      expect(code).toBe(0);
+      expect(stderr).toContain('OTEL_LOGS_EXPORTER is console, otlp');
+      expectAside(stderr);
+      expect(stderr).toContain('set OTEL_LOGS_EXPORTER=fluent_forward');
+      expect(receiver.connectionCount).toBe(0);
+    });
+
+    test('aside without a word with OTEL_SDK_DISABLED=true', async () => {
+      const env = { OTEL_SDK_DISABLED: 'True', OTEL_LOGS_EXPORTER: 'otlp', OTEL_LOG_LEVEL: 'all' };
+      expect(await run('hello.mjs', { env })).toMatchObject({ code: 0, stdout: '', stderr: '' });
+      expect(receiver.connectionCount).toBe(0);
+    });
+
+    test('active with another OTEL_SDK_DISABLED, which it tells', async () => {
+      const { code, stderr } = await run('hello.mjs', { env: { OTEL_SDK_DISABLED: '1' } });
+      expect(code).toBe(0);
+      expect(stderr).toContain('OTEL_SDK_DISABLED: got "1", allowed: true or false; using false');
+      expect(messages()).toEqual(['hello']);
+    });
+
+    test('aside where a logger provider is registered already', async () => {
+      application.write(
+        'other-provider.cjs',
+        `require('${line.api}').logs.setGlobalLoggerProvider({
+           getLogger: () => ({ emit: ({ body }) => process.stdout.write('other: ' + body) }),
+         });`,
+      );
+      const { code, stdout, stderr } = await run('hello.cjs', {
+        flag: '--require',
+        before: ['--require', './other-provider.cjs'],
+      });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'other: hello' });
+      expect(stderr).toContain('a logger provider is registered already');
+      expectAside(stderr);
+      expect(stderr).toContain('Set OTEL_LOGS_EXPORTER=fluent_forward');
+      expect(receiver.connectionCount).toBe(0);
+    });
+
+    test('aside where the SDK is not installed, with how to install it', async () => {
+      const bare = new Application(line, ['@opentelemetry/api', '@msgpack/msgpack']);
+      bare.write('app.mjs', "process.stdout.write('running')");
+      const { code, stdout, stderr } = await bare.run('app.mjs', withReceiver());
+      bare.remove();
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'running' });
+      expect(stderr).toContain('@opentelemetry/sdk-logs is not installed');
+      expectAside(stderr);
+      expect(stderr).toMatch(/npm install @opentelemetry\/sdk-logs@(0\.223 @opentelemetry\/api@1\.9|3 .*@1\.10)$/m);
+    });
+
+    test('finds an SDK that only the application can', async () => {
+      // As with `npm link`: this package is elsewhere, and has its own API beside it.
+      const elsewhere = new Application(line, ['@opentelemetry/api', '@msgpack/msgpack']);
+      const register = require.resolve(`${elsewhere.package}/dist/cjs/register.js`);
+      expect(await run('hello.mjs', { module: register })).toMatchObject({ code: 0, stderr: '' });
+      elsewhere.remove();
+      expect(messages()).toEqual(['hello']);
+    });
+  });
+
+  describe('speaks through diag', () => {
+    const DEAD = { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '300' };
+
+    test('from warnings on', async () => {
+      const endpoint = await deadEndpoint();
+      const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint };
+      const { code, stdout, stderr } = await run('hello.mjs', { env });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+      expect(stderr).toContain(`${endpoint}: connection refused`);
+      expect(stderr).toContain('FLUENT_FORWARD_FLUSH_TIMEOUT');
+    });
+
+    test('from OTEL_LOG_LEVEL on', async () => {
+      const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: await deadEndpoint() };
+      const [silent, talkative] = await Promise.all(
+        ['none', 'Debug'].map((level) => run('hello.mjs', { env: { ...env, OTEL_LOG_LEVEL: level } })),
+      );
+      expect(silent?.stderr).not.toContain('opentelemetry-exporter-fluent-forward tcp://');
+      expect(silent?.stderr).toContain('[FLUENT_FORWARD_EXPORT_FAILED]');
+      expect(talkative?.stdout).toContain('@opentelemetry/api: Registered a global for');
+    });
+
+    test('a bad OTEL_LOG_LEVEL is told', async () => {
+      const { stderr } = await run('hello.mjs', { env: { OTEL_LOG_LEVEL: 'loud' } });
+      expect(stderr).toMatch(/OTEL_LOG_LEVEL: got "loud", allowed: NONE, ERROR, .*; using WARN/);
+    });
+
+    test("with the application's own logger where it has one", async () => {
+      application.write(
+        'own-diag.cjs',
+        `const write = (message) => process.stdout.write('own: ' + message);
+         require('@opentelemetry/api').diag.setLogger({ error: write, warn: (_, text) => write(text), info() {}, debug() {}, verbose() {} });`,
+      );
+      const { stdout, stderr } = await run('hello.cjs', {
+        flag: '--require',
+        before: ['--require', './own-diag.cjs'],
+        env: { OTEL_BLRP_MAX_QUEUE_SIZE: 'x' },
+      });
+      expect(stdout).toContain('own: OTEL_BLRP_MAX_QUEUE_SIZE: got "x"');
+      expect(stderr).toBe('');
+    });
+  });
+
+  describe('reads the variables of OpenTelemetry', () => {
+    const FIVE = "for (let n = 0; n < 5; n++) emit('record ' + n);";
+
+    test('OTEL_BLRP_MAX_EXPORT_BATCH_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE', async () => {
+      // The first two are exported at once, of the others no more than the queue holds.
+      const env = { OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: '2', OTEL_BLRP_MAX_QUEUE_SIZE: '2' };
+      expect(await run(program(FIVE), { env })).toMatchObject({ code: 0, stderr: '' });
+      expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([2, 2]);
+    });
+
+    test('OTEL_BLRP_SCHEDULE_DELAY', async () => {
+      const file = program("emit('early'); setTimeout(() => emit('late'), 200);");
+      expect(await run(file, { env: { OTEL_BLRP_SCHEDULE_DELAY: '1' } })).toMatchObject({ code: 0, stderr: '' });
+      // With the default both would go together, at the end.
+      expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([1, 1]);
+    });
+
+    test('OTEL_BLRP_EXPORT_TIMEOUT', async () => {
+      receiver.messageFaults = () => ({ kind: 'withhold' });
+      const env = { OTEL_BLRP_EXPORT_TIMEOUT: '50', OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
+      const { stderr } = await run('hello.mjs', { env });
+      // The processor's own error.
+      expect(stderr).toContain('"message":"Timeout"');
+    });
+
+    test('OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT and OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT', async () => {
+      const file = program("logger.emit({ attributes: { a: 'abcdef', b: 'b', c: 'c' } });");
+      const env = {
+        OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT: '2',
+        OTEL_ATTRIBUTE_COUNT_LIMIT: '1',
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '3',
+      };
+      await run(file, { env });
+      expect(recordsOf()[0]).toMatchObject({ attributes: { a: 'abc', b: 'b' }, dropped_attributes_count: 1 });
+    });
+
+    test('OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME', async () => {
+      const env = {
+        OTEL_RESOURCE_ATTRIBUTES: 'service.name=other, deployment.environment.name=a%20%3D%2Cb',
+        OTEL_SERVICE_NAME: 'shop',
+      };
+      expect(await run('hello.mjs', { env })).toMatchObject({ stderr: '' });
+      expect(recordsOf()[0]?.resource).toEqual({
+        'service.name': 'shop',
+        'deployment.environment.name': 'a =,b',
+        'telemetry.sdk.language': 'nodejs',
+        'telemetry.sdk.name': 'opentelemetry',
+        'telemetry.sdk.version': expect.any(String),
+      });
+    });
+  });
+
+  describe('flushes at the end', () => {
+    test('and keeps the exit code', async () => {
+      const file = program("emit('last words'); process.exitCode = 3;");
+      expect(await run(file)).toMatchObject({ code: 3, signal: null, stderr: '' });
+      expect(messages()).toEqual(['last words']);
+    });
+
+    test('what other listeners of beforeExit log, too', async () => {
+      const file = program("process.on('beforeExit', () => emit('bye'));");
+      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
+      expect(messages()).toEqual(['bye']);
+    });
+
+    test('within the flush budget when nobody acknowledges', async () => {
+      receiver.messageFaults = () => ({ kind: 'withhold' });
+      const file = program("for (let n = 0; n < 100; n++) emit('record ' + n);");
+      const { code, stderr } = await run(file, { env: { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '500' } });
+      expect(code).toBe(0);
+      expect(stderr).toContain('100 of 100 log records were not acknowledged');
+      expect(stderr).toContain('no ack within the 500 ms for a flush');
+    });
+
+    test('after a flush of the application, and not over it', async () => {
+      receiver.messageFaults = () => ({ kind: 'delay', millis: 20 });
+      const file = program(`
+        for (let n = 0; n < 2000; n++) emit('record ' + n);
+        const provider = logs.getLoggerProvider();
+        provider.forceFlush();
+        setImmediate(() => provider.shutdown());`);
+      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
+      expect(receiver.entryCount).toBe(2000);
+    });
+
+    /** Starts a program that says `ready` when it can be sent a signal. */
+    async function started(code: string, env: Record<string, string> = {}, before: readonly string[] = []) {
+      const file = program(`${code}; const alive = setInterval(() => {}, 1000); process.stdout.write('ready');`);
+      const process = application.start(
+        file,
+        withReceiver({ flag: '--require', before, env: { OTEL_BLRP_SCHEDULE_DELAY: '60000', ...env } }),
+      );
+      await process.wrote('ready');
+      return process;
+    }
+
+    test.each(['SIGTERM', 'SIGINT'] as const)('by %s, of which it dies', async (signal) => {
+      const { child, finished } = await started("emit('last words')");
+      child.kill(signal);
+      expect(await finished).toMatchObject({ code: null, signal, stderr: '' });
+      expect(messages()).toEqual(['last words']);
+    });
+
+    // Once it has flushed, the module listens again: then it has had its chance to end the process.
+    test('by a signal that the application handles, and goes on', async () => {
+      const { child, finished, wrote } = await started(`
+        emit('before');
+        process.once('SIGTERM', () => {
+          emit('while');
+          process.stdout.write('handling');
+          const flushed = setInterval(() => {
+            if (process.listenerCount('SIGTERM') === 0) return;
+            emit('behind');
+            process.exitCode = 7;
+            for (const timer of [flushed, alive]) clearInterval(timer);
+          }, 10);
+        });`);
+      child.kill('SIGTERM');
+      await wrote('handling');
+      expect(await finished).toMatchObject({ code: 7, signal: null, stderr: '' });
+      expect(messages()).toEqual(['before', 'while', 'behind']);
+    });
+
+    test('by a signal that another module handles, which was there first', async () => {
+      application.write(
+        'handler.cjs',
+        `process.once('SIGTERM', () => {
+           setInterval(() => process.listenerCount('SIGTERM') > 0 && process.exit(7), 10);
+         });`,
+      );
+      const { child, finished } = await started("emit('last words')", {}, ['--require', './handler.cjs']);
+      child.kill('SIGTERM');
+      expect(await finished).toMatchObject({ code: 7, signal: null, stderr: '' });
+      expect(messages()).toEqual(['last words']);
+    });
+
+    test('by SIGTERM within the flush budget when nobody acknowledges', async () => {
+      receiver.messageFaults = () => ({ kind: 'withhold' });
+      const { child, finished } = await started("emit('unheard')", {
+        OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '500',
+      });
+      child.kill('SIGTERM');
+      const { signal, stderr } = await finished;
+      expect(signal).toBe('SIGTERM');
+      expect(stderr).toContain('no ack within the 500 ms for a flush');
+    });
+
+    test('by each signal that the application handles', async () => {
+      const { child, finished } = await started("process.on('SIGINT', () => emit('not now'))");
+      child.kill('SIGINT');
+      await receiver.waitForEntries(1);
+      child.kill('SIGINT');
+      await receiver.waitForEntries(2);
+      child.kill('SIGTERM');
+      expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM', stderr: '' });
+    });
+
+    test('and is not seen by listeners that end the process when they are alone', async () => {
+      // As the package signal-exit does it.
+      const { child, finished } = await started(`
+        const listener = () => {
+          if (process.listeners('SIGTERM').length > 1) return;
+          process.off('SIGTERM', listener);
+          process.kill(process.pid, 'SIGTERM');
+        };
+        process.on('SIGTERM', listener);`);
+      child.kill('SIGTERM');
+      expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM' });
+    });
+
+    test.each([
+      ['SIGTERM', 'SIGTERM'],
+      ['SIGINT', 'SIGTERM'],
+    ] as const)('by %s, unless %s comes meanwhile', async (first, second) => {
+      receiver.messageFaults = () => ({ kind: 'withhold' });
+      const { child, finished } = await started("emit('unheard')", {
+        OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '20000',
+        OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '20000',
+      });
+      child.kill(first);
+      await receiver.waitForEntries(1);
+      child.kill(second);
+      expect(await finished).toMatchObject({ code: null, signal: second });
+    });
+  });
+});
+
+const HELLO = "logs.getLogger('app').emit({ severityNumber: 9, body: 'hello' });";
+
+function expectAside(stderr: string): void {
+  expect(stderr).toContain('[FLUENT_FORWARD_NOT_REGISTERED]');
+  expect(stderr).toContain('steps aside and sends no log records');
+}

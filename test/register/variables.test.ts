@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest';
+import { readActivation } from '../../src/register/activation.ts';
+import { readProcessorOptions } from '../../src/register/processor-options.ts';
+import { readRecordLimits } from '../../src/register/record-limits.ts';
+import { readResourceAttributes } from '../../src/register/resource-attributes.ts';
+import { Variables } from '../../src/register/variables.ts';
+
+/** What is read from the variables, and what is warned about. */
+function reading<T>(read: (variables: Variables) => T, environment: Record<string, string>) {
+  const warnings: string[] = [];
+  const value = read(new Variables(environment, (message) => warnings.push(message)));
+  return { value, warnings };
+}
+
+describe('OTEL_SDK_DISABLED and OTEL_LOGS_EXPORTER', () => {
+  const active = { kind: 'active' };
+  test.each([
+    [{}, active],
+    [{ OTEL_SDK_DISABLED: ' ', OTEL_LOGS_EXPORTER: ' , ' }, active],
+    [{ OTEL_SDK_DISABLED: 'FALSE', OTEL_LOGS_EXPORTER: ' FLUENT_FORWARD ' }, active],
+    [{ OTEL_LOGS_EXPORTER: 'none,fluent_forward' }, active],
+    [{ OTEL_SDK_DISABLED: 'true', OTEL_LOGS_EXPORTER: 'fluent_forward' }, { kind: 'disabled' }],
+    [{ OTEL_LOGS_EXPORTER: 'otlp,console' }, { kind: 'others', exporters: 'otlp, console' }],
+    [{ OTEL_LOGS_EXPORTER: 'fluent' }, { kind: 'others', exporters: 'fluent' }],
+  ])('%j', (environment, activation) => {
+    expect(reading(readActivation, environment)).toEqual({ value: activation, warnings: [] });
+  });
+
+  test('a bad value is told and is false', () => {
+    expect(reading(readActivation, { OTEL_SDK_DISABLED: 'yes\x1b' })).toEqual({
+      value: active,
+      warnings: ['OTEL_SDK_DISABLED: got "yes\\u{1b}", allowed: true or false; using false'],
+    });
+  });
+});
+
+describe('OTEL_BLRP_*', () => {
+  const defaults = {
+    scheduledDelayMillis: 1_000,
+    exportTimeoutMillis: 30_000,
+    maxQueueSize: 2_048,
+    maxExportBatchSize: 512,
+  };
+
+  test('are those of the specification', () => {
+    expect(reading(readProcessorOptions, {})).toEqual({ value: defaults, warnings: [] });
+    const environment = {
+      OTEL_BLRP_SCHEDULE_DELAY: '0',
+      OTEL_BLRP_EXPORT_TIMEOUT: '1',
+      OTEL_BLRP_MAX_QUEUE_SIZE: '2147483647',
+      OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: ' 4096 ',
+    };
+    expect(reading(readProcessorOptions, environment)).toEqual({
+      value: {
+        scheduledDelayMillis: 0,
+        exportTimeoutMillis: 1,
+        maxQueueSize: 2_147_483_647,
+        maxExportBatchSize: 4_096,
+      },
+      warnings: [],
+    });
+  });
+
+  test.each([
+    ['OTEL_BLRP_SCHEDULE_DELAY', '-1', 'an integer from 0 to 2147483647; using 1000'],
+    ['OTEL_BLRP_EXPORT_TIMEOUT', '0', 'an integer from 1 to 2147483647; using 30000'],
+    ['OTEL_BLRP_MAX_QUEUE_SIZE', '2147483648', 'an integer from 1 to 2147483647; using 2048'],
+    ['OTEL_BLRP_MAX_EXPORT_BATCH_SIZE', '1e3', 'an integer from 1 to 2147483647; using 512'],
+  ])('%s=%s is told and left out', (name, text, allowed) => {
+    expect(reading(readProcessorOptions, { [name]: text })).toEqual({
+      value: defaults,
+      warnings: [`${name}: got "${text}", allowed: ${allowed}`],
+    });
+  });
+});
+
+test.each([
+  [{}, 128, Number.POSITIVE_INFINITY, 0],
+  [{ OTEL_ATTRIBUTE_COUNT_LIMIT: '5', OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '6' }, 5, 6, 0],
+  [{ OTEL_ATTRIBUTE_COUNT_LIMIT: '5', OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT: '0' }, 0, Number.POSITIVE_INFINITY, 0],
+  [{ OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT: '7' }, 128, 7, 0],
+  [{ OTEL_ATTRIBUTE_COUNT_LIMIT: '5', OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT: 'x' }, 5, Number.POSITIVE_INFINITY, 1],
+])('limits of log records: %j', (environment, attributeCountLimit, attributeValueLengthLimit, told) => {
+  const { value, warnings } = reading(readRecordLimits, environment);
+  expect(value).toEqual({ attributeCountLimit, attributeValueLengthLimit });
+  expect(warnings).toHaveLength(told);
+});
+
+describe('OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME', () => {
+  test.each([
+    [{}, {}],
+    [{ OTEL_SERVICE_NAME: ' shop ' }, { 'service.name': 'shop' }],
+    [{ OTEL_RESOURCE_ATTRIBUTES: ' a = b ,, c=,d=%C3%A9%2C%3D%20 ' }, { a: 'b', c: '', d: 'é,= ' }],
+    [{ OTEL_RESOURCE_ATTRIBUTES: 'a=1,a=2,%61%3D=3' }, { a: '2', 'a=': '3' }],
+    [{ OTEL_RESOURCE_ATTRIBUTES: 'service.name=a', OTEL_SERVICE_NAME: 'b' }, { 'service.name': 'b' }],
+    [{ OTEL_RESOURCE_ATTRIBUTES: '__proto__=x' }, JSON.parse('{"__proto__":"x"}')],
+  ])('%j', (environment, attributes) => {
+    expect(reading(readResourceAttributes, environment)).toEqual({ value: attributes, warnings: [] });
+  });
+
+  test.each([
+    ['a=b,c', '"c" is no key=value'],
+    ['a=b,=c', '"=c" is no key=value'],
+    ['a=b=c', '"a=b=c" is no key=value; an = in either is written %3D'],
+    ['a=%E9', '"%E9" cannot be percent-decoded'],
+  ])('%s is told and left out', (text, reason) => {
+    const { value, warnings } = reading(readResourceAttributes, {
+      OTEL_RESOURCE_ATTRIBUTES: text,
+      OTEL_SERVICE_NAME: 'shop',
+    });
+    expect(value).toEqual({ 'service.name': 'shop' });
+    expect(warnings).toEqual([expect.stringContaining(`OTEL_RESOURCE_ATTRIBUTES: got "${text}" (${reason}`)]);
+    expect(warnings[0]).toMatch(/; using none$/);
+  });
+});

@@ -1,0 +1,209 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Connection } from '../../src/connection/connection.ts';
+import type { FluentForwardChannels } from '../../src/index.ts';
+import { cases, named } from '../support/cases.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { exportBodies } from '../support/harness.ts';
+import { HeldAck } from '../support/held-ack.ts';
+
+type Name = keyof FluentForwardChannels;
+const NAMES: readonly Name[] = [
+  'fluent-forward:connection:opened',
+  'fluent-forward:connection:ready',
+  'fluent-forward:connection:closed',
+  'fluent-forward:connection:rotated',
+  'fluent-forward:chunk:sent',
+  'fluent-forward:chunk:resent',
+  'fluent-forward:chunk:acknowledged',
+  'fluent-forward:chunk:failed',
+];
+const { listen, start, warnings } = cases();
+
+/** What was published, in its order, without the prefix of the names. */
+const published: [name: string, message: unknown][] = [];
+const listener = (message: unknown, name: string | symbol) => {
+  published.push([String(name).replace('fluent-forward:', ''), message]);
+};
+
+describe('the diagnostics channels', () => {
+  beforeEach(() => {
+    published.length = 0;
+    for (const name of NAMES) subscribe(name, listener);
+  });
+  afterEach(() => {
+    for (const name of NAMES) unsubscribe(name, listener);
+  });
+
+  it('follow a chunk over a lost connection to its ack', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
+    const held = new HeldAck();
+    const made = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0, tag: 'app' });
+    const { clock, exporter, send } = made;
+    // No random half taken off the backoff.
+    made.chance = 0;
+    const result = send('a', 'b');
+    await until(() => warnings().length > 0);
+    receiver.messageFaults = [held.fault];
+    await clock.advance(100);
+    await receiver.waitForEntries(4);
+    await clock.advance(30);
+    held.release();
+    await result;
+    const { name } = exporter;
+    const [message] = receiver.messages;
+    const chunk = { id: message?.chunk, tag: 'app', records: 2, bytes: message?.bytes };
+    const at = (id: number) => ({ id, endpoint: receiver.endpoint, address: `127.0.0.1:${receiver.port}` });
+    const lost = expect.objectContaining({ code: 'FLUENT_FORWARD_CONNECTION_LOST' });
+    expect(published).toEqual([
+      ['connection:opened', { exporter: name, connection: at(0), dialMillis: 0 }],
+      ['chunk:sent', { exporter: name, chunk, connection: at(0) }],
+      ['connection:closed', { exporter: name, connection: at(0), error: lost }],
+      ['connection:opened', { exporter: name, connection: at(1), dialMillis: 0 }],
+      ['chunk:resent', { exporter: name, chunk, connection: at(1), error: lost }],
+      ['connection:ready', { exporter: name, connection: at(1) }],
+      ['chunk:acknowledged', { exporter: name, chunk, connection: at(1), latencyMillis: 30 }],
+    ]);
+  });
+
+  it('show a rotation: the successor is ready before it takes over', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const { clock, exporter, send } = start({ ...named(a, b), rotationIntervalMillis: 1_000 });
+    await send('a');
+    await clock.advance(500);
+    await until(() => a.openConnections + b.openConnections === 2);
+    await settle();
+    published.length = 0;
+    await send('b');
+    const from = expect.objectContaining({ id: 0, endpoint: 'tcp://fluent:24224' });
+    const to = expect.objectContaining({ id: 1, endpoint: 'tcp://fluent:24224' });
+    expect(published.map(([name]) => name)).toEqual([
+      'chunk:sent',
+      'connection:ready',
+      'connection:rotated',
+      'connection:closed',
+      'chunk:acknowledged',
+    ]);
+    expect(published[2]?.[1]).toEqual({ exporter: exporter.name, from, to });
+    expect(published[3]?.[1]).toMatchObject({ connection: { id: 0 }, error: { code: 'FLUENT_FORWARD_CLOSED' } });
+  });
+
+  it('tell what is given up, and connections that never were', async () => {
+    const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', timeoutMillis: 50 });
+    const result = send('a');
+    await until(() => published.length > 0);
+    await clock.advance(50);
+    await result;
+    const connection = { id: 0, endpoint: 'tcp://127.0.0.1:1', address: '127.0.0.1:1' };
+    const error = expect.objectContaining({ code: 'FLUENT_FORWARD_CONNECT_FAILED' });
+    expect(published).toEqual([
+      ['connection:closed', { exporter: exporter.name, connection, error }],
+      [
+        'chunk:failed',
+        {
+          exporter: exporter.name,
+          chunk: expect.objectContaining({ records: 1 }),
+          code: 'FLUENT_FORWARD_TIMEOUT',
+          error: undefined,
+        },
+      ],
+    ]);
+  });
+
+  it('have no address where a lookup failed', async () => {
+    const { send } = start({ endpoint: 'tcp://fluent', resolver: async () => [], timeoutMillis: 50 });
+    void send('a');
+    await until(() => published.length > 0);
+    expect(published[0]).toMatchObject([
+      'connection:closed',
+      {
+        connection: { id: 0, endpoint: undefined, address: undefined },
+        error: { code: 'FLUENT_FORWARD_LOOKUP_FAILED' },
+      },
+    ]);
+  });
+
+  it('tell exporters apart', async () => {
+    const receiver = await listen();
+    const [one, two] = [start({ endpoint: receiver.endpoint }), start({ endpoint: receiver.endpoint })];
+    await one.send('a');
+    await two.send('b', 'c');
+    await one.send('d', 'e', 'f');
+    const messages = (of: string) => published.filter(([name]) => name === of).map(([, message]) => message);
+    expect(messages('chunk:sent')).toMatchObject([
+      { exporter: one.exporter.name, chunk: { records: 1 } },
+      { exporter: two.exporter.name, chunk: { records: 2 } },
+      { exporter: one.exporter.name, chunk: { records: 3 } },
+    ]);
+    expect(messages('connection:ready')).toMatchObject([
+      { exporter: one.exporter.name },
+      { exporter: two.exporter.name },
+    ]);
+  });
+
+  it('may have a subscriber that logs through the same exporter', async () => {
+    const receiver = await listen();
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048 });
+    const results: Promise<unknown>[] = [];
+    const log = (_: unknown, name: string | symbol) => {
+      if (results.length < 20) results.push(exportBodies(exporter, name));
+    };
+    for (const name of NAMES) subscribe(name, log);
+    try {
+      expect((await send(...Array.from({ length: 5 }, (_, n) => `${n} `.padEnd(1500, 'x')))).code).toBe(0);
+      receiver.resetConnections();
+      await until(() => receiver.openConnections === 0);
+      await settle();
+      await clock.advance(100);
+    } finally {
+      for (const name of NAMES) unsubscribe(name, log);
+    }
+    expect(await Promise.all(results)).toEqual(results.map(() => ({ code: 0 })));
+    expect(results).toHaveLength(20);
+    expect(new Set(receiver.messages.map(({ chunk }) => chunk)).size).toBe(5 + results.length);
+  });
+});
+
+it('README.md lists the channels, with what is published in each', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const rows = [...readme.matchAll(/^\| `(fluent-forward:\w+:\w+)` \| .+ \| (.+) \|$/gm)];
+  const named = rows.map(([, name, fields = '']) => [name, fields.match(/\w+/g)]);
+  expect(Object.fromEntries(named)).toEqual({
+    'fluent-forward:connection:opened': ['connection', 'dialMillis'],
+    'fluent-forward:connection:ready': ['connection'],
+    'fluent-forward:connection:closed': ['connection', 'error'],
+    'fluent-forward:connection:rotated': ['from', 'to'],
+    'fluent-forward:chunk:sent': ['chunk', 'connection'],
+    'fluent-forward:chunk:resent': ['chunk', 'connection', 'error'],
+    'fluent-forward:chunk:acknowledged': ['chunk', 'connection', 'latencyMillis'],
+    'fluent-forward:chunk:failed': ['chunk', 'code', 'error'],
+  } satisfies Record<Name, string[]>);
+});
+
+it('nothing is described while nobody has subscribed', async () => {
+  const descriptor = Object.getOwnPropertyDescriptor(Connection.prototype, 'info') as PropertyDescriptor;
+  let described = 0;
+  Object.defineProperty(Connection.prototype, 'info', {
+    ...descriptor,
+    get(this: Connection) {
+      described++;
+      return descriptor.get?.call(this);
+    },
+  });
+  try {
+    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    const result = send('a');
+    await until(() => warnings().length > 0);
+    await clock.advance(100);
+    await result;
+    expect(described).toBe(0);
+    subscribe(NAMES[4] as Name, listener);
+    await send('b');
+    expect(described).toBe(1);
+  } finally {
+    unsubscribe(NAMES[4] as Name, listener);
+    Object.defineProperty(Connection.prototype, 'info', descriptor);
+  }
+});

@@ -1,0 +1,364 @@
+import { readFileSync } from 'node:fs';
+import { type Meter, type MetricOptions, metrics } from '@opentelemetry/api';
+import type { Histogram } from '@opentelemetry/sdk-metrics';
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_NETWORK_PEER_ADDRESS,
+  ATTR_NETWORK_PEER_PORT,
+  ATTR_OTEL_COMPONENT_NAME,
+  ATTR_OTEL_COMPONENT_TYPE,
+  ATTR_SERVER_ADDRESS,
+  ATTR_SERVER_PORT,
+  METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED,
+  METRIC_OTEL_SDK_EXPORTER_LOG_INFLIGHT,
+  METRIC_OTEL_SDK_EXPORTER_OPERATION_DURATION,
+} from '@opentelemetry/semantic-conventions/incubating';
+import { afterEach, describe, expect, it } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { ConnectionStats } from '../../src/stats.ts';
+import { MAX_NAMED_ADDRESSES, PeerAttributes } from '../../src/telemetry/peer-attributes.ts';
+import { cases, named, sendOver } from '../support/cases.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { HeldAck } from '../support/held-ack.ts';
+import { TestMeter } from '../support/meter.ts';
+
+const { listen, start, warnings } = cases();
+const INFLIGHT = METRIC_OTEL_SDK_EXPORTER_LOG_INFLIGHT;
+const EXPORTED = METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED;
+const OPERATION = METRIC_OTEL_SDK_EXPORTER_OPERATION_DURATION;
+/** Too large for any message. */
+const OVERSIZE = Array.from({ length: 30 }, () => 'x'.repeat(262_000));
+const body = (n: number) => `${n} `.padEnd(1500, 'x');
+
+afterEach(() => metrics.disable());
+
+/** An exporter whose metrics can be collected. */
+function observed(options: Parameters<typeof start>[0]) {
+  const meter = new TestMeter();
+  return { meter, ...start({ selfObsMeterProvider: meter.provider, ...options }) };
+}
+
+describe('the metrics of the semantic conventions', () => {
+  it('have their kinds, units and attributes', async () => {
+    const receiver = await listen();
+    const { meter, exporter, send } = observed({ endpoint: receiver.endpoint });
+    await send('a', 'b');
+    const attributes = {
+      [ATTR_OTEL_COMPONENT_TYPE]: 'fluent_forward_log_exporter',
+      [ATTR_OTEL_COMPONENT_NAME]: exporter.name,
+      [ATTR_SERVER_ADDRESS]: '127.0.0.1',
+      [ATTR_SERVER_PORT]: receiver.port,
+    };
+    const collected = new Map((await meter.collect()).map((metric) => [metric.descriptor.name, metric]));
+    expect(exporter.name).toMatch(/^fluent_forward_log_exporter\/\d+$/);
+    expect(collected.get(INFLIGHT)).toMatchObject({
+      scope: { name: packageJson.name, version: packageJson.version },
+      descriptor: { unit: '{log_record}' },
+      isMonotonic: false,
+      dataPoints: [{ value: 0, attributes }],
+    });
+    expect(collected.get(EXPORTED)).toMatchObject({
+      descriptor: { unit: '{log_record}' },
+      isMonotonic: true,
+      dataPoints: [{ value: 2, attributes }],
+    });
+    expect(collected.get(OPERATION)).toMatchObject({
+      descriptor: { unit: 's' },
+      dataPoints: [{ value: { count: 1 }, attributes }],
+    });
+    for (const name of [INFLIGHT, EXPORTED, OPERATION]) {
+      expect(collected.get(name)?.dataPoints[0]?.attributes).toEqual(attributes);
+    }
+  });
+
+  it('keep a record in flight over all its tries, and count it once, when its export ends', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
+    const held = new HeldAck();
+    const { meter, clock, send } = observed({ endpoint: receiver.endpoint, maxChunkBytes: 2048 });
+    const result = send(body(0), body(1));
+    await until(() => warnings().length > 0);
+    // One of two chunks is acknowledged, the other waits for its second try.
+    expect(await meter.valuesBy(INFLIGHT, ATTR_ERROR_TYPE)).toEqual({ '': 2 });
+    expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({ '': 0 });
+    receiver.messageFaults = () => held.fault;
+    await clock.advance(100);
+    await receiver.waitForEntries(3);
+    expect(await meter.valuesBy(INFLIGHT, ATTR_ERROR_TYPE)).toEqual({ '': 2 });
+    expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({ '': 0 });
+    held.release();
+    await result;
+    expect(await meter.valuesBy(INFLIGHT, ATTR_ERROR_TYPE)).toEqual({ '': 0 });
+    expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({ '': 2 });
+  });
+
+  it('count what failed by its reason, apart from what was acknowledged in the same batch', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'withhold' }] });
+    const { meter, clock, exporter, send } = observed({
+      endpoint: receiver.endpoint,
+      maxChunkBytes: 2048,
+      maxInFlightBytes: 4096,
+      timeoutMillis: 1_000,
+      rotationIntervalMillis: 0,
+      layout: ({ body }, entry) => (body === 'filtered' ? undefined : entry),
+    });
+    const partly = send(body(0), body(1), OVERSIZE, 'filtered');
+    await receiver.waitForEntries(2);
+    await send('over the bound');
+    await clock.advance(1_000);
+    await partly;
+    await exporter.shutdown();
+    await send('too', 'late');
+    expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({
+      '': 1,
+      FLUENT_FORWARD_CHUNK_REFUSED: 1,
+      FLUENT_FORWARD_UNENCODABLE: 1,
+      FLUENT_FORWARD_IN_FLIGHT_LIMIT: 1,
+      FLUENT_FORWARD_SHUT_DOWN: 2,
+    });
+    const operations = await meter.valuesBy(OPERATION, ATTR_ERROR_TYPE);
+    expect(operations).toMatchObject({
+      FLUENT_FORWARD_CHUNK_REFUSED: { count: 1, sum: 1 },
+      FLUENT_FORWARD_IN_FLIGHT_LIMIT: { count: 1, sum: 0 },
+      FLUENT_FORWARD_SHUT_DOWN: { count: 1, sum: 0 },
+    });
+  });
+
+  it.each([
+    ['tcp://a.test:1234', { [ATTR_SERVER_ADDRESS]: 'a.test', [ATTR_SERVER_PORT]: 1234 }],
+    ['srv+tcp://_forward._tcp.a.test', { [ATTR_SERVER_ADDRESS]: '_forward._tcp.a.test' }],
+    ['unix:///run/a.sock', { [ATTR_SERVER_ADDRESS]: '/run/a.sock' }],
+    ['tcp://a.test,tcp://b.test', {}],
+  ])('name the server where there is one: %s', async (endpoint, server) => {
+    const { meter, exporter } = observed({ endpoint });
+    expect((await meter.points(INFLIGHT))[0]?.attributes).toEqual({
+      [ATTR_OTEL_COMPONENT_TYPE]: 'fluent_forward_log_exporter',
+      [ATTR_OTEL_COMPONENT_NAME]: exporter.name,
+      ...server,
+    });
+  });
+});
+
+describe('the metrics of its own', () => {
+  it('count bytes with every resend, and resends and faults by their reasons', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
+    const { meter, clock, send } = observed({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    await send('a');
+    const result = send('b');
+    await until(() => warnings().length > 0);
+    await clock.advance(100);
+    await result;
+    const [a = 0, b = 0, again = 0] = receiver.messages.map(({ bytes }) => bytes);
+    expect(b).toBe(again);
+    for (const name of ['fluent_forward.sent.raw', 'fluent_forward.sent.wire']) {
+      expect(await meter.points(name)).toMatchObject([{ value: a + b + again }]);
+    }
+    expect(await meter.valuesBy('fluent_forward.chunk.resent', ATTR_ERROR_TYPE)).toEqual({
+      FLUENT_FORWARD_CONNECTION_LOST: 1,
+    });
+    expect(await meter.valuesBy('fluent_forward.connection.fault', ATTR_ERROR_TYPE)).toEqual({
+      FLUENT_FORWARD_CONNECTION_LOST: 1,
+    });
+  });
+
+  it('tell what went over the wire from what it was before compression', async () => {
+    const receiver = await listen();
+    const { meter, send } = observed({ endpoint: receiver.endpoint, compression: 'gzip' });
+    await send('x'.repeat(10_000));
+    const [wire] = await meter.points('fluent_forward.sent.wire');
+    expect(wire).toMatchObject({ value: receiver.messages[0]?.bytes });
+    const [raw] = await meter.points('fluent_forward.sent.raw');
+    expect(raw?.value).toBeGreaterThan(10_000);
+  });
+
+  it('say by what records were lost', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
+    const { meter, clock, exporter, send } = observed({
+      endpoint: receiver.endpoint,
+      maxInFlightBytes: 1024,
+      timeoutMillis: 1_000,
+      layout: ({ body }, entry) => {
+        if (body === 'bad') throw new Error('no layout for it');
+        return body === 'filtered' ? undefined : entry;
+      },
+    });
+    const unanswered = send('a', 'bad', 'bad', OVERSIZE, 'filtered');
+    await receiver.waitForEntries(1);
+    expect(await meter.points('fluent_forward.inflight.size')).toMatchObject([
+      { value: exporter.stats().inFlightBytes },
+    ]);
+    expect(exporter.stats().inFlightBytes).toBeGreaterThanOrEqual(1024);
+    await send('b');
+    await clock.advance(1_000);
+    await unanswered;
+    expect(await meter.valuesBy('fluent_forward.record.dropped', 'fluent_forward.drop.reason')).toEqual({
+      unencodable: 2,
+      oversize: 1,
+      in_flight_limit: 1,
+      chunk_refused: 1,
+    });
+    expect(await meter.points('fluent_forward.record.filtered')).toMatchObject([{ value: 1 }]);
+  });
+
+  it('measure acks and dials, those that fail by their reason', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'withhold' }] });
+    const { meter, clock, send } = observed({
+      endpoint: `tcp://127.0.0.1:1?weight=65535,${receiver.endpoint}`,
+      ackTimeoutMillis: 3_000,
+      rotationIntervalMillis: 0,
+    });
+    const result = send('a');
+    await receiver.waitForEntries(1);
+    await clock.advance(4_000);
+    expect((await result).code).toBe(0);
+    const [ack] = await meter.points('fluent_forward.ack.duration');
+    // The ack that counts is that of the resend: at once, on a clock that stands still.
+    expect(ack?.value).toMatchObject({ count: 1, sum: 0 });
+    const dials = await meter.valuesBy('fluent_forward.dial.duration', ATTR_ERROR_TYPE);
+    expect((dials.FLUENT_FORWARD_CONNECT_FAILED as Histogram).count).toBeGreaterThan(0);
+    expect((dials[''] as Histogram).count).toBe(receiver.connectionCount);
+  });
+
+  it('measure the ack from the hand-over to the connection', async () => {
+    const held = new HeldAck();
+    const receiver = await listen({ messageFaults: [held.fault] });
+    const { meter, clock, send } = observed({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    const result = send('a');
+    await receiver.waitForEntries(1);
+    await clock.advance(200);
+    held.release();
+    await result;
+    const { '': measured } = await meter.valuesBy('fluent_forward.ack.duration', ATTR_ERROR_TYPE);
+    const { sum, buckets } = measured as Histogram;
+    expect(sum).toBe(0.2);
+    // Of the bounds 0.1 and 0.25.
+    expect(buckets.counts.indexOf(1)).toBe(buckets.boundaries.indexOf(0.25));
+  });
+
+  it('show connections by address and state, gone ones as 0, and count rotations', async () => {
+    const [a, b] = [await listen(), await listen()];
+    const made = observed({ ...named(a, b), rotationIntervalMillis: 1_000 });
+    await made.send('a');
+    const [first, second] = a.connectionCount === 1 ? [a, b] : [b, a];
+    const count = async () =>
+      Object.fromEntries(
+        (await made.meter.points('fluent_forward.connection.count')).map(({ attributes, value }) => [
+          `${attributes[ATTR_NETWORK_PEER_ADDRESS]} ${attributes[ATTR_NETWORK_PEER_PORT]} ${attributes['fluent_forward.connection.state']}`,
+          value,
+        ]),
+      );
+    expect(await count()).toEqual({ [`127.0.0.1 ${first.port} open`]: 1 });
+    await made.clock.advance(500);
+    await until(() => second.connectionCount === 1);
+    await settle();
+    await sendOver(0, made, second);
+    await until(() => first.openConnections === 0);
+    await settle();
+    expect(await count()).toEqual({ [`127.0.0.1 ${first.port} open`]: 0, [`127.0.0.1 ${second.port} open`]: 1 });
+    expect(await made.meter.points('fluent_forward.connection.rotated')).toMatchObject([{ value: 1 }]);
+  });
+
+  it('name a bounded number of addresses in the life of an exporter, the others together', () => {
+    const peers = new PeerAttributes();
+    const at = (n: number): ConnectionStats => ({
+      endpoint: 'tcp://fluent:24224',
+      address: n % 2 === 0 ? `10.0.0.${n}:24224` : `[fd00::${n}]:24224`,
+      state: 'open',
+      ageMillis: 0,
+      inFlightChunks: 0,
+    });
+    for (let n = 0; n < MAX_NAMED_ADDRESSES; n++) peers.count([at(n)]);
+    const late = [at(MAX_NAMED_ADDRESSES), at(MAX_NAMED_ADDRESSES + 1), at(1)];
+    const counted = peers.count(late);
+    expect(counted).toHaveLength(MAX_NAMED_ADDRESSES + 1);
+    expect(counted.filter(([, count]) => count > 0)).toEqual([
+      [
+        {
+          [ATTR_NETWORK_PEER_ADDRESS]: 'fd00::1',
+          [ATTR_NETWORK_PEER_PORT]: 24224,
+          'fluent_forward.connection.state': 'open',
+        },
+        1,
+      ],
+      [{ [ATTR_NETWORK_PEER_ADDRESS]: 'other', 'fluent_forward.connection.state': 'open' }, 2],
+    ]);
+  });
+});
+
+it('README.md lists the metrics, with kinds, units and attributes', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const rows = readme.matchAll(/^\| `((?:otel\.sdk|fluent_forward)\.[\w.]+)` \| (\w+), `(.+?)` \| .+? \| .*\|$/gm);
+  const made: (readonly string[])[] = [];
+  const make = (kind: string) => (name: string, options: MetricOptions) => {
+    made.push([name, kind, options.unit as string]);
+    return {};
+  };
+  const meter = {
+    createHistogram: make('Histogram'),
+    createObservableCounter: make('Counter'),
+    createObservableUpDownCounter: make('UpDownCounter'),
+    addBatchObservableCallback: () => {},
+  } as unknown as Meter;
+  start({ selfObsMeterProvider: { getMeter: () => meter } });
+  expect([...rows].map((row) => row.slice(1, 4)).sort()).toEqual(made.sort());
+});
+
+describe('an exporter', () => {
+  it('is told from others by its name', async () => {
+    const receiver = await listen();
+    const meter = new TestMeter();
+    const options = { endpoint: receiver.endpoint, selfObsMeterProvider: meter.provider };
+    const [one, two] = [start(options), start(options)];
+    await one.send('a');
+    await two.send('b', 'c');
+    expect(one.exporter.name).not.toBe(two.exporter.name);
+    expect(await meter.valuesBy(EXPORTED, ATTR_OTEL_COMPONENT_NAME)).toEqual({
+      [one.exporter.name]: 1,
+      [two.exporter.name]: 2,
+    });
+  });
+
+  it('that is shut down is observed once more, with its last numbers, and then no longer', async () => {
+    const receiver = await listen();
+    const meter = new TestMeter();
+    const options = { endpoint: receiver.endpoint, selfObsMeterProvider: meter.provider };
+    const removed = start(options);
+    const other = start(options);
+    await removed.send('a');
+    await meter.collect();
+    void removed.send('b');
+    await removed.exporter.shutdown();
+    await other.send('c');
+    // Both, though the first is removed meanwhile.
+    expect(await meter.valuesBy(EXPORTED, ATTR_OTEL_COMPONENT_NAME)).toEqual({
+      [removed.exporter.name]: 2,
+      [other.exporter.name]: 1,
+    });
+    expect(await meter.valuesBy('fluent_forward.connection.count', ATTR_OTEL_COMPONENT_NAME)).toEqual({
+      [removed.exporter.name]: 0,
+      [other.exporter.name]: 1,
+    });
+    // What fails now is in no collection.
+    await removed.send('too late');
+    expect(await meter.points(EXPORTED, removed.exporter.name)).toMatchObject([{ value: 2 }]);
+  });
+
+  it('finds the global provider, also one that is set after its first export', async () => {
+    const receiver = await listen();
+    const meter = new TestMeter();
+    const { exporter, send } = start({ endpoint: receiver.endpoint, selfObsMeterProvider: true });
+    await send('a');
+    metrics.setGlobalMeterProvider(meter.provider);
+    await send('b');
+    expect(await meter.valuesBy(EXPORTED, ATTR_OTEL_COMPONENT_NAME)).toEqual({ [exporter.name]: 2 });
+    expect((await meter.points(OPERATION))[0]?.value).toMatchObject({ count: 1 });
+  });
+
+  it('has no metrics unless it is asked to', async () => {
+    const receiver = await listen();
+    const meter = new TestMeter();
+    metrics.setGlobalMeterProvider(meter.provider);
+    const { send } = start({ endpoint: receiver.endpoint });
+    await send('a');
+    expect(await meter.collect()).toEqual([]);
+  });
+});
