@@ -65,35 +65,31 @@ function isHexId(id: unknown, length: 16 | 32): id is string {
   return typeof id === 'string' && id.length === length && /^[0-9a-f]*$/i.test(id) && !/^0*$/.test(id);
 }
 
-const LOWER_CASE_BIT = 0x20;
+/** For each byte: what it is as a hexadecimal digit in lower case; 0 for one that is none. */
+const DIGITS = new Uint8Array(256);
+for (const digit of '0123456789abcdef') {
+  DIGITS[digit.charCodeAt(0)] = digit.charCodeAt(0);
+  DIGITS[digit.toUpperCase().charCodeAt(0)] = digit.charCodeAt(0);
+}
+const ZERO = 0x30;
 
 /** Writes an id of `length` hexadecimal digits in lower case; nothing when it is not one, or all zeros. */
 function hexId(writer: Writer, key: Uint8Array, id: unknown, length: 16 | 32): boolean {
   if (typeof id !== 'string' || id.length !== length) return false;
   const start = writer.position;
   writer.raw(key);
-  writer.reserve(2 + length);
-  const { buffer } = writer;
-  let at = writer.position;
-  if (length === 16) {
-    buffer[at++] = 0xa0 | length;
-  } else {
-    buffer[at++] = 0xd9;
-    buffer[at++] = length;
-  }
+  writer.string(id);
+  const { buffer, position } = writer;
   let isZero = true;
-  for (let i = 0; i < length; i++) {
-    let code = id.charCodeAt(i);
-    if (code < 0x30 || code > 0x39) {
-      code |= LOWER_CASE_BIT;
-      if (code < 0x61 || code > 0x66) {
-        writer.position = start;
-        return false;
-      }
+  for (let at = position - length; at < position; at++) {
+    const digit = DIGITS[buffer[at] as number] as number;
+    if (digit === 0) {
+      writer.position = start;
+      return false;
     }
-    if (code !== 0x30) isZero = false;
-    buffer[at++] = code;
+    buffer[at] = digit;
+    if (digit !== ZERO) isZero = false;
   }
-  writer.position = isZero ? start : at;
+  if (isZero) writer.position = start;
   return !isZero;
 }

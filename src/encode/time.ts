@@ -96,7 +96,8 @@ export class Rfc3339 {
     buffer[at--] = Z;
     let rest = nanoseconds;
     for (let digit = 0; digit < 9; digit++) {
-      const quotient = Math.floor(rest / 10);
+      // Of two integers of 32 bits, which is not a division in floating point.
+      const quotient = (rest / 10) | 0;
       buffer[at--] = 0x30 + rest - quotient * 10;
       rest = quotient;
     }
