@@ -38,16 +38,8 @@ export function binarySpanContext(writer: Writer, context: unknown): number {
   if (!isObject(context)) return 0;
   const { traceId, spanId, traceFlags } = context as Record<string, unknown>;
   let size = 0;
-  if (isHexId(traceId, 32)) {
-    writer.raw(KEY.trace_id);
-    writer.bin(Buffer.from(traceId, 'hex'));
-    size++;
-  }
-  if (isHexId(spanId, 16)) {
-    writer.raw(KEY.span_id);
-    writer.bin(Buffer.from(spanId, 'hex'));
-    size++;
-  }
+  if (binaryId(writer, KEY.trace_id, traceId, 32)) size++;
+  if (binaryId(writer, KEY.span_id, spanId, 16)) size++;
   if (size > 0 && Number.isInteger(traceFlags)) {
     writer.raw(KEY.trace_flags);
     writer.number((traceFlags as number) & 0xff);
@@ -56,8 +48,10 @@ export function binarySpanContext(writer: Writer, context: unknown): number {
   return size;
 }
 
+const FLAGS: readonly string[] = Array.from({ length: 256 }, (_, flags) => flags.toString(16).padStart(2, '0'));
+
 function flagsText(flags: number): string {
-  return (flags & 0xff).toString(16).padStart(2, '0');
+  return FLAGS[flags & 0xff] as string;
 }
 
 /** Whether it is an id of `length` hexadecimal digits of which not all are zero. */
@@ -65,35 +59,61 @@ function isHexId(id: unknown, length: 16 | 32): id is string {
   return typeof id === 'string' && id.length === length && /^[0-9a-f]*$/i.test(id) && !/^0*$/.test(id);
 }
 
-const LOWER_CASE_BIT = 0x20;
+/** For each byte: what it is as a hexadecimal digit in lower case; 0 for one that is none. */
+const DIGITS = new Uint8Array(256);
+for (const digit of '0123456789abcdef') {
+  DIGITS[digit.charCodeAt(0)] = digit.charCodeAt(0);
+  DIGITS[digit.toUpperCase().charCodeAt(0)] = digit.charCodeAt(0);
+}
+const ZERO = 0x30;
 
 /** Writes an id of `length` hexadecimal digits in lower case; nothing when it is not one, or all zeros. */
 function hexId(writer: Writer, key: Uint8Array, id: unknown, length: 16 | 32): boolean {
   if (typeof id !== 'string' || id.length !== length) return false;
   const start = writer.position;
   writer.raw(key);
-  writer.reserve(2 + length);
-  const { buffer } = writer;
-  let at = writer.position;
-  if (length === 16) {
-    buffer[at++] = 0xa0 | length;
-  } else {
-    buffer[at++] = 0xd9;
-    buffer[at++] = length;
-  }
+  writer.string(id);
+  const { buffer, position } = writer;
   let isZero = true;
-  for (let i = 0; i < length; i++) {
-    let code = id.charCodeAt(i);
-    if (code < 0x30 || code > 0x39) {
-      code |= LOWER_CASE_BIT;
-      if (code < 0x61 || code > 0x66) {
-        writer.position = start;
-        return false;
-      }
+  for (let at = position - length; at < position; at++) {
+    const digit = DIGITS[buffer[at] as number] as number;
+    if (digit === 0) {
+      writer.position = start;
+      return false;
     }
-    if (code !== 0x30) isZero = false;
-    buffer[at++] = code;
+    buffer[at] = digit;
+    if (digit !== ZERO) isZero = false;
   }
-  writer.position = isZero ? start : at;
+  if (isZero) writer.position = start;
   return !isZero;
+}
+
+const BIN8 = 0xc4;
+
+/** Writes an id of `length` hexadecimal digits as bytes; nothing when it is not one, or all zeros. */
+function binaryId(writer: Writer, key: Uint8Array, id: unknown, length: 16 | 32): boolean {
+  const start = writer.position + key.length;
+  if (!hexId(writer, key, id, length)) return false;
+  // In the place of its own text, which is read before it is overwritten.
+  const { buffer, position } = writer;
+  let digit = position - length;
+  let at = start;
+  buffer[at++] = BIN8;
+  // A text of 16 has a header of one byte: its first digits are needed before the length is written.
+  const first = byteOf(buffer, digit);
+  digit += 2;
+  buffer[at++] = length / 2;
+  buffer[at++] = first;
+  for (; digit < position; digit += 2) buffer[at++] = byteOf(buffer, digit);
+  writer.position = at;
+  return true;
+}
+
+function byteOf(buffer: Buffer, digit: number): number {
+  return (halfByteOf(buffer[digit] as number) << 4) | halfByteOf(buffer[digit + 1] as number);
+}
+
+/** What a digit in lower case stands for. */
+function halfByteOf(digit: number): number {
+  return digit <= 0x39 ? digit - ZERO : digit - 0x57;
 }

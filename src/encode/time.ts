@@ -10,46 +10,66 @@ const FIRST_TIME: WallTime = [MIN_SECONDS, 0];
 /** The end of year 9999, the last that RFC 3339 can write. */
 const MAX_RFC3339_SECONDS = 253_402_300_799;
 
-/** Brings `[1, 2e9]` to `[3, 0]`; `undefined` for what is no time. */
-function normalize(time: unknown): WallTime | undefined {
-  if (!Array.isArray(time)) return undefined;
-  const [seconds, nanoseconds] = time as unknown[];
-  if (typeof seconds !== 'number' || typeof nanoseconds !== 'number') return undefined;
-  // The usual case needs no arithmetic. Never `time` itself: read again, a getter could say something else.
+/** The time that was read last: taken at once by whoever reads, so that no record costs an object. */
+const last = { seconds: 0, nanoseconds: 0 };
+
+/** Reads a time into `last`, `[1, 2e9]` as `[3, 0]`; tells whether it is one. */
+function read(time: unknown): boolean {
+  if (!Array.isArray(time)) return false;
+  // By index: destructuring calls the array's iterator. Once: a getter could say something else the next time.
+  const seconds: unknown = time[0];
+  const nanoseconds: unknown = time[1];
+  if (typeof seconds !== 'number' || typeof nanoseconds !== 'number') return false;
+  // The usual case needs no arithmetic.
   if (
     Number.isInteger(seconds) &&
     Number.isInteger(nanoseconds) &&
     nanoseconds >= 0 &&
     nanoseconds < NANOS_PER_SECOND
   ) {
-    return [seconds, nanoseconds];
+    return keep(seconds, nanoseconds);
   }
-  if (!Number.isFinite(seconds) || !Number.isFinite(nanoseconds)) return undefined;
+  if (!Number.isFinite(seconds) || !Number.isFinite(nanoseconds)) return false;
   const wholeSeconds = Math.floor(seconds);
   const nanos = Math.floor((seconds - wholeSeconds) * NANOS_PER_SECOND + nanoseconds);
   // A remainder is exact where a quotient of large numbers is not: this one is always below a second.
   const rest = ((nanos % NANOS_PER_SECOND) + NANOS_PER_SECOND) % NANOS_PER_SECOND;
-  return [wholeSeconds + Math.round((nanos - rest) / NANOS_PER_SECOND), rest];
+  return keep(wholeSeconds + Math.round((nanos - rest) / NANOS_PER_SECOND), rest);
 }
 
-function isEntryTime(time: WallTime | undefined): time is WallTime {
-  return time !== undefined && time[0] >= MIN_SECONDS && time[0] <= MAX_SECONDS;
+function keep(seconds: number, nanoseconds: number): true {
+  last.seconds = seconds;
+  last.nanoseconds = nanoseconds;
+  return true;
+}
+
+function readEntryTime(time: unknown): boolean {
+  return read(time) && last.seconds >= MIN_SECONDS && last.seconds <= MAX_SECONDS;
+}
+
+/** Reads the first of the record's, the observed and the present time that a receiver can read. */
+function chooseEntryTime(recordTime: unknown, observedTime: unknown, now: WallTime): void {
+  if (readEntryTime(recordTime) || readEntryTime(observedTime) || readEntryTime(now)) return;
+  read(FIRST_TIME);
 }
 
 /** An entry's time: the first of the record's, the observed and the present time that a receiver can read. */
 export function entryTime(recordTime: unknown, observedTime: unknown, now: WallTime): WallTime {
-  const time = normalize(recordTime);
-  if (isEntryTime(time)) return time;
-  const observed = normalize(observedTime);
-  if (isEntryTime(observed)) return observed;
-  return isEntryTime(now) ? now : FIRST_TIME;
+  chooseEntryTime(recordTime, observedTime, now);
+  return [last.seconds, last.nanoseconds];
 }
 
-/** Normalised, from 1970 to `maxSeconds`; `undefined` for all else and for what stands for no time. */
-function timeWithin(maxSeconds: number, time: unknown): WallTime | undefined {
-  const normal = normalize(time);
-  if (normal === undefined || normal[0] < 0 || normal[0] > maxSeconds) return undefined;
-  return normal[0] === 0 && normal[1] === 0 ? undefined : normal;
+/** Writes an entry's time. */
+export function writeEntryTime(writer: Writer, recordTime: unknown, observedTime: unknown, now: WallTime): void {
+  chooseEntryTime(recordTime, observedTime, now);
+  writer.eventTime(last.seconds, last.nanoseconds);
+}
+
+/** Reads a time from 1970 to `maxSeconds`; tells whether it is one, which zero is not. */
+function readWithin(maxSeconds: number, time: unknown): boolean {
+  if (!read(time)) return false;
+  const { seconds, nanoseconds } = last;
+  return seconds >= 0 && seconds <= maxSeconds && (seconds > 0 || nanoseconds > 0);
 }
 
 /** The last whole second whose nanoseconds since 1970 have 64 bits. */
@@ -57,9 +77,8 @@ const MAX_UINT64_SECONDS = 18_446_744_072;
 
 /** Writes `time` after `key` as nanoseconds since 1970, or nothing when it is unset or has none; tells whether it wrote. */
 export function unixNanos(writer: Writer, key: Uint8Array, time: unknown): boolean {
-  const normal = timeWithin(MAX_UINT64_SECONDS, time);
-  if (normal === undefined) return false;
-  const [seconds, nanoseconds] = normal;
+  if (!readWithin(MAX_UINT64_SECONDS, time)) return false;
+  const { seconds, nanoseconds } = last;
   // In two parts of which each is exact: seconds = high * 2^16 + low.
   const high = Math.floor(seconds / 0x1_0000) * NANOS_PER_SECOND;
   const low = (seconds % 0x1_0000) * NANOS_PER_SECOND + nanoseconds + (high % 0x1_0000) * 0x1_0000;
@@ -80,9 +99,8 @@ export class Rfc3339 {
 
   /** Writes `time` after `key`, or nothing when it is unset or no time; tells whether it wrote. */
   write(writer: Writer, key: Uint8Array, time: unknown): boolean {
-    const normal = timeWithin(MAX_RFC3339_SECONDS, time);
-    if (normal === undefined) return false;
-    const [second, nanoseconds] = normal;
+    if (!readWithin(MAX_RFC3339_SECONDS, time)) return false;
+    const { seconds: second, nanoseconds } = last;
     if (second !== this.#second) {
       this.#text.write(new Date(second * 1000).toISOString(), 'latin1');
       this.#second = second;
@@ -96,7 +114,8 @@ export class Rfc3339 {
     buffer[at--] = Z;
     let rest = nanoseconds;
     for (let digit = 0; digit < 9; digit++) {
-      const quotient = Math.floor(rest / 10);
+      // Of two integers of 32 bits, which is not a division in floating point.
+      const quotient = (rest / 10) | 0;
       buffer[at--] = 0x30 + rest - quotient * 10;
       rest = quotient;
     }
@@ -108,9 +127,8 @@ export class Rfc3339 {
 
 /** The text that {@link Rfc3339} writes, or `undefined` where it writes nothing. */
 export function rfc3339(time: unknown): string | undefined {
-  const normal = timeWithin(MAX_RFC3339_SECONDS, time);
-  if (normal === undefined) return undefined;
-  const [second, nanoseconds] = normal;
+  if (!readWithin(MAX_RFC3339_SECONDS, time)) return undefined;
+  const { seconds: second, nanoseconds } = last;
   const dateTime = new Date(second * 1000).toISOString().slice(0, DATE_TIME_LENGTH);
   return `${dateTime}.${String(nanoseconds).padStart(9, '0')}Z`;
 }

@@ -29,8 +29,9 @@ export type Rename = (key: string) => string;
 export class ValueWriter {
   protected readonly writer: Writer;
   protected readonly maxStringBytes: number;
-  /** The containers around the value being written, for cycles. */
-  readonly #ancestors: object[] = [];
+  /** The containers around the value being written, for cycles: the first `#nesting`. An array that shrinks allocates anew. */
+  readonly #ancestors: (object | undefined)[] = [];
+  #nesting = 0;
   #containers = 0;
 
   constructor(writer: Writer, maxStringBytes: number) {
@@ -41,7 +42,7 @@ export class ValueWriter {
   /** Forgets the last record's counts and, if it failed half way, its containers. */
   startRecord(): void {
     this.#containers = 0;
-    this.#ancestors.length = 0;
+    this.#leave(0);
   }
 
   /** Writes `value`, which stands inside `depth` containers. */
@@ -129,20 +130,26 @@ export class ValueWriter {
 
   /** Writes what {@link map} does as fields of a map that has begun, inside `depth` containers; returns how many. */
   properties(object: object, depth: number, rename?: Rename): number {
-    const keys = Object.keys(object);
     let size = 0;
     let distinct: Distinct | undefined;
-    for (let i = 0; i < keys.length; i++) {
-      const key = keys[i] as string;
+    // Of a plain object, V8 reads a property that `for…in` names by its place, without looking its name up.
+    for (const key in object) {
+      if (!hasOwn.call(object, key)) continue;
       if (size >= MAX_ELEMENTS) {
+        const keys = Object.keys(object);
         distinct ??= this.#distinctFrom(keys, rename);
         this.#elementsCut(distinct, keys.length - size);
         return size + 1;
       }
-      const value = readProperty(object, key);
+      let value: unknown;
+      try {
+        value = (object as Record<string, unknown>)[key];
+      } catch (error) {
+        value = thrown(error);
+      }
       if (value === undefined) continue;
       if (!this.unchanged(rename === undefined ? key : rename(key))) {
-        distinct ??= this.#distinctFrom(keys, rename);
+        distinct ??= this.#distinctFrom(Object.keys(object), rename);
         const name = this.received(key);
         this.writer.string(distinct(rename === undefined ? name : this.received(rename(name))));
       }
@@ -172,7 +179,8 @@ export class ValueWriter {
   #enter(object: object, depth: number): void {
     this.#containers++;
     const start = this.writer.position;
-    const ancestors = this.#ancestors.push(object) - 1;
+    const nesting = this.#nesting++;
+    this.#ancestors[nesting] = object;
     try {
       this.#container(object, depth);
     } catch (error) {
@@ -181,8 +189,13 @@ export class ValueWriter {
       this.writer.position = start;
       this.string(thrown(error));
     } finally {
-      this.#ancestors.length = ancestors;
+      this.#leave(nesting);
     }
+  }
+
+  /** Forgets the containers inside the first `nesting`. */
+  #leave(nesting: number): void {
+    while (this.#nesting > nesting) this.#ancestors[--this.#nesting] = undefined;
   }
 
   #container(object: object, depth: number): void {
@@ -287,6 +300,8 @@ export class ValueWriter {
     this.writer.string(cut(count));
   }
 }
+
+const { hasOwnProperty: hasOwn } = Object.prototype;
 
 const ERROR_KEYS = new Set(['name', 'message', 'stack', 'cause']);
 

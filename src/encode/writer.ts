@@ -5,6 +5,11 @@ export class TooLargeError extends Error {
   override readonly name = 'TooLargeError';
 }
 
+/** What `Buffer.write()` calls: without its checks, which cost as much as the writing of a short string. */
+interface NativeBuffer extends Buffer {
+  utf8Write(text: string, offset: number): number;
+}
+
 /** At most this many bytes stand before a string's or container's content. */
 const HEADER_BYTES = 5;
 const BYTES_PER_CODE_UNIT = 3;
@@ -166,7 +171,7 @@ export class Writer {
     // The header is as long as an ASCII string's would be; the few others are moved.
     const guess = stringHeaderBytes(length);
     const start = this.position + guess;
-    const bytes = this.buffer.write(value, start, 'utf8');
+    const bytes = (this.buffer as NativeBuffer).utf8Write(value, start);
     const header = stringHeaderBytes(bytes);
     if (header !== guess) this.buffer.copyWithin(this.position + header, start, start + bytes);
     this.#stringHeader(header, bytes);

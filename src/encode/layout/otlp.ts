@@ -10,7 +10,7 @@ import { RecordUids } from '../record-uid.ts';
 import { isComplete, type Resource, selectResource } from '../resource.ts';
 import { type Scope, scopeFields } from '../scope.ts';
 import { binarySpanContext } from '../span-context.ts';
-import { entryTime, unixNanos } from '../time.ts';
+import { entryTime, unixNanos, writeEntryTime } from '../time.ts';
 import type { ValueWriter } from '../value.ts';
 import { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
@@ -80,8 +80,7 @@ export class OtlpLayout implements Layout {
     values.startRecord();
     writer.arrayHeader(2);
     writer.arrayHeader(2);
-    const time = entryTime(record.hrTime, record.hrTimeObserved, now);
-    writer.eventTime(time[0], time[1]);
+    writeEntryTime(writer, record.hrTime, record.hrTimeObserved, now);
     writer.raw(METADATA);
     const start = writer.startMap();
     let size = 0;
@@ -89,6 +88,8 @@ export class OtlpLayout implements Layout {
     if (unixNanos(writer, TIMESTAMP_KEY, record.hrTime)) size++;
     size += field(writer, values, KEY.severity_number, record.severityNumber, FIELD_DEPTH);
     size += field(writer, values, KEY.severity_text, record.severityText, FIELD_DEPTH);
+    // Only an id needs it.
+    const time = this.#uids === undefined ? now : entryTime(record.hrTime, record.hrTimeObserved, now);
     size += this.#attributes(writer, values, record, time);
     size += binarySpanContext(writer, record.spanContext);
     size += field(writer, values, KEY.event_name, record.eventName, FIELD_DEPTH);

@@ -6,7 +6,7 @@ import { RecordUids } from '../record-uid.ts';
 import { isComplete, type Resource, selectResource } from '../resource.ts';
 import { type Scope, type ScopeFields, scopeFields } from '../scope.ts';
 import { spanContext } from '../span-context.ts';
-import { entryTime, Rfc3339 } from '../time.ts';
+import { entryTime, Rfc3339, writeEntryTime } from '../time.ts';
 import { ValueWriter } from '../value.ts';
 import type { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
@@ -55,8 +55,7 @@ export abstract class RecordLayout implements Layout {
   write(writer: Writer, values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {
     values.startRecord();
     writer.arrayHeader(2);
-    const time = entryTime(record.hrTime, record.hrTimeObserved, now);
-    writer.eventTime(time[0], time[1]);
+    writeEntryTime(writer, record.hrTime, record.hrTimeObserved, now);
     const start = writer.startMap();
     let size: number = body(writer, values, record.body);
     size += field(writer, values, KEY.severity_text, record.severityText, FIELD_DEPTH);
@@ -64,6 +63,8 @@ export abstract class RecordLayout implements Layout {
     size += field(writer, values, KEY.event_name, record.eventName, FIELD_DEPTH);
     size += spanContext(writer, record.spanContext);
     if (this.#observed.write(writer, KEY.observed_timestamp, record.hrTimeObserved)) size++;
+    // Only an id needs it.
+    const time = this.uids === undefined ? now : entryTime(record.hrTime, record.hrTimeObserved, now);
     size += this.attributes(writer, values, record.attributes, time);
     const resource = isObject(record.resource) ? this.#resources.of(record.resource) : NO_FIELDS;
     writer.raw(resource.bytes);
