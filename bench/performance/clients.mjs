@@ -15,6 +15,7 @@ import { Diagnostics } from '../../dist/esm/diagnostics.js';
 import { BufferPool } from '../../dist/esm/encode/buffer-pool.js';
 import { Chunk, chunkId } from '../../dist/esm/encode/chunk.js';
 import { Counters } from '../../dist/esm/stats.js';
+import { Telemetry } from '../../dist/esm/telemetry/telemetry.js';
 import { createEncoder } from './encoder.mjs';
 import { plainRecord } from './plain.mjs';
 
@@ -135,6 +136,8 @@ function messagePackExporter({ port }) {
     random: Math.random,
     diagnostics: new Diagnostics(systemClock),
     counters: new Counters(),
+    telemetry: new Telemetry('bench'),
+    compressor: undefined,
   });
   const pool = new BufferPool();
   const encoder = new Encoder();
@@ -144,7 +147,11 @@ function messagePackExporter({ port }) {
       const id = chunkId();
       const payload = Buffer.concat(entries.map((entry) => encoder.encode(entry)));
       const message = Buffer.from(encoder.encodeSharedRef([TAG, payload, { size: entries.length, chunk: id }]));
-      const chunk = new Chunk(id, TAG, entries.length, message.length, message, pool);
+      const { length } = message;
+      const records = entries.length;
+      // Where the entries stand is asked for to compress them.
+      const parts = { prefixBytes: 0, payloadBytes: payload.length, length, buffer: message, pool };
+      const chunk = new Chunk({ id, tag: TAG, records, entries: records, ...parts });
       return new Promise((resolve, reject) => {
         delivery.deliver([chunk], ({ kind, cause }) => (kind === 'acknowledged' ? resolve() : reject(cause)));
       });
