@@ -4,12 +4,13 @@ import { MESSAGE_CEILING_BYTES, resolveConfig } from '../../dist/esm/config/conf
 import { BatchEncoder } from '../../dist/esm/encode/batch.js';
 import { BufferPool } from '../../dist/esm/encode/buffer-pool.js';
 import { createLayout } from '../../dist/esm/encode/layout/create.js';
+import { FunctionTagger } from '../../dist/esm/encode/tag.js';
 
 /** Encodes records as an exporter with these options does; gives the chunks, which are to be released. */
 export function createEncoder(options = {}) {
   const config = resolveConfig(options, {}, fail);
   const encoder = new BatchEncoder({
-    tag: config.tag,
+    tag: typeof config.tag === 'function' ? new FunctionTagger(config.tag, fail) : config.tag,
     limits: { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
     layout: createLayout(config, fail),
     pool: new BufferPool(),

@@ -73,9 +73,10 @@ export async function run({ isQuick, receivers, progress }) {
     results.push(await measureSetting(subjects, { ...setting, ackDelayMillis }, { isQuick, receivers, progress }));
   }
   if (isQuick) return results;
+  const { ackDelayMillis: _, ...setting } = CONNECTIONS_SETTING;
   const subjects = CONNECTIONS.map((connections) => [
     `exporter, ${connections} connection${connections > 1 ? 's' : ''}`,
-    { client: 'exporter', port: receivers.portOf('exporter'), connections, ...CONNECTIONS_SETTING },
+    { client: 'exporter', port: receivers.portOf('exporter'), connections, ...setting },
   ]);
   results.push(await measureSetting(subjects, CONNECTIONS_SETTING, { isQuick, receivers, progress }));
   return results;
