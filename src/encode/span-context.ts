@@ -94,17 +94,12 @@ const BIN8 = 0xc4;
 function binaryId(writer: Writer, key: Uint8Array, id: unknown, length: 16 | 32): boolean {
   const start = writer.position + key.length;
   if (!hexId(writer, key, id, length)) return false;
-  // In the place of its own text, which is read before it is overwritten.
+  // In the place of its own text, which is read before it is overwritten; the header last, as it may lie on the text.
   const { buffer, position } = writer;
-  let digit = position - length;
-  let at = start;
-  buffer[at++] = BIN8;
-  // A text of 16 has a header of one byte: its first digits are needed before the length is written.
-  const first = byteOf(buffer, digit);
-  digit += 2;
-  buffer[at++] = length / 2;
-  buffer[at++] = first;
-  for (; digit < position; digit += 2) buffer[at++] = byteOf(buffer, digit);
+  let at = start + 2;
+  for (let digit = position - length; digit < position; digit += 2) buffer[at++] = byteOf(buffer, digit);
+  buffer[start] = BIN8;
+  buffer[start + 1] = length / 2;
   writer.position = at;
   return true;
 }

@@ -132,7 +132,7 @@ export class ValueWriter {
   properties(object: object, depth: number, rename?: Rename): number {
     let size = 0;
     let distinct: Distinct | undefined;
-    // Of a plain object, V8 reads a property that `for…in` names by its place, without looking its name up.
+    // Without the list that Object.keys() would make of each map.
     for (const key in object) {
       if (!hasOwn.call(object, key)) continue;
       if (size >= MAX_ELEMENTS) {
@@ -141,12 +141,7 @@ export class ValueWriter {
         this.#elementsCut(distinct, keys.length - size);
         return size + 1;
       }
-      let value: unknown;
-      try {
-        value = (object as Record<string, unknown>)[key];
-      } catch (error) {
-        value = thrown(error);
-      }
+      const value = readProperty(object, key);
       if (value === undefined) continue;
       if (!this.unchanged(rename === undefined ? key : rename(key))) {
         distinct ??= this.#distinctFrom(Object.keys(object), rename);

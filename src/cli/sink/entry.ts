@@ -1,3 +1,4 @@
+import { GROUP_END, GROUP_START } from '../../encode/layout/otlp.ts';
 import { rfc3339 } from '../../encode/time.ts';
 import { escapeControls, printable } from '../../printable.ts';
 import type { EntryTime, ReceivedEntry } from '../../testing/index.ts';
@@ -8,7 +9,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Whether the entry is no record: those of the `otlp` layout stand between entries that begin and end a group. */
 export function isGroupMarker({ time }: ReceivedEntry): boolean {
-  return time.seconds === 0xffffffff || time.seconds === 0xfffffffe;
+  return time.seconds === GROUP_START || time.seconds === GROUP_END;
 }
 
 /** One line of JSON: all that has arrived, with the time to the nanosecond. */

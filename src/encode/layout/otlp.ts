@@ -37,8 +37,8 @@ const BODY_DEPTH = 2;
 const GROUP_FIELD_DEPTH = 3;
 
 /** The seconds of the entries around a group: no record has such a time. */
-const GROUP_START = 0xffffffff;
-const GROUP_END = 0xfffffffe;
+export const GROUP_START = 0xffffffff;
+export const GROUP_END = 0xfffffffe;
 
 export interface OtlpLayoutOptions extends LayoutOptions {
   /** Whether the event name is an attribute too. */
