@@ -20,7 +20,7 @@ type EndpointLocation =
 export type NetworkEndpoint = Exclude<Endpoint, { protocol: 'unix' }>;
 
 /** The port that Fluentd and Fluent Bit listen on unless told otherwise. */
-const DEFAULT_PORT = 24224;
+export const DEFAULT_PORT = 24224;
 /** That of an SRV record has 16 bits. */
 const MAX_WEIGHT = 65_535;
 

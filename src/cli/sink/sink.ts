@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { DEFAULT_PORT } from '../../config/endpoint.ts';
 import { messageOf } from '../../errors.ts';
 import { printable } from '../../printable.ts';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedEntry } from '../../testing/index.ts';
@@ -10,7 +11,6 @@ import { FAULTS_HELP, parseFaults } from './faults.ts';
 import { Status } from './status.ts';
 
 const DEFAULT_HOST = '127.0.0.1';
-const DEFAULT_PORT = 24224;
 
 const HELP = `Usage: fluent-forward sink [options]
 
