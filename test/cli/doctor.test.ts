@@ -87,21 +87,23 @@ function failureOf(report: Report): Row {
   return failures[0] as Row;
 }
 
+/** What is told of a connection that is open, and of the exporter. */
+const WORKING = [
+  'ack passed',
+  'record passed',
+  'rotation passed',
+  'large chunk passed',
+  'gzip noted',
+  'zstd noted',
+  'otlp layout noted',
+];
+
 describe('where all is well', () => {
   test.concurrent('it tells so, and every record is marked', LIMIT, async () => {
     const receiver = await listen();
     const report = await doctor(receiver.endpoint);
     expect(report).toMatchObject({ works: true, endpoint: receiver.endpoint });
-    expect(outcomes(report)).toEqual([
-      'connect passed',
-      'ack passed',
-      'record passed',
-      'rotation passed',
-      'large chunk passed',
-      'gzip noted',
-      'zstd noted',
-      'otlp layout noted',
-    ]);
+    expect(outcomes(report)).toEqual(['connect passed', ...WORKING]);
     for (const { check, outcome, millis } of report.findings) {
       if (outcome === 'passed') expect(millis, check).toBeGreaterThan(0);
     }
@@ -477,6 +479,14 @@ const TROUBLES: readonly Trouble[] = [
   },
 ];
 
+test.concurrent('a reason does not repeat the address, whatever that holds', LIMIT, async () => {
+  const path = join(directory, 'no such.sock');
+  expect(failureOf(await doctor(`unix://${path}`))).toMatchObject({
+    subject: path,
+    text: 'there is no such socket; is the receiver running?',
+  });
+});
+
 describe('what is wrong', () => {
   test.concurrent.each(TROUBLES)(
     '$name',
@@ -599,18 +609,7 @@ describe('Fluentd', () => {
     const secure = { CERTIFICATE: join(directory, 'ca.pem'), SHARED_KEY_FILE: file('key', `${KEY}\n`) };
     const right = await doctor(fluentd.tlsEndpoint, secure);
     expect(right.works).toBe(true);
-    expect(outcomes(right)).toEqual([
-      'connect passed',
-      'TLS passed',
-      'handshake passed',
-      'ack passed',
-      'record passed',
-      'rotation passed',
-      'large chunk passed',
-      'gzip noted',
-      'zstd noted',
-      'otlp layout noted',
-    ]);
+    expect(outcomes(right)).toEqual(['connect passed', 'TLS passed', 'handshake passed', ...WORKING]);
     expect(
       failureOf(await doctor(fluentd.tlsEndpoint, { ...secure, SHARED_KEY_FILE: file('wrong', 'x') })),
     ).toMatchObject({

@@ -82,7 +82,7 @@ class AddressCheck implements ConnectionObserver {
   unanswered(): void {}
 
   failed(connection: Connection, error: FluentForwardConnectionError): void {
-    this.#fail(error);
+    this.#fail(error, connection.place);
     connection.close();
     this.#done(this.#findings);
   }
@@ -109,13 +109,13 @@ class AddressCheck implements ConnectionObserver {
     this.#add({ outcome: 'passed', check: this.#check, text: this.#tls === undefined ? '' : describeTls(this.#tls) });
   }
 
-  #fail({ code, message }: FluentForwardConnectionError): void {
+  #fail({ code, message }: FluentForwardConnectionError, place: string): void {
     const check = blamedBy(code) ?? this.#check;
     // A server can refuse a client after its own part of the handshake has passed.
     const passed = this.#findings.findIndex((finding) => finding.check === check);
     if (passed !== -1) this.#findings.splice(passed);
     // The place that it begins with is the subject already.
-    const text = message.replace(/^\S+( \(\S+\))?: /, '');
+    const text = message.slice(`${place}: `.length);
     this.#add({ outcome: 'failed', check, text, code, remedy: remedyFor(check, code) });
   }
 
