@@ -149,6 +149,16 @@ function withPayload(compressed: Chunk, payload: Uint8Array): Uint8Array {
   return message;
 }
 
+/** Four chunks that wait for a codec which finishes when it is told to; `done` gets the ids of the compressed ones. */
+function fourAtOnce() {
+  const codec = new HeldCodec();
+  const { compressor } = compressorWith(codec);
+  const chunks = ['a', 'b', 'c', 'd'].map((text) => chunkOf(text.repeat(1_000)));
+  const done: unknown[] = [];
+  for (const chunk of chunks) compressor.compress(chunk, (compressed) => done.push(compressed?.id));
+  return { codec, compressor, chunks, done };
+}
+
 describe('a compressor', () => {
   it('takes chunks that are worth it and that receivers can decompress', () => {
     const { compressor } = compressorWith(new HeldCodec());
@@ -164,11 +174,7 @@ describe('a compressor', () => {
   });
 
   it('has two at work, in the order of their coming', async () => {
-    const codec = new HeldCodec();
-    const { compressor } = compressorWith(codec);
-    const chunks = ['a', 'b', 'c', 'd'].map((text) => chunkOf(text.repeat(1_000)));
-    const done: unknown[] = [];
-    for (const chunk of chunks) compressor.compress(chunk, (compressed) => done.push(compressed?.id));
+    const { codec, chunks, done } = fourAtOnce();
     const started = () =>
       codec.started.map(({ bytes }) => chunks.findIndex((chunk) => Buffer.compare(chunk.payload, bytes) === 0));
     expect(started()).toEqual([0, 1]);
@@ -184,11 +190,7 @@ describe('a compressor', () => {
   });
 
   it('never starts what is cancelled', async () => {
-    const codec = new HeldCodec();
-    const { compressor } = compressorWith(codec);
-    const chunks = ['a', 'b', 'c', 'd'].map((text) => chunkOf(text.repeat(1_000)));
-    const done: unknown[] = [];
-    for (const chunk of chunks) compressor.compress(chunk, (compressed) => done.push(compressed?.id));
+    const { codec, compressor, chunks, done } = fourAtOnce();
     compressor.cancel(chunks[2] as Chunk);
     for (let n = 0; n < 3; n++) {
       await until(() => codec.started.length > n);
