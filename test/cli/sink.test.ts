@@ -246,6 +246,16 @@ describe('the receiver', () => {
     await exporter.shutdown();
   });
 
+  test.concurrent('a signal that comes again, as by npx, does not cut off the ending', async () => {
+    const { child, finished } = startCli(['sink', '--port', '0']);
+    children.push(child);
+    await once(child.stderr as NodeJS.ReadableStream, 'data');
+    const again = setInterval(() => child.kill('SIGINT'), 1);
+    const { code, stderr } = await finished.finally(() => clearInterval(again));
+    expect(code).toBe(0);
+    expect(stderr).toContain('received 0 records');
+  });
+
   test.concurrent('a port in use is a clear error', async () => {
     const receiver = await ForwardReceiver.listen();
     const { port } = receiver;

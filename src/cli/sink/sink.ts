@@ -135,8 +135,9 @@ function whyNot(error: unknown): string {
     : messageOf(error);
 }
 
+/** The first signal to end. By `npx` a Ctrl-C comes twice, so the second must not cut off the ending. */
 function signal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => resolve());
   });
 }
