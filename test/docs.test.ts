@@ -39,6 +39,11 @@ function block(name: string): string {
   return match[1];
 }
 
+/** Runs code as a module beside README.md. */
+function evaluate(code: string): Promise<{ stdout: string }> {
+  return promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], { cwd: root });
+}
+
 describe('README.md', () => {
   it('shows the quickstart as it is', () => {
     expect(block('examples/quickstart/quickstart.mjs')).toBe(read('examples/quickstart/quickstart.mjs'));
@@ -71,10 +76,34 @@ describe('README.md', () => {
 
   it.each(['receiver', 'stats', 'channels'])('shows code that works: %s', async (name) => {
     const code = block(name);
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
-      cwd: root,
-    });
+    const { stdout } = await evaluate(code);
     expect(code).toContain(stdout.replaceAll(/^(?=.)/gm, '// '));
+  });
+
+  it('shows how metrics get to Prometheus', async () => {
+    const receiver = await ForwardReceiver.listen();
+    const { port } = receiver;
+    await receiver.close();
+    // On a port that is free here.
+    const code = block('metrics').replace('PrometheusExporter()', `PrometheusExporter({ port: ${port} })`);
+    const { stdout } = await evaluate(`${code}
+      const response = await fetch('http://localhost:${port}/metrics');
+      console.log(await response.text());
+      await exporter.shutdown();
+      await selfObsMeterProvider.shutdown();`);
+    expect(stdout).toMatch(/^otel_sdk_exporter_log_inflight\{.*server_port="24224".*\} 0$/m);
+  });
+
+  it('shows a layout function that leaves records out and adds a field', async () => {
+    const receiver = await ForwardReceiver.listen();
+    const code = block('layout function').replace('({', `({ endpoint: '${receiver.endpoint}',`);
+    await evaluate(`import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
+      const exporter = ${code}
+      const records = [5, 9].map((severityNumber) => ({ hrTime: [1_700_000_000, 0], severityNumber }));
+      await new Promise((done) => exporter.export(records, done));
+      await exporter.shutdown();`);
+    await receiver.close();
+    expect(receiver.entries.map(({ record }) => record)).toEqual([{ severity_number: 9, app: 'shop' }]);
   });
 
   it('lists every option with its variable and default', () => {

@@ -13,6 +13,7 @@ const SCENARIOS = [
   'wire-bytes',
   'stretch',
   'latency',
+  'telemetry',
   'rotation',
   'outage',
   'cold-start',

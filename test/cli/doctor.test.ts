@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
 import { Authority } from '../support/certificates.ts';
 import { Fluentd, requireFluentd } from '../support/fluentd.ts';
-import { runCli } from './run-cli.ts';
+import { runCli, startOnTerminal } from './run-cli.ts';
 
 const LIMIT = { timeout: 60_000 };
 const VARIABLE = 'OTEL_EXPORTER_FLUENT_FORWARD_';
@@ -519,6 +519,19 @@ describe('what is wrong', () => {
     expect(stdout).toMatch(
       /^127\.0\.0\.1:1\n {2}✗ connect +\d+ ms {2}connection refused; .+\n {4}→ start the receiver.+\n\nExporting would not work\.\n$/m,
     );
+  });
+
+  test.concurrent('counts on a terminal while there is no answer', LIMIT, async () => {
+    const { endpoint } = await listen({ messageFaults: [{ kind: 'withhold' }] });
+    const variables = { [`${VARIABLE}ACK_TIMEOUT`]: '2500' };
+    const { screen, finished } = startOnTerminal(['doctor', '--endpoint', endpoint], variables);
+    expect(await finished).toBe(1);
+    // Each line is in the place of the one before, and what is found in the last one's.
+    const lines = screen().split('\r\x1b[K');
+    expect(lines[1]).toContain('… checking, 1 s; ');
+    expect(lines.at(-2)).toContain('… checking, 2 s; ');
+    expect(lines.at(-1)).toContain('✗ ack');
+    expect(screen()).toContain('no ack within 2500 ms');
   });
 
   test.concurrent('colours where they are forced, and NO_COLOR is honoured', LIMIT, async () => {

@@ -1,3 +1,5 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { type Finished, runProgram, type Surroundings, startProgram } from '../support/run-program.ts';
 
 /** The command as it is published. */
@@ -10,4 +12,33 @@ export function runCli(args: readonly string[], surroundings?: Omit<Surroundings
 
 export function startCli(args: readonly string[], surroundings?: Omit<Surroundings, 'args'>) {
   return startProgram(PATH, { ...surroundings, args });
+}
+
+export interface OnTerminal {
+  readonly child: ChildProcess;
+  /** All that the terminal has got. */
+  screen(): string;
+  /** Types this. */
+  type(keys: string): void;
+  /** Its exit code. */
+  readonly finished: Promise<number>;
+}
+
+/** Runs `fluent-forward` on a terminal. */
+export function startOnTerminal(args: readonly string[], env: Record<string, string> = {}): OnTerminal {
+  const command = [process.execPath, PATH, ...args].join(' ');
+  const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
+    env: { ...process.env, ...env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let screen = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    screen += text;
+  });
+  return {
+    child,
+    screen: () => screen,
+    type: (keys) => child.stdin.write(keys),
+    finished: once(child, 'close').then(([code]) => code),
+  };
 }

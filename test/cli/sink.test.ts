@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -12,7 +12,7 @@ import { ForwardReceiver } from '../../src/testing/index.ts';
 import { Authority } from '../support/certificates.ts';
 import { until } from '../support/fake-clock.ts';
 import { logRecord, type Result } from '../support/harness.ts';
-import { runCli, startCli } from './run-cli.ts';
+import { runCli, startCli, startOnTerminal } from './run-cli.ts';
 
 let directory: string;
 let authority: Authority;
@@ -285,27 +285,19 @@ describe('the receiver', () => {
   });
 
   test.concurrent('counts on a terminal', async () => {
-    const node = `${process.execPath} dist/esm/cli/main.js sink --port 0`;
-    const child = spawn('script', ['--quiet', '--return', '--flush', '--command', node, '/dev/null'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const { child, screen, type, finished } = startOnTerminal(['sink', '--port', '0']);
     children.push(child);
-    let screen = '';
-    child.stdout.on('data', (text) => {
-      screen += text;
-    });
-    await until(() => screen.includes('listening on '));
-    const endpoint = /tcp:[\d./:]+/.exec(screen)?.[0] as string;
-    await until(() => screen.includes('\r\x1b[K0 records in 0 messages, 0 per second'));
+    await until(() => screen().includes('listening on '));
+    const endpoint = /tcp:[\d./:]+/.exec(screen())?.[0] as string;
+    await until(() => screen().includes('\r\x1b[K0 records in 0 messages, 0 per second'));
     await send({ endpoint }, RECORD, RECORD, RECORD);
-    await until(() => screen.includes('\r\x1b[K3 records in 1 messages, 3 per second'));
+    await until(() => screen().includes('\r\x1b[K3 records in 1 messages, 3 per second'));
     // The line gives way to what is printed.
-    expect(screen.replaceAll('\x1b[2m', '')).toContain('per second\r\x1b[K2023-11-14T22:13:20.123Z');
+    expect(screen().replaceAll('\x1b[2m', '')).toContain('per second\r\x1b[K2023-11-14T22:13:20.123Z');
     // Ctrl-C.
-    child.stdin.write('\x03');
-    const [code] = await once(child, 'close');
-    expect(code).toBe(0);
-    expect(screen).toContain('received 3 records in 1 messages over 1 connections');
+    type('\x03');
+    expect(await finished).toBe(0);
+    expect(screen()).toContain('received 3 records in 1 messages over 1 connections');
   });
 });
 

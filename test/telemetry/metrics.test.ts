@@ -21,6 +21,7 @@ import { cases, named, sendOver } from '../support/cases.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { HeldAck } from '../support/held-ack.ts';
 import { TestMeter } from '../support/meter.ts';
+import { SDK_LINES, type Sdk } from '../support/sdks.ts';
 
 const { listen, start, warnings } = cases();
 const INFLIGHT = METRIC_OTEL_SDK_EXPORTER_LOG_INFLIGHT;
@@ -33,15 +34,15 @@ const body = (n: number) => `${n} `.padEnd(1500, 'x');
 afterEach(() => metrics.disable());
 
 /** An exporter whose metrics can be collected. */
-function observed(options: Parameters<typeof start>[0]) {
-  const meter = new TestMeter();
+function observed(options: Parameters<typeof start>[0], sdk?: Sdk) {
+  const meter = new TestMeter(sdk);
   return { meter, ...start({ selfObsMeterProvider: meter.provider, ...options }) };
 }
 
 describe('the metrics of the semantic conventions', () => {
-  it('have their kinds, units and attributes', async () => {
+  it.each(SDK_LINES)('have their kinds, units and attributes: $line', async ({ sdk }) => {
     const receiver = await listen();
-    const { meter, exporter, send } = observed({ endpoint: receiver.endpoint });
+    const { meter, exporter, send } = observed({ endpoint: receiver.endpoint }, sdk);
     await send('a', 'b');
     const attributes = {
       [ATTR_OTEL_COMPONENT_TYPE]: 'fluent_forward_log_exporter',

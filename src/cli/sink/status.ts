@@ -1,4 +1,5 @@
 import { toJson } from '../json.ts';
+import { ProgressLine } from '../progress-line.ts';
 
 /** What {@link Status} tells beside records, as JSON or in words. */
 export interface Notice {
@@ -7,21 +8,17 @@ export interface Notice {
   readonly [detail: string]: unknown;
 }
 
-const TICK_MILLIS = 1_000;
-const CLEAR_LINE = '\r\x1b[K';
-
 /** Standard error: notices and, on a terminal, a line that counts while records are written to standard output. */
 export class Status {
   readonly #isJson: boolean;
-  readonly #timer: NodeJS.Timeout | undefined;
-  #isDrawn = false;
+  readonly #line: ProgressLine | undefined;
   #records = 0;
   #messages = 0;
   #recordsBefore = 0;
 
   constructor(isJson: boolean) {
     this.#isJson = isJson;
-    if (process.stderr.isTTY && !isJson) this.#timer = setInterval(() => this.#tick(), TICK_MILLIS);
+    if (!isJson) this.#line = new ProgressLine(() => this.#counts());
   }
 
   get totals(): { readonly records: number; readonly messages: number } {
@@ -32,31 +29,23 @@ export class Status {
   count(records: number): void {
     this.#messages++;
     this.#records += records;
-    this.#clear();
+    this.#line?.clear();
   }
 
   tell(notice: Notice): void {
-    this.#clear();
+    this.#line?.clear();
     const { text, ...facts } = notice;
     process.stderr.write(`${this.#isJson ? toJson(facts) : text}\n`);
   }
 
   end(): void {
-    clearInterval(this.#timer);
-    this.#clear();
+    this.#line?.end();
   }
 
-  #tick(): void {
-    const perSecond = ((this.#records - this.#recordsBefore) * 1000) / TICK_MILLIS;
+  /** It is asked for once a second. */
+  #counts(): string {
+    const perSecond = this.#records - this.#recordsBefore;
     this.#recordsBefore = this.#records;
-    this.#isDrawn = true;
-    process.stderr.write(
-      `${CLEAR_LINE}${this.#records} records in ${this.#messages} messages, ${perSecond} per second`,
-    );
-  }
-
-  #clear(): void {
-    if (this.#isDrawn) process.stderr.write(CLEAR_LINE);
-    this.#isDrawn = false;
+    return `${this.#records} records in ${this.#messages} messages, ${perSecond} per second`;
   }
 }
