@@ -133,8 +133,7 @@ export class Packer {
     writer.position = start;
     this.#close();
     this.#seal();
-    writer.buffer = next;
-    writer.position = end;
+    writer.continueIn(next, end);
   }
 
   #close(): void {

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { KeyCache } from './key-cache.ts';
 import { TooLargeError, type Writer } from './writer.ts';
 
 /**
@@ -18,6 +19,8 @@ const INT64_MIN = -(2n ** 63n);
 const UINT64_MAX = 2n ** 64n - 1n;
 /** Room for `…[truncated N bytes]` with the largest N there can be. */
 const MARKER_BYTES = 40;
+
+const KEYS = new KeyCache();
 
 /** Gives a property the name that its field has in a map. */
 export type Rename = (key: string) => string;
@@ -107,8 +110,16 @@ export class ValueWriter {
   /** Writes `name` if a receiver reads that and nothing else; tells whether it did. */
   protected unchanged(name: string): boolean {
     if (this.#cut(name) !== name) return false;
+    const known = KEYS.get(name);
+    if (known !== undefined) {
+      this.writer.raw(known);
+      return true;
+    }
     const start = this.writer.position;
-    if (this.writer.string(name) || name.isWellFormed()) return true;
+    if (this.writer.string(name) || name.isWellFormed()) {
+      KEYS.add(name, this.writer.buffer.subarray(start, this.writer.position));
+      return true;
+    }
     this.writer.position = start;
     return false;
   }

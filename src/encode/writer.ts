@@ -14,7 +14,7 @@ interface NativeBuffer extends Buffer {
 const HEADER_BYTES = 5;
 const BYTES_PER_CODE_UNIT = 3;
 /** Up to this length a loop over the characters is faster than the call into native code. */
-const LOOP_LENGTH = 12;
+const LOOP_LENGTH = 20;
 /** Above this length a string's exact size is worth computing before room is made for it. */
 const EXACT_LENGTH = 4096;
 
@@ -23,51 +23,65 @@ const EXACT_LENGTH = 4096;
  * ext other than an entry's time: nothing it writes is poison to a Forward receiver.
  */
 export class Writer {
-  buffer: Buffer;
   position = 0;
   /** Where the record being written must end at the latest. */
   limit: number = Number.MAX_SAFE_INTEGER;
   readonly #pool: BufferPool;
+  #buffer: Buffer;
+  /** The same bytes, whose numbers are written without a call. */
+  #view: DataView;
 
   constructor(pool: BufferPool, bytes: number) {
     this.#pool = pool;
-    this.buffer = pool.acquire(bytes);
+    this.#buffer = pool.acquire(bytes);
+    this.#view = viewOf(this.#buffer);
+  }
+
+  get buffer(): Buffer {
+    return this.#buffer;
+  }
+
+  get view(): DataView {
+    return this.#view;
+  }
+
+  /** Continues at `position` of another buffer; the one before is somebody else's. */
+  continueIn(buffer: Buffer, position: number): void {
+    this.#buffer = buffer;
+    this.#view = viewOf(buffer);
+    this.position = position;
   }
 
   /** Makes room for `bytes` more. */
   reserve(bytes: number): void {
-    if (this.position + bytes > this.buffer.length) this.#grow(bytes);
+    if (this.position + bytes > this.#buffer.length) this.#grow(bytes);
   }
 
   #grow(bytes: number): void {
     const needed = this.position + bytes;
     if (needed > this.limit) throw new TooLargeError();
-    this.moveTo(this.#pool.acquire(Math.max(needed, this.buffer.length * 2)));
+    this.moveTo(this.#pool.acquire(Math.max(needed, this.#buffer.length * 2)));
   }
 
   /** Continues in another buffer, which takes over what is written so far. */
   moveTo(buffer: Buffer): void {
-    this.buffer.copy(buffer, 0, 0, this.position);
-    this.#pool.release(this.buffer);
-    this.buffer = buffer;
+    this.#buffer.copy(buffer, 0, 0, this.position);
+    this.#pool.release(this.#buffer);
+    this.continueIn(buffer, this.position);
   }
 
   /** Copies bytes that are MessagePack already. */
   raw(bytes: Uint8Array): void {
-    const length = bytes.length;
+    const { length } = bytes;
+    if (length === 0) return;
     this.reserve(length);
-    if (length <= 32) {
-      const { buffer, position } = this;
-      for (let i = 0; i < length; i++) buffer[position + i] = bytes[i] as number;
-    } else {
-      this.buffer.set(bytes, this.position);
-    }
+    this.#buffer.set(bytes, this.position);
     this.position += length;
   }
 
   byte(value: number): void {
     this.reserve(1);
-    this.buffer[this.position++] = value;
+    this.#buffer[this.position++] = value;
   }
 
   nil(): void {
@@ -91,75 +105,70 @@ export class Writer {
 
   float64(value: number): void {
     this.reserve(9);
-    this.buffer[this.position] = 0xcb;
-    this.buffer.writeDoubleBE(value, this.position + 1);
+    this.#buffer[this.position] = 0xcb;
+    this.#view.setFloat64(this.position + 1, value);
     this.position += 9;
   }
 
   /** An unsigned integer in all its 64 bits, given as two halves of 32. */
   uint64(high: number, low: number): void {
     this.reserve(9);
-    const { buffer, position } = this;
-    buffer[position] = 0xcf;
-    buffer.writeUInt32BE(high, position + 1);
-    buffer.writeUInt32BE(low, position + 5);
+    const { position } = this;
+    this.#buffer[position] = 0xcf;
+    this.#view.setUint32(position + 1, high);
+    this.#view.setUint32(position + 5, low);
     this.position = position + 9;
   }
 
   #unsigned(value: number): void {
-    this.reserve(9);
-    const { buffer } = this;
-    let at = this.position;
     if (value < 0x80) {
-      buffer[at++] = value;
+      this.byte(value);
     } else if (value < 0x100) {
-      buffer[at++] = 0xcc;
-      buffer[at++] = value;
+      this.#type(0xcc, 2);
+      this.#buffer[this.position - 1] = value;
     } else if (value < 0x1_0000) {
-      buffer[at++] = 0xcd;
-      at = buffer.writeUInt16BE(value, at);
+      this.#type(0xcd, 3);
+      this.#view.setUint16(this.position - 2, value);
     } else if (value < 0x1_0000_0000) {
-      buffer[at++] = 0xce;
-      at = buffer.writeUInt32BE(value, at);
+      this.#type(0xce, 5);
+      this.#view.setUint32(this.position - 4, value);
     } else {
-      buffer[at++] = 0xcf;
-      at = buffer.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at);
-      at = buffer.writeUInt32BE(value % 0x1_0000_0000, at);
+      this.uint64(Math.floor(value / 0x1_0000_0000), value % 0x1_0000_0000);
     }
-    this.position = at;
+  }
+
+  /** Writes a type's byte, and moves behind the `bytes` that it and its value take. */
+  #type(byte: number, bytes: number): void {
+    this.reserve(bytes);
+    this.#buffer[this.position] = byte;
+    this.position += bytes;
   }
 
   #negative(value: number): void {
-    this.reserve(9);
-    const { buffer } = this;
-    let at = this.position;
     if (value >= -0x20) {
-      buffer[at++] = value + 0x100;
+      this.byte(value + 0x100);
     } else if (value >= -0x80) {
-      buffer[at++] = 0xd0;
-      buffer[at++] = value + 0x100;
+      this.#type(0xd0, 2);
+      this.#view.setInt8(this.position - 1, value);
     } else if (value >= -0x8000) {
-      buffer[at++] = 0xd1;
-      at = buffer.writeInt16BE(value, at);
+      this.#type(0xd1, 3);
+      this.#view.setInt16(this.position - 2, value);
     } else if (value >= -0x8000_0000) {
-      buffer[at++] = 0xd2;
-      at = buffer.writeInt32BE(value, at);
+      this.#type(0xd2, 5);
+      this.#view.setInt32(this.position - 4, value);
     } else {
-      buffer[at++] = 0xd3;
-      at = buffer.writeInt32BE(Math.floor(value / 0x1_0000_0000), at);
-      at = buffer.writeUInt32BE(value - Math.floor(value / 0x1_0000_0000) * 0x1_0000_0000, at);
+      this.#type(0xd3, 9);
+      const high = Math.floor(value / 0x1_0000_0000);
+      this.#view.setInt32(this.position - 8, high);
+      this.#view.setUint32(this.position - 4, value - high * 0x1_0000_0000);
     }
-    this.position = at;
   }
 
   /** An integer between −2^63 and 2^64 − 1. */
   bigint(value: bigint): void {
-    this.reserve(9);
-    const negative = value < 0n;
-    this.buffer[this.position] = negative ? 0xd3 : 0xcf;
-    if (negative) this.buffer.writeBigInt64BE(value, this.position + 1);
-    else this.buffer.writeBigUInt64BE(value, this.position + 1);
-    this.position += 9;
+    this.#type(value < 0n ? 0xd3 : 0xcf, 9);
+    // As two's complement both have the same bytes.
+    this.#view.setBigUint64(this.position - 8, value);
   }
 
   /** A string as UTF-8; a lone surrogate becomes U+FFFD. Tells whether it is all ASCII. */
@@ -171,25 +180,34 @@ export class Writer {
     // The header is as long as an ASCII string's would be; the few others are moved.
     const guess = stringHeaderBytes(length);
     const start = this.position + guess;
-    const bytes = (this.buffer as NativeBuffer).utf8Write(value, start);
+    const bytes = (this.#buffer as NativeBuffer).utf8Write(value, start);
     const header = stringHeaderBytes(bytes);
-    if (header !== guess) this.buffer.copyWithin(this.position + header, start, start + bytes);
+    if (header !== guess) this.#buffer.copyWithin(this.position + header, start, start + bytes);
     this.#stringHeader(header, bytes);
     this.position += header + bytes;
     return bytes === length;
   }
 
-  /** Writes a string of at most 12 ASCII characters; false, with nothing written, for any other. */
+  /** Writes a string of at most 31 ASCII characters; false, with nothing written, for any other. */
   #shortAscii(value: string): boolean {
-    const { buffer, position } = this;
+    const buffer = this.#buffer;
+    const view = this.#view;
+    const { position } = this;
     const { length } = value;
-    for (let i = 0; i < length; i++) {
+    const start = position + 1;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) {
+      const word = fourCharacters(value, i);
+      if (word < 0) return false;
+      view.setInt32(start + i, word);
+    }
+    for (; i < length; i++) {
       const code = value.charCodeAt(i);
       if (code > 0x7f) return false;
-      buffer[position + 1 + i] = code;
+      buffer[start + i] = code;
     }
     buffer[position] = 0xa0 | length;
-    this.position = position + 1 + length;
+    this.position = start + length;
     return true;
   }
 
@@ -205,11 +223,11 @@ export class Writer {
         break;
       case 3:
         buffer[position] = 0xda;
-        buffer.writeUInt16BE(bytes, position + 1);
+        this.#view.setUint16(position + 1, bytes);
         break;
       default:
         buffer[position] = 0xdb;
-        buffer.writeUInt32BE(bytes, position + 1);
+        this.#view.setUint32(position + 1, bytes);
     }
   }
 
@@ -217,33 +235,28 @@ export class Writer {
   bin(bytes: Uint8Array): void {
     const { length } = bytes;
     this.reserve(HEADER_BYTES + length);
-    const { buffer } = this;
-    let at = this.position;
     if (length < 0x100) {
-      buffer[at++] = 0xc4;
-      buffer[at++] = length;
+      this.#type(0xc4, 2);
+      this.#buffer[this.position - 1] = length;
     } else if (length < 0x1_0000) {
-      buffer[at++] = 0xc5;
-      at = buffer.writeUInt16BE(length, at);
+      this.#type(0xc5, 3);
+      this.#view.setUint16(this.position - 2, length);
     } else {
-      buffer[at++] = 0xc6;
-      at = buffer.writeUInt32BE(length, at);
+      this.#type(0xc6, 5);
+      this.#view.setUint32(this.position - 4, length);
     }
-    buffer.set(bytes, at);
-    this.position = at + length;
+    this.raw(bytes);
   }
 
   arrayHeader(length: number): void {
-    this.reserve(HEADER_BYTES);
-    const { buffer } = this;
     if (length < 16) {
-      buffer[this.position++] = 0x90 | length;
+      this.byte(0x90 | length);
     } else if (length < 0x1_0000) {
-      buffer[this.position] = 0xdc;
-      this.position = buffer.writeUInt16BE(length, this.position + 1);
+      this.#type(0xdc, 3);
+      this.#view.setUint16(this.position - 2, length);
     } else {
-      buffer[this.position] = 0xdd;
-      this.position = buffer.writeUInt32BE(length, this.position + 1);
+      this.#type(0xdd, 5);
+      this.#view.setUint32(this.position - 4, length);
     }
   }
 
@@ -257,28 +270,39 @@ export class Writer {
   /** Writes the size of the map that was started at `start`. */
   endMap(start: number, size: number): void {
     if (size < 16) {
-      this.buffer[start] = 0x80 | size;
+      this.#buffer[start] = 0x80 | size;
       return;
     }
     const extra = size < 0x1_0000 ? 2 : 4;
     this.reserve(extra);
-    this.buffer.copyWithin(start + 1 + extra, start + 1, this.position);
+    this.#buffer.copyWithin(start + 1 + extra, start + 1, this.position);
     this.position += extra;
-    this.buffer[start] = extra === 2 ? 0xde : 0xdf;
-    if (extra === 2) this.buffer.writeUInt16BE(size, start + 1);
-    else this.buffer.writeUInt32BE(size, start + 1);
+    this.#buffer[start] = extra === 2 ? 0xde : 0xdf;
+    if (extra === 2) this.#view.setUint16(start + 1, size);
+    else this.#view.setUint32(start + 1, size);
   }
 
   /** An entry's time: ext type 0 with unsigned 32-bit seconds and nanoseconds, as fixext8, which all receivers read. */
   eventTime(seconds: number, nanoseconds: number): void {
-    this.reserve(10);
-    const { buffer, position } = this;
-    buffer[position] = 0xd7;
-    buffer[position + 1] = 0x00;
-    buffer.writeUInt32BE(seconds, position + 2);
-    buffer.writeUInt32BE(nanoseconds, position + 6);
-    this.position = position + 10;
+    this.#type(0xd7, 10);
+    const { position } = this;
+    this.#buffer[position - 9] = 0x00;
+    this.#view.setUint32(position - 8, seconds);
+    this.#view.setUint32(position - 4, nanoseconds);
   }
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+/** Four ASCII characters of `text`, from `at` on, as the bytes of a number; negative where one is not ASCII. */
+export function fourCharacters(text: string, at: number): number {
+  const a = text.charCodeAt(at);
+  const b = text.charCodeAt(at + 1);
+  const c = text.charCodeAt(at + 2);
+  const d = text.charCodeAt(at + 3);
+  return (a | b | c | d) > 0x7f ? -1 : (a << 24) | (b << 16) | (c << 8) | d;
 }
 
 function stringHeaderBytes(bytes: number): number {

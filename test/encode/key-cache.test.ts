@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import { KeyCache } from '../../src/encode/key-cache.ts';
+
+const BYTES = Buffer.from('\xa1a', 'latin1');
+
+describe('the cache of keys', () => {
+  it('keeps a copy, as the buffer that the bytes are from goes on', () => {
+    const cache = new KeyCache();
+    const bytes = Buffer.from(BYTES);
+    cache.add('a', bytes);
+    bytes.fill(0);
+    expect(cache.get('a')).toEqual(Uint8Array.from(BYTES));
+    expect(cache.get('b')).toBeUndefined();
+  });
+
+  it('keeps only so many, and none that is long', () => {
+    const cache = new KeyCache();
+    for (let i = 0; i < 2_000; i++) cache.add(`key ${i}`, BYTES);
+    expect(cache.get('key 1023')).toBeDefined();
+    expect(cache.get('key 1024')).toBeUndefined();
+    const other = new KeyCache();
+    other.add('x'.repeat(65), BYTES);
+    expect(other.get('x'.repeat(65))).toBeUndefined();
+  });
+});
