@@ -35,10 +35,11 @@ export type ConnectionErrorCode =
   | 'FLUENT_FORWARD_BAD_ANSWER'
   | 'FLUENT_FORWARD_CLOSED';
 
-/** What an error says, whatever was thrown: a resolver or a callback of the application can throw anything. */
+/** What an error says, whatever was thrown: a resolver or a callback of the application can throw anything. Never throws. */
 export function messageOf(error: unknown): string {
   try {
-    return error instanceof Error ? error.message : String(error);
+    // A message can be anything too.
+    return String(error instanceof Error ? error.message : error);
   } catch {
     return 'what was thrown cannot be read';
   }

@@ -130,4 +130,12 @@ describe('a function', () => {
     expect(call(thrower)).toBe('opentelemetry.logs');
     expect(warnings).toEqual(['the tag function threw: no tag; using opentelemetry.logs']);
   });
+
+  it('that throws an error whose message is no string gets the same', () => {
+    const thrower = () => {
+      throw Object.assign(new Error(), { message: Symbol('no tag') });
+    };
+    expect(call(thrower)).toBe('opentelemetry.logs');
+    expect(warnings).toEqual(['the tag function threw: Symbol(no tag); using opentelemetry.logs']);
+  });
 });

@@ -173,6 +173,24 @@ describe('no value fails a batch, or puts on the wire what a receiver cannot rea
     });
     fc.assert(property, RUNS);
   });
+
+  it('in what a layout function or a tag function throws', () => {
+    const property = fc.property(values, (value) => {
+      const fromLayout = encodeBeforeSane(
+        ({ body }, entry) => (body === 'sane' ? entry : thrower(value())()),
+        record(),
+      );
+      expect(fromLayout).toEqual({ dropped: 1, entries: 1 });
+      const warnings: string[] = [];
+      const tag = new FunctionTagger(
+        () => thrower(value())(),
+        (_, message) => void warnings.push(message),
+      );
+      expect(tag.tagOf(SANE)).toBe('opentelemetry.logs');
+      expect(warnings).toEqual([expect.stringMatching(/^the tag function threw: .*; using opentelemetry.logs$/s)]);
+    });
+    fc.assert(property, RUNS);
+  });
 });
 
 describe('the judge of these tests', () => {
