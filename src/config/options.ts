@@ -90,7 +90,7 @@ export interface FluentForwardLogExporterOptions {
    */
   fields?: Readonly<Record<string, unknown>> | undefined;
   /**
-   * Whether every record gets the attribute `log.record.uid`, unless it has one: unique, sortable by
+   * Whether every record gets the attribute `log.record.uid`, unless it has one of use: unique, sortable by
    * time, and the same when the record is sent again. Default false. [`RECORD_UID`]
    */
   recordUid?: boolean | undefined;

@@ -1,7 +1,8 @@
 import { randomFillSync } from 'node:crypto';
 import { encode } from '@msgpack/msgpack';
 import type { WallTime } from '../clock.ts';
-import { hasField } from './field.ts';
+import { copyOf, hasField, isObject } from './field.ts';
+import { MAX_ELEMENTS, type Rename, readProperty, type ValueWriter } from './value.ts';
 import type { Writer } from './writer.ts';
 
 /** The semantic conventions' name: records of the same id are duplicates. */
@@ -28,12 +29,26 @@ export class RecordUids {
     for (let i = TIME_DIGITS; i < UID_DIGITS; i++) this.#set(i, this.#values[i] as number);
   }
 
-  /** Writes the field, unless it is one of the `attributes`; returns how many it wrote. */
-  write(writer: Writer, attributes: object | undefined, time: WallTime): 0 | 1 {
-    if (hasField(attributes, RECORD_UID)) return 0;
+  /**
+   * Writes attributes inside `depth` containers, and the id unless they have one that is of use, which
+   * replaces one that is not; returns how many fields that is.
+   */
+  write(
+    writer: Writer,
+    values: ValueWriter,
+    attributes: object | undefined,
+    time: WallTime,
+    depth: number,
+    rename?: Rename,
+  ): number {
+    const hasOwn = hasField(attributes, RECORD_UID);
+    const isKept = hasOwn && isRecordUid(readProperty(attributes as object, RECORD_UID));
+    const written = hasOwn && !isKept ? withoutUid(attributes) : attributes;
+    const size = isObject(written) ? values.properties(written, depth, rename) : 0;
+    if (isKept && (size <= MAX_ELEMENTS || isAmongFirst(attributes))) return size;
     writer.raw(KEY);
     writer.string(this.next(time));
-    return 1;
+    return size + 1;
   }
 
   next([seconds, nanoseconds]: WallTime): string {
@@ -58,4 +73,19 @@ export class RecordUids {
     this.#values[index] = value;
     this.#text[index] = DIGITS[value] as number;
   }
+}
+
+/** Whether a store can tell records by it: nil, an empty string or a map would make many records one. */
+export function isRecordUid(value: unknown): boolean {
+  return typeof value === 'string' ? value !== '' : typeof value === 'bigint' || Number.isFinite(value);
+}
+
+function withoutUid(attributes: object | undefined): object {
+  const { [RECORD_UID]: _, ...others } = copyOf(attributes) ?? {};
+  return others;
+}
+
+/** Whether the own id is among those attributes that are written of too many. */
+function isAmongFirst(attributes: object | undefined): boolean {
+  return Object.keys(copyOf(attributes) ?? {}).indexOf(RECORD_UID) < MAX_ELEMENTS;
 }

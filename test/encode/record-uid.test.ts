@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { LayoutName } from '../../src/encode/layout/create.ts';
 import { RecordUids } from '../../src/encode/record-uid.ts';
-import { batchEncoder, decodeChunk, NOW, record } from '../support/records.ts';
+import { assertReadable, assertReadableAsOtlp } from '../support/readable.ts';
+import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record } from '../support/records.ts';
+
+type EncoderLayout = EncoderOptions['layout'] & {};
 
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
@@ -50,34 +52,64 @@ describe('RecordUids', () => {
 });
 
 describe('recordUid', () => {
-  /** The ids of the records of a batch, wherever the layout puts them. */
-  function uidsOf(layout: LayoutName, ...fields: Parameters<typeof record>[0][]): unknown[] {
+  const LAYOUTS: readonly EncoderLayout[] = ['default', 'flat', 'otlp', (_, entry) => entry];
+
+  /** The ids of the records of a batch. */
+  function uidsOf(layout: EncoderLayout, ...fields: Parameters<typeof record>[0][]): unknown[] {
+    return attributesOf(layout, ...fields).map((attributes) => attributes['log.record.uid']);
+  }
+
+  /** The attributes of the records of a batch, wherever the layout puts them; no key is there twice. */
+  function attributesOf(layout: EncoderLayout, ...fields: Parameters<typeof record>[0][]): Record<string, unknown>[] {
     const { chunks } = batchEncoder({ layout, recordUid: true }).encode(
       fields.map((fields) => record(fields)),
       NOW,
     );
-    const entries = chunks.flatMap((chunk) => decodeChunk(chunk).entries);
+    const entries = chunks.flatMap((chunk) => {
+      const { entries, payload } = decodeChunk(chunk);
+      expect((layout === 'otlp' ? assertReadableAsOtlp : assertReadable)(payload)).toBe(entries.length);
+      return entries;
+    });
     const records = entries.filter(({ metadata, record }) => metadata === undefined || 'log' in record);
     return records.map(({ metadata, record }) => {
       const otlp = metadata?.otlp as Record<string, unknown> | undefined;
-      const attributes = (layout === 'flat' ? record : (otlp ?? record).attributes) as Record<string, unknown>;
-      return attributes['log.record.uid'];
+      return (layout === 'flat' ? record : (otlp ?? record).attributes) as Record<string, unknown>;
     });
   }
 
-  it.each<LayoutName>(['default', 'flat', 'otlp'])(
-    'gives each record an id of its time, in the layout %s',
-    (layout) => {
-      const attributes = [{ a: 1 }, {}, undefined, null, { 'log.record.uid': undefined }];
-      const uids = uidsOf(layout, ...attributes.map((attributes) => ({ attributes }))) as string[];
-      expect(uids.map((uid) => parse(uid).millis)).toEqual(new Array(5).fill(1_700_000_000_123n));
-      expect(new Set(uids).size).toBe(5);
-      expect(uids).toEqual([...uids].sort());
-    },
-  );
+  it.each(LAYOUTS)('gives each record an id of its time, in the layout %s', (layout) => {
+    const attributes = [{ a: 1 }, {}, undefined, null, { 'log.record.uid': undefined }];
+    const uids = uidsOf(layout, ...attributes.map((attributes) => ({ attributes }))) as string[];
+    expect(uids.map((uid) => parse(uid).millis)).toEqual(new Array(5).fill(1_700_000_000_123n));
+    expect(new Set(uids).size).toBe(5);
+    expect(uids).toEqual([...uids].sort());
+  });
 
-  it.each<LayoutName>(['default', 'flat', 'otlp'])('leaves a record the id that it has, in the layout %s', (layout) => {
-    expect(uidsOf(layout, { attributes: { 'log.record.uid': 'mine' } })).toEqual(['mine']);
+  it.each(LAYOUTS)('leaves a record the id that it has, in the layout %s', (layout) => {
+    for (const own of ['mine', 42]) {
+      expect(uidsOf(layout, { attributes: { 'log.record.uid': own, a: 1 } })).toEqual([own]);
+    }
+  });
+
+  it.each(LAYOUTS)('replaces one that no store could tell records by, in the layout %s', (layout) => {
+    const others = Object.fromEntries(JSON.parse('[["__proto__",1],["a",2]]'));
+    for (const own of [null, '', {}, [], Number.NaN, true, new Date(0)]) {
+      const attributes = { 'log.record.uid': own, ...others };
+      expect(uidsOf(layout, { attributes })).toEqual([expect.stringMatching(/^\w{26}$/)]);
+      const [written] = attributesOf(layout, { attributes });
+      expect(written).toMatchObject({ __prot0__: 1, a: 2 });
+      expect(attributes['log.record.uid']).toBe(own);
+    }
+  });
+
+  it.each(LAYOUTS)('gives one beside more attributes than are written, in the layout %s', (layout) => {
+    const many = Object.fromEntries(Array.from({ length: 65_536 }, (_, i) => [`a${i}`, i]));
+    const own = { 'log.record.uid': 'mine' };
+    expect(uidsOf(layout, { attributes: { ...own, ...many } })).toEqual(['mine']);
+    // Where the own id is not written, it is of no use, unless a function has moved it.
+    const expected = typeof layout === 'function' ? 'mine' : expect.stringMatching(/^[0-9A-Z]{26}$/);
+    expect(uidsOf(layout, { attributes: { ...many, ...own } })).toEqual([expected]);
+    expect(uidsOf(layout, { attributes: many })).toEqual([expect.stringMatching(/^[0-9A-Z]{26}$/)]);
   });
 
   it('takes the entry’s time where the record has none', () => {

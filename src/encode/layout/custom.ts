@@ -2,7 +2,7 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../clock.ts';
 import { messageOf } from '../../errors.ts';
 import { copyOf, isObject } from '../field.ts';
-import { RECORD_UID, RecordUids } from '../record-uid.ts';
+import { isRecordUid, RECORD_UID, RecordUids } from '../record-uid.ts';
 import { selectResource } from '../resource.ts';
 import { scopeFields } from '../scope.ts';
 import { spanContextFields } from '../span-context.ts';
@@ -79,8 +79,13 @@ export class CustomLayout implements Layout {
 
   #attributes(attributes: object | undefined, time: WallTime): object | undefined {
     const copy = copyOf(attributes);
-    if (this.#uids === undefined || copy?.[RECORD_UID] !== undefined) return copy;
-    return { ...copy, [RECORD_UID]: this.#uids.next(time) };
+    if (this.#uids === undefined) return copy;
+    const { [RECORD_UID]: own, ...others } = copy ?? {};
+    const isCut = Object.keys(others).length >= MAX_ELEMENTS;
+    if (isRecordUid(own) && !isCut) return copy;
+    const uid = isRecordUid(own) ? own : this.#uids.next(time);
+    // Of too many attributes the last ones are not written.
+    return isCut ? { [RECORD_UID]: uid, ...others } : { ...others, [RECORD_UID]: uid };
   }
 }
 

@@ -1,5 +1,5 @@
 import type { WallTime } from '../../clock.ts';
-import { isObject, mapField } from '../field.ts';
+import { mapField } from '../field.ts';
 import type { ScopeFields } from '../scope.ts';
 import type { ValueWriter } from '../value.ts';
 import type { Writer } from '../writer.ts';
@@ -17,8 +17,7 @@ export class DefaultLayout extends RecordLayout {
     if (this.uids === undefined) return mapField(writer, values, KEY.attributes, attributes, FIELD_DEPTH);
     writer.raw(KEY.attributes);
     const start = writer.startMap();
-    const size = isObject(attributes) ? values.properties(attributes, FIELD_DEPTH + 1) : 0;
-    writer.endMap(start, size + this.uids.write(writer, attributes, time));
+    writer.endMap(start, this.uids.write(writer, values, attributes, time, FIELD_DEPTH + 1));
     return 1;
   }
 

@@ -18,8 +18,10 @@ export class FlatLayout extends RecordLayout {
     attributes: object | undefined,
     time: WallTime,
   ): number {
-    const size = isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, this.#nameOf) : 0;
-    return this.uids === undefined ? size : size + this.uids.write(writer, attributes, time);
+    if (this.uids !== undefined) {
+      return this.uids.write(writer, values, attributes, time, FIELD_DEPTH, this.#nameOf);
+    }
+    return isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, this.#nameOf) : 0;
   }
 
   readonly #nameOf: Rename = (key) =>

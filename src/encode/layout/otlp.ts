@@ -104,13 +104,14 @@ export class OtlpLayout implements Layout {
     const before = writer.position;
     writer.raw(KEY.attributes);
     const start = writer.startMap();
-    let size = isObject(attributes) ? values.properties(attributes, FIELD_DEPTH + 1) : 0;
+    let size = 0;
+    if (this.#uids !== undefined) size = this.#uids.write(writer, values, attributes, time, FIELD_DEPTH + 1);
+    else if (isObject(attributes)) size = values.properties(attributes, FIELD_DEPTH + 1);
     for (const [name, { bytes }] of this.#staticAttributes) {
       if (hasField(attributes, name)) continue;
       writer.raw(bytes);
       size++;
     }
-    if (this.#uids !== undefined) size += this.#uids.write(writer, attributes, time);
     if (eventName) size += this.#eventName(writer, values, attributes, eventName);
     if (droppedAttributesCount && !hasField(attributes, DROPPED_ATTRIBUTES_COUNT)) {
       size += field(writer, values, DROPPED_ATTRIBUTES_COUNT_KEY, droppedAttributesCount, FIELD_DEPTH + 1);
