@@ -1,6 +1,7 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../clock.ts';
 import { messageOf } from '../../errors.ts';
+import { DeepCopy, isPlainObject } from '../deep-copy.ts';
 import { copyOf, isObject } from '../field.ts';
 import { isRecordUid, RECORD_UID, RecordUids } from '../record-uid.ts';
 import { selectResource } from '../resource.ts';
@@ -13,7 +14,8 @@ import { type Layout, type LayoutOptions, UnencodableError } from './layout.ts';
 
 /**
  * Makes the entry of a record. `entry` is what the default layout makes, as an object of its own with
- * values that are not encoded yet. A plain object is sent, `undefined` leaves the record out.
+ * values that are not encoded yet; instances in it (a `Date`, a `Map`, a `Buffer`) are those of the record.
+ * A plain object is sent, `undefined` leaves the record out.
  */
 export type LayoutFunction = (record: ReadableLogRecord, entry: Record<string, unknown>) => object | undefined;
 
@@ -60,29 +62,29 @@ export class CustomLayout implements Layout {
     const { body, resource, instrumentationScope: scope } = record;
     const { resourceAttributes, fields } = this.#options;
     const { attributes, schemaUrl } = isObject(resource) ? selectResource(resource, resourceAttributes) : NO_RESOURCE;
+    const copy = new DeepCopy();
     const entry = {
-      [typeof body === 'string' ? 'message' : 'body']: copyOfBody(body),
+      [typeof body === 'string' ? 'message' : 'body']: copy.of(body),
       severity_text: record.severityText,
       severity_number: record.severityNumber,
       event_name: record.eventName,
       ...spanContextFields(record.spanContext),
       observed_timestamp: rfc3339(record.hrTimeObserved),
-      attributes: this.#attributes(record.attributes, time),
-      resource: copyOf(attributes),
+      attributes: this.#attributes(copy.fields(record.attributes), time),
+      resource: copy.fields(attributes),
       resource_schema_url: schemaUrl,
-      scope: copyOf(isObject(scope) ? scopeOf(scope) : undefined),
+      scope: isObject(scope) ? scopeOf(scope, copy) : undefined,
       dropped_attributes_count: record.droppedAttributesCount || undefined,
-      ...fields,
+      ...copy.fields(fields),
     };
     return copyOf(entry) ?? {};
   }
 
-  #attributes(attributes: object | undefined, time: WallTime): object | undefined {
-    const copy = copyOf(attributes);
-    if (this.#uids === undefined) return copy;
-    const { [RECORD_UID]: own, ...others } = copy ?? {};
+  #attributes(attributes: Record<string, unknown> | undefined, time: WallTime): object | undefined {
+    if (this.#uids === undefined) return attributes;
+    const { [RECORD_UID]: own, ...others } = attributes ?? {};
     const isCut = Object.keys(others).length >= MAX_ELEMENTS;
-    if (isRecordUid(own) && !isCut) return copy;
+    if (isRecordUid(own) && !isCut) return attributes;
     const uid = isRecordUid(own) ? own : this.#uids.next(time);
     // Of too many attributes the last ones are not written.
     return isCut ? { [RECORD_UID]: uid, ...others } : { ...others, [RECORD_UID]: uid };
@@ -91,26 +93,9 @@ export class CustomLayout implements Layout {
 
 const NO_RESOURCE = { attributes: undefined, schemaUrl: undefined };
 
-/** A copy where the record's own could be changed by a mere assignment, unless it cannot be read. */
-function copyOfBody(body: unknown): unknown {
-  try {
-    if (isPlainObject(body)) return copyOf(body) ?? {};
-    return Array.isArray(body) && body.length <= MAX_ELEMENTS ? body.slice() : body;
-  } catch {
-    return body;
-  }
-}
-
-function scopeOf(scope: ReadableLogRecord['instrumentationScope']): object {
-  const fields = scopeFields(scope);
-  return { ...fields, attributes: copyOf(fields.attributes) };
-}
-
-/** Whether it is an object as a literal makes it, in whatever realm. */
-function isPlainObject(value: unknown): value is object {
-  if (!isObject(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+function scopeOf(scope: ReadableLogRecord['instrumentationScope'], copy: DeepCopy): object | undefined {
+  const { attributes, ...named } = scopeFields(scope);
+  return copyOf({ ...named, attributes: copy.fields(attributes) });
 }
 
 function describe(value: unknown): string {

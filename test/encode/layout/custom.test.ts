@@ -1,7 +1,10 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LayoutFunction } from '../../../src/index.ts';
+import { recordFields } from '../../support/arbitraries.ts';
 import { assertReadable } from '../../support/readable.ts';
 import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record, roundTrip } from '../../support/records.ts';
+import { RUNS, RUNS_LIMIT_MILLIS } from '../../support/runs.ts';
 
 type Fields = Parameters<typeof record>[0];
 
@@ -89,6 +92,76 @@ describe('what a layout function gets', () => {
     expect(entryFor({}, { recordUid: true })).toEqual({ attributes: { 'log.record.uid': expect.any(String) } });
   });
 
+  it('is what the default layout makes of any record', { timeout: RUNS_LIMIT_MILLIS }, () => {
+    const property = fc.property(recordFields, (fields) => {
+      const [ours, default_] = [(_: unknown, entry: object) => entry, 'default' as const].map((layout) =>
+        batchEncoder({ layout })
+          .encode([record(fields)], NOW)
+          .chunks.map((chunk) => decodeChunk(chunk).payload),
+      );
+      expect(ours).toEqual(default_);
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('is the function’s own to change, at every level', () => {
+    const nested = () => ({ list: [{ map: { pw: 'secret' } }] });
+    const fields = { field: nested() };
+    const given = record({
+      body: nested(),
+      attributes: { a: nested() },
+      resource: { attributes: { r: nested() } },
+      instrumentationScope: { name: 'lib', attributes: { s: nested() } },
+    });
+    const before = structuredClone(given);
+    const layout: LayoutFunction = (_, entry) => {
+      const changed = structuredClone(entry);
+      mask(entry);
+      expect(entry).not.toEqual(changed);
+      return entry;
+    };
+    const encoder = batchEncoder({ layout, fields });
+    const texts = [1, 2].map(() => {
+      const { chunks } = encoder.encode([given], NOW);
+      return JSON.stringify(decodeChunk(chunks[0] as (typeof chunks)[0]).entries[0]?.record);
+    });
+    for (const text of texts)
+      expect(text.match(/secret|"\*"|"added"/g)).toEqual(new Array(5).fill(['"*"', '"added"']).flat());
+    expect(given).toEqual(before);
+    expect(fields).toEqual({ field: nested() });
+  });
+
+  it('shares what is no plain object or array, and what cannot be copied', () => {
+    const toJSON = { toJSON: () => 1 };
+    const long = new Array(65_537);
+    const throwing = new Proxy([1], {
+      get(target, key) {
+        if (key === '0') throw new Error('no');
+        return Reflect.get(target, key);
+      },
+    });
+    const shared = [new Date(0), new Map(), Buffer.alloc(1), new (class Entry {})(), toJSON, long, throwing];
+    const { body } = entryFor({ body: shared }) as { body: unknown[] };
+    expect(body).not.toBe(shared);
+    for (const [i, value] of shared.entries()) expect(body[i]).toBe(value);
+  });
+
+  it('keeps the form of what refers to itself, and is bounded', () => {
+    const circular: Record<string, unknown> = { n: 1 };
+    circular.self = [circular];
+    const { body } = entryFor({ body: circular }) as { body: { self: unknown[] } };
+    expect(body).not.toBe(circular);
+    expect(body.self[0]).toBe(body);
+    let deep: object = {};
+    for (let i = 0; i < 100_000; i++) deep = { deep };
+    // Along 2^60 paths there would be no end.
+    let wide: object = {};
+    for (let i = 0; i < 60; i++) wide = { a: wide, b: wide };
+    const many = Array.from({ length: 20_000 }, () => ({}));
+    const entry = entryFor({ body: { deep, wide, many } }) as { body: { many: object[] } };
+    expect(entry.body.many.filter((object, i) => object === many[i]).length).toBeGreaterThan(10_000);
+  });
+
   it('is the function’s own to change', () => {
     const given = record({ ...COMPLETE, body: { a: 1 } });
     const before = structuredClone(given);
@@ -106,6 +179,20 @@ describe('what a layout function gets', () => {
     expect(list.body).toEqual([1]);
   });
 });
+
+/** Changes each map and each list in it, however deep. */
+function mask(value: unknown): void {
+  if (Array.isArray(value)) {
+    for (const item of value) mask(item);
+    value.push('added');
+  } else if (typeof value === 'object' && value !== null) {
+    const map = value as Record<string, unknown>;
+    for (const key of Object.keys(map)) {
+      if (key === 'pw') map.pw = '*';
+      else mask(map[key]);
+    }
+  }
+}
 
 describe('what a layout function gives', () => {
   it('is encoded like any value', () => {

@@ -1,0 +1,61 @@
+import { copyOf, isObject } from './field.ts';
+import { MAX_CONTAINERS, MAX_DEPTH, MAX_ELEMENTS } from './value.ts';
+
+/**
+ * Copies plain objects and arrays with all that is in them, so that a change of the copy is seen nowhere
+ * else. All else stays what it is: instances, what is deeper or more than is written, what cannot be read.
+ */
+export class DeepCopy {
+  /** By original, as one can be found again, also within itself. */
+  readonly #copies = new Map<object, object>();
+
+  of(value: unknown, depth = 0): unknown {
+    if (!isObject(value) || depth >= MAX_DEPTH) return value;
+    const known = this.#copies.get(value);
+    if (known !== undefined) return known;
+    if (this.#copies.size >= MAX_CONTAINERS) return value;
+    try {
+      return Array.isArray(value) ? this.#array(value, depth) : this.#object(value, depth);
+    } catch {
+      this.#copies.set(value, value);
+      return value;
+    }
+  }
+
+  /** An object of its own with the fields of any object; `undefined` when there is none. */
+  fields(map: unknown): Record<string, unknown> | undefined {
+    const copy = copyOf(map);
+    if (copy !== undefined) this.#values(copy, 0);
+    return copy;
+  }
+
+  #array(array: readonly unknown[], depth: number): unknown {
+    const { length } = array;
+    // A proxy can claim any.
+    if (!Number.isInteger(length) || length < 0 || length > MAX_ELEMENTS) return array;
+    const copy: unknown[] = [];
+    this.#copies.set(array, copy);
+    for (let i = 0; i < length; i++) copy.push(this.of(array[i], depth + 1));
+    return copy;
+  }
+
+  #object(object: object, depth: number): unknown {
+    // What toJSON() gives can depend on more than the fields.
+    if (!isPlainObject(object) || typeof (object as { toJSON?: unknown }).toJSON === 'function') return object;
+    const copy = copyOf(object) ?? {};
+    this.#copies.set(object, copy);
+    this.#values(copy, depth);
+    return copy;
+  }
+
+  #values(copy: Record<string, unknown>, depth: number): void {
+    for (const key of Object.keys(copy)) copy[key] = this.of(copy[key], depth + 1);
+  }
+}
+
+/** Whether it is an object as a literal makes it, in whatever realm. */
+export function isPlainObject(value: unknown): value is object {
+  if (!isObject(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
