@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { LayoutFunction } from '../../src/index.ts';
 import { ForwardReceiver } from '../../src/testing/index.ts';
+import { record, roundTrip } from '../support/records.ts';
 import { runExample } from './run-example.ts';
 
 let receiver: ForwardReceiver;
@@ -44,6 +46,67 @@ test('ecs: the names of the Elastic Common Schema, without health checks', async
       'event.created': '2023-11-14T22:13:20.223456789Z',
     },
   ]);
+});
+
+/** The layout function of an example. */
+async function example(name: 'ecs' | 'dotless'): Promise<LayoutFunction> {
+  const module = await import(new URL(`../../examples/layouts/${name}.mjs`, import.meta.url).href);
+  return module[name];
+}
+
+test('ecs: all of a body, on one line', async () => {
+  const list = Array.from({ length: 200 }, (_, i) => i);
+  const body = { a: { b: { c: { d: { e: 'deep' } } } }, list, text: 'x'.repeat(20_000) };
+  const { message } = roundTrip(record({ body, attributes: {} }), { layout: await example('ecs') }).record;
+  expect(message).toBe(
+    `{ a: { b: { c: { d: { e: 'deep' } } } }, list: [ ${list.join(', ')} ], text: '${'x'.repeat(20_000)}' }`,
+  );
+});
+
+test('ecs: attributes with names that are taken are labels', async () => {
+  const given = record({
+    body: 'hello',
+    attributes: { message: 'mine', 'log.level': 'mine too', 'service.name': 'a', 'labels.message': 1 },
+    resource: { attributes: { 'service.name': 'r', 'trace.id': 'r' } },
+    droppedAttributesCount: 3,
+  });
+  expect(roundTrip(given, { layout: await example('ecs'), fields: { env: 'prod' } }).record).toEqual({
+    'ecs.version': '8.17.0',
+    message: 'hello',
+    'labels.message': 'mine',
+    'labels.labels.message': 1,
+    'labels.log.level': 'mine too',
+    'service.name': 'a',
+    'labels.service.name': 'r',
+    'labels.trace.id': 'r',
+    'labels.dropped_attributes_count': 3,
+    env: 'prod',
+  });
+});
+
+test('dotless: no key of a map has a dot, and none is lost', async () => {
+  const at = new Date(0);
+  const given = record({
+    body: { 'c.d': [{ 'e.f': at }] },
+    attributes: { 'a.b': 1, a_b: 2, 'a_b.': 3, 'a.b_': 4, 'x.y': {} },
+    instrumentationScope: { name: 'lib', attributes: { 's.t': 1 } },
+  });
+  expect(roundTrip(given, { layout: await example('dotless'), fields: { 'g.h': { 'i.j': 1 } } }).record).toEqual({
+    body: { c_d: [{ e_f: '1970-01-01T00:00:00.000Z' }] },
+    attributes: { a_b: 2, a_b_: 1, a_b__: 3, a_b___: 4, x_y: {} },
+    scope: { name: 'lib', attributes: { s_t: 1 } },
+    g_h: { i_j: 1 },
+  });
+});
+
+test('dotless: takes a body that refers to itself', async () => {
+  const body: Record<string, unknown> = { 'a.b': 1 };
+  body['it.self'] = body;
+  const attributes = JSON.parse('{ "__proto__": { "a.b": 1 } }');
+  expect(roundTrip(record({ body, attributes }), { layout: await example('dotless') }).record).toEqual({
+    body: { a_b: 1, it_self: '[Circular]' },
+    attributes: { __prot0__: { a_b: 1 } },
+  });
 });
 
 test('dotless: no key of an attribute or the resource has a dot', async () => {
