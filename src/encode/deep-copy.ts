@@ -8,6 +8,12 @@ import { MAX_CONTAINERS, MAX_DEPTH, MAX_ELEMENTS } from './value.ts';
 export class DeepCopy {
   /** By original, as one can be found again, also within itself. */
   readonly #copies = new Map<object, object>();
+  readonly #copyFields: typeof copyOf;
+
+  /** `copyFields` copies the fields of one object. */
+  constructor(copyFields: typeof copyOf = copyOf) {
+    this.#copyFields = copyFields;
+  }
 
   of(value: unknown, depth = 0): unknown {
     if (!isObject(value) || depth >= MAX_DEPTH) return value;
@@ -24,7 +30,7 @@ export class DeepCopy {
 
   /** An object of its own with the fields of any object; `undefined` when there is none. */
   fields(map: unknown): Record<string, unknown> | undefined {
-    const copy = copyOf(map);
+    const copy = this.#copyFields(map);
     if (copy !== undefined) this.#values(copy, 0);
     return copy;
   }
@@ -42,7 +48,7 @@ export class DeepCopy {
   #object(object: object, depth: number): unknown {
     // What toJSON() gives can depend on more than the fields.
     if (!isPlainObject(object) || typeof (object as { toJSON?: unknown }).toJSON === 'function') return object;
-    const copy = copyOf(object) ?? {};
+    const copy = this.#copyFields(object) ?? {};
     this.#copies.set(object, copy);
     this.#values(copy, depth);
     return copy;

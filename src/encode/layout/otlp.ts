@@ -3,6 +3,7 @@ import { encode } from '@msgpack/msgpack';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../clock.ts';
 import { BufferPool } from '../buffer-pool.ts';
+import { DeepCopy } from '../deep-copy.ts';
 import { copyOf, encodeFields, type Fields, field, hasField, isObject, mapField } from '../field.ts';
 import { IdentityCache } from '../identity-cache.ts';
 import { OtlpValueWriter } from '../otlp-value.ts';
@@ -165,9 +166,13 @@ export class OtlpLayout implements Layout {
 /** Stands for a resource or scope that a record does not have. */
 const NOTHING = {};
 
-/** With keys in an order that does not depend on how the object was made. */
+/** With keys in an order that does not depend on how the objects were made, at every level. */
 function sorted(attributes: object | undefined): object | undefined {
-  const fields = copyOf(attributes);
+  return new DeepCopy(sortedCopyOf).fields(attributes);
+}
+
+function sortedCopyOf(map: unknown): Record<string, unknown> | undefined {
+  const fields = copyOf(map);
   return fields && Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

@@ -348,6 +348,22 @@ describe('groups', () => {
     }
   });
 
+  it('are the same whatever the order of keys in nested maps', () => {
+    const [one, other] = [
+      { m: { a: 1, b: [{ c: 1, d: { e: 1, f: 2 } }] } },
+      { m: { b: [{ d: { f: 2, e: 1 }, c: 1 }], a: 1 } },
+    ] as const;
+    const starts = [one, other, { m: { ...one.m, a: 2 } }].map((attributes) => {
+      const given = { resource: { attributes }, instrumentationScope: { name: 's', attributes } };
+      return entriesOf(encode([given]))[0] as DecodedEntry;
+    });
+    const [first, second, third] = starts as [DecodedEntry, DecodedEntry, DecodedEntry];
+    expect(second).toEqual(first);
+    expect(first.record).toEqual({ resource: { attributes: one }, scope: { name: 's', attributes: one } });
+    expect(third.metadata?.resource_id).not.toBe(first.metadata?.resource_id);
+    expect(third.metadata?.scope_id).not.toBe(first.metadata?.scope_id);
+  });
+
   it('have the same ids in another process', () => {
     const program = `
       import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
