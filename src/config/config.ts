@@ -1,5 +1,6 @@
 import type { MeterProvider } from '@opentelemetry/api';
 import { type CompressionName, codecOf } from '../compress/create.ts';
+import { isPlainObject } from '../encode/deep-copy.ts';
 import { copyOf } from '../encode/field.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
@@ -135,6 +136,20 @@ function acceptTag(value: unknown): Config['tag'] | undefined {
   return text !== '' && Buffer.byteLength(text) <= MAX_TAG_BYTES ? parseTag(text) : undefined;
 }
 
+/** What a name becomes that receivers would not read, and what makes it such. */
+const REPLACED = ['\0', '\u2400', '\ufffd'];
+
+/** A field of a name that is replaced, or that another's becomes, would be in a record twice. */
+function acceptFields(value: unknown): Config['fields'] {
+  const fields = copyOf(value) ?? {};
+  for (const name of Object.keys(fields)) {
+    if (!name.isWellFormed() || REPLACED.some((character) => name.includes(character))) {
+      throw new RangeError(`the name ${show(name)}`);
+    }
+  }
+  return fields;
+}
+
 const text = {
   hasType: (value: unknown): boolean => typeof value === 'string',
   parse: (variable: Variable): unknown => variable.text,
@@ -218,10 +233,10 @@ const RULES: Rules<Omit<Config, 'compressionLevel' | 'tls'>> = {
     parse: ({ text }) => parseBoolean(text) ?? text.split(',').map((name) => name.trim()),
   },
   fields: {
-    allowed: 'an object with a property for each field',
+    allowed: 'a plain object with a property for each field, in whose name is no NUL, lone surrogate, U+2400 or U+FFFD',
     fallback: {},
-    hasType: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-    accept: (value) => copyOf(value) ?? {},
+    hasType: isPlainObject,
+    accept: acceptFields,
     parse: () => undefined,
   },
   recordUid: boolean('RECORD_UID', false),

@@ -86,7 +86,8 @@ export interface FluentForwardLogExporterOptions {
   resourceAttributes?: boolean | readonly string[] | undefined;
   /**
    * Fields that every entry gets: at the top level of the record, with the layout `otlp` as attributes
-   * unless the record has one of the same name.
+   * unless the record has one of the same name. A plain object, in whose names is no NUL, lone surrogate,
+   * U+2400 or U+FFFD: such a name could be in a record twice.
    */
   fields?: Readonly<Record<string, unknown>> | undefined;
   /**

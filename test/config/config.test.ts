@@ -234,6 +234,7 @@ describe('what a record becomes', () => {
     ['resourceAttributes', ['a.b', 'c'], 'RESOURCE_ATTRIBUTES=a.b , c', ['a.b', 'c']],
     ['resourceAttributes', [], undefined, []],
     ['fields', { env: 'prod', n: undefined }, undefined, { env: 'prod' }],
+    ['fields', Object.assign(Object.create(null), { größe: 1, '😀': 2 }), undefined, { größe: 1, '😀': 2 }],
   ])('%s: %j or %s', (option, code, variable, expected) => {
     const key = option as keyof Config;
     expect(resolve({ [option]: code }).config[key]).toEqual(expected);
@@ -250,8 +251,14 @@ describe('what a record becomes', () => {
     ['eventNameAttribute', 1, TypeError, 'got 1, allowed: true or false'],
     ['resourceAttributes', 'a', TypeError, 'got "a", allowed: true, false or a list of attribute names'],
     ['resourceAttributes', ['a', 5], TypeError, 'got an array, allowed: true, false or a list of attribute names'],
-    ['fields', [], TypeError, 'got an array, allowed: an object with a property for each field'],
-    ['fields', null, TypeError, 'got null, allowed: an object'],
+    ['fields', [], TypeError, 'got an array, allowed: a plain object with a property for each field'],
+    ['fields', null, TypeError, 'got null, allowed: a plain object'],
+    ['fields', new Map([['env', 'prod']]), TypeError, 'got an object, allowed: a plain object'],
+    ['fields', new (class Fields {})(), TypeError, 'got an object, allowed: a plain object'],
+    ['fields', { 'a\0b': 1 }, RangeError, 'got an object (the name "a\\u0000b"), allowed: a plain object'],
+    ['fields', { ok: 1, '\ud800': 1 }, RangeError, 'got an object (the name "\\ud800"), allowed: a plain object'],
+    ['fields', { '\u2400': 1 }, RangeError, 'got an object (the name "\u2400"), allowed: a plain object'],
+    ['fields', { '\ufffd': 1 }, RangeError, 'got an object (the name "\ufffd"), allowed: a plain object'],
   ])('%s: %j in code throws', (option, value, errorClass, message) => {
     expect(() => resolve({ [option]: value })).toThrow(errorClass);
     expect(() => resolve({ [option]: value })).toThrow(`option ${option}: ${message}`);
