@@ -166,6 +166,10 @@ const SCENES: Readonly<Record<string, Scene>> = {
     layout: () => [],
   }),
   'the tag function threw: …; using opentelemetry.logs': receiving({}, { tag: () => fail('no') }),
+  'the tag function returned …, no string; using opentelemetry.logs': receiving(
+    {},
+    { tag: (async () => 'a') as never },
+  ),
   '… of … log records got the tag …: a batch may have 64 tags, as each costs a message': async () => {
     const { endpoint } = await listen();
     const records = Array.from({ length: 65 }, (_, n) => logRecord('a', { n }));

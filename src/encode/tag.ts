@@ -1,5 +1,6 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { messageOf } from '../errors.ts';
+import { describe } from './describe.ts';
 
 /** Gives each record its tag. */
 export interface Tagger {
@@ -132,7 +133,11 @@ export class FunctionTagger implements Tagger {
     } catch (error) {
       this.#warn('tag function', `the tag function threw: ${messageOf(error)}; using ${this.fallback}`);
     }
-    if (typeof tag !== 'string' || tag === '') return this.fallback;
-    return tag.slice(0, MAX_TAG_BYTES).replace(/[^A-Za-z0-9_.-]/g, '_');
+    if (typeof tag === 'string' && tag !== '') return tag.slice(0, MAX_TAG_BYTES).replace(/[^A-Za-z0-9_.-]/g, '_');
+    // A record without a tag is no mistake, the promise of an async function is.
+    if (tag !== undefined && tag !== '') {
+      this.#warn('tag result', `the tag function returned ${describe(tag)}, no string; using ${this.fallback}`);
+    }
+    return this.fallback;
   }
 }

@@ -118,9 +118,22 @@ describe('a function', () => {
     expect(call(() => given)).toBe(expected);
   });
 
-  it.each([undefined, null, '', 5, {}, ['a']])('that gives %j gets the fallback', (given) => {
+  it.each([undefined, ''])('that gives %j gets the fallback', (given) => {
     expect(call(() => given)).toBe('opentelemetry.logs');
     expect(warnings).toEqual([]);
+  });
+
+  it.each<[unknown, string]>([
+    [null, 'null'],
+    [5, 'a number'],
+    [{}, 'an instance of Object'],
+    [['a'], 'an array'],
+    [Promise.resolve('a'), 'an instance of Promise'],
+    [Object.create(null), 'an object'],
+    [{ constructor: { name: Symbol('a') } }, 'an object'],
+  ])('that gives what is no string gets the fallback and a warning: %s', (given, name) => {
+    expect(call(() => given)).toBe('opentelemetry.logs');
+    expect(warnings).toEqual([`the tag function returned ${name}, no string; using opentelemetry.logs`]);
   });
 
   it('that throws gets the fallback and a warning', () => {

@@ -148,6 +148,7 @@ export const MESSAGES: readonly Message[] = [
     text: 'dropped … of … log records: the layout function returned …, neither a plain object nor undefined',
   },
   { level: 'warn', text: 'the tag function threw: …; using opentelemetry.logs' },
+  { level: 'warn', text: 'the tag function returned …, no string; using opentelemetry.logs' },
   { level: 'warn', text: '… of … log records got the tag …: a batch may have 64 tags, as each costs a message' },
   {
     level: 'warn',

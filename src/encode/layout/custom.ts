@@ -2,6 +2,7 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../clock.ts';
 import { messageOf } from '../../errors.ts';
 import { DeepCopy, isPlainObject } from '../deep-copy.ts';
+import { describe } from '../describe.ts';
 import { copyOf, isObject } from '../field.ts';
 import { isRecordUid, RECORD_UID, RecordUids } from '../record-uid.ts';
 import { selectResource } from '../resource.ts';
@@ -96,10 +97,4 @@ const NO_RESOURCE = { attributes: undefined, schemaUrl: undefined };
 function scopeOf(scope: ReadableLogRecord['instrumentationScope'], copy: DeepCopy): object | undefined {
   const { attributes, ...named } = scopeFields(scope);
   return copyOf({ ...named, attributes: copy.fields(attributes) });
-}
-
-function describe(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  return isObject(value) ? `an instance of ${value.constructor.name}` : `a ${typeof value}`;
 }
