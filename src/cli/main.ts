@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { messageOf } from '../errors.ts';
+import { escapeControls } from '../printable.ts';
 import { doctor } from './doctor/doctor.ts';
 import { EXIT, type ExitCode, UsageError } from './exit-code.ts';
 import { sink } from './sink/sink.ts';
@@ -10,6 +11,12 @@ const HELP = `Usage: fluent-forward <command> [options]
   sink    receive log records and print them, in place of a Fluent Bit or Fluentd
 
   fluent-forward <command> --help  shows the options of a command
+
+Examples:
+  fluent-forward doctor --endpoint tls://fluent.logging:24224
+  fluent-forward sink --port 24224
+
+Exit code: 0 when all is well, 1 when not, 2 for bad arguments.
 `;
 
 async function run([command, ...args]: readonly string[]): Promise<ExitCode> {
@@ -30,7 +37,7 @@ async function run([command, ...args]: readonly string[]): Promise<ExitCode> {
 }
 
 function explain(error: unknown): ExitCode {
-  process.stderr.write(`fluent-forward: ${messageOf(error)}\n`);
+  process.stderr.write(`fluent-forward: ${escapeControls(messageOf(error))}\n`);
   if (!(error instanceof UsageError)) return EXIT.failure;
   process.stderr.write(`\n${error.help}`);
   return EXIT.usage;

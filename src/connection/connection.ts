@@ -351,6 +351,9 @@ export class Connection {
     const timer = clock.after(ackTimeoutMillis, () =>
       clock.afterReads(() => {
         if (this.#partialTimer !== timer) return;
+        // An ack that drips is late at the same time, which says more.
+        this.#expire();
+        if (this.#partialTimer !== timer) return;
         // A retiring one has told its fault.
         if (this.#state === 'retiring') this.close();
         else this.#failOnAnswer(`an answer of the server is incomplete after ${ackTimeoutMillis} ms`);

@@ -28,7 +28,8 @@ export interface OnTerminal {
 export function startOnTerminal(args: readonly string[], env: Record<string, string> = {}): OnTerminal {
   const command = [process.execPath, PATH, ...args].join(' ');
   const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
-    env: { ...process.env, ...env },
+    // What the tests run with must not colour it.
+    env: { ...process.env, TERM: 'xterm', FORCE_COLOR: undefined, NO_COLOR: undefined, CI: undefined, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   let screen = '';

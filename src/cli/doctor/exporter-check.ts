@@ -76,7 +76,8 @@ async function checkRecord(
 ): Promise<Finding> {
   const { millis, error } = await exportOne(exporter, records.create('record'));
   if (error !== undefined) return failed('record', millis, error);
-  return passed('record', millis, `acknowledged in the layout ${config.layout}`);
+  const caveat = config.layout === 'otlp' ? CAVEATS['otlp layout'] : '';
+  return passed('record', millis, `acknowledged in the layout ${config.layout}${caveat}`);
 }
 
 /** Sends records until a rotation has carried one of them. */
@@ -86,7 +87,9 @@ async function checkRotation(
 ): Promise<Finding> {
   const start = systemClock.now();
   const millis = () => systemClock.now() - start;
-  for (let closes = 0; millis() < config.timeoutMillis; ) {
+  // The interval with its jitter, a dial, and a record over the new connection.
+  const limit = ROTATION_INTERVAL_MILLIS * 1.5 + config.connectTimeoutMillis + config.timeoutMillis;
+  for (let closes = 0; millis() < limit; ) {
     const { error } = await exportOne(exporter, records.create('rotation'));
     if (error !== undefined) return failed('rotation', millis(), error);
     if (exporter.stats().rotations > 0) {
@@ -103,7 +106,7 @@ async function checkRotation(
   }
   const reason = exporter.stats().lastError?.message ?? 'no second connection was opened';
   return {
-    ...passed('rotation', millis(), `no second connection took over within ${config.timeoutMillis} ms: ${reason}`),
+    ...passed('rotation', millis(), `no second connection took over within ${limit} ms: ${reason}`),
     outcome: 'failed',
     remedy: 'look whether the receiver, or a proxy before it, limits the connections of a client',
   };
@@ -116,7 +119,8 @@ async function checkCompression(
   const { millis, error } = await exportOne(exporter, records.createCompressible('compression'));
   if (error !== undefined) return failed('compression', millis, error);
   const { bytes, rawBytes } = exporter.stats().acknowledged;
-  return passed('compression', millis, `acknowledged ${rawBytes} bytes as ${bytes} in ${config.compression}`);
+  const caveat = config.compression === 'zstd' ? CAVEATS.zstd : '';
+  return passed('compression', millis, `acknowledged ${rawBytes} bytes as ${bytes} in ${config.compression}${caveat}`);
 }
 
 async function checkLargeChunk(
