@@ -12,8 +12,10 @@ export class KeyCache {
     return this.#known.get(key);
   }
 
-  /** Keeps a copy of `bytes`. */
-  add(key: string, bytes: Uint8Array): void {
-    if (key.length <= MAX_LENGTH && this.#known.size < MAX_KEYS) this.#known.set(key, Uint8Array.from(bytes));
+  /** Keeps a copy of what stands from `start` to `end` in `bytes`. */
+  add(key: string, bytes: Uint8Array, start: number, end: number): void {
+    if (key.length > MAX_LENGTH || this.#known.size >= MAX_KEYS) return;
+    // Not by slice(), which for a Buffer copies nothing.
+    this.#known.set(key, Uint8Array.from(bytes.subarray(start, end)));
   }
 }

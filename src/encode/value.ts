@@ -20,6 +20,7 @@ const UINT64_MAX = 2n ** 64n - 1n;
 /** Room for `…[truncated N bytes]` with the largest N there can be. */
 const MARKER_BYTES = 40;
 
+/** For all exporters: a key's bytes depend on nothing else. */
 const KEYS = new KeyCache();
 
 /** Gives a property the name that its field has in a map. */
@@ -117,7 +118,7 @@ export class ValueWriter {
     }
     const start = this.writer.position;
     if (this.writer.string(name) || name.isWellFormed()) {
-      KEYS.add(name, this.writer.buffer.subarray(start, this.writer.position));
+      KEYS.add(name, this.writer.buffer, start, this.writer.position);
       return true;
     }
     this.writer.position = start;

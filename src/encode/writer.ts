@@ -41,10 +41,6 @@ export class Writer {
     return this.#buffer;
   }
 
-  get view(): DataView {
-    return this.#view;
-  }
-
   /** Continues at `position` of another buffer; the one before is somebody else's. */
   continueIn(buffer: Buffer, position: number): void {
     this.#buffer = buffer;
@@ -104,20 +100,15 @@ export class Writer {
   }
 
   float64(value: number): void {
-    this.reserve(9);
-    this.#buffer[this.position] = 0xcb;
-    this.#view.setFloat64(this.position + 1, value);
-    this.position += 9;
+    this.#type(0xcb, 9);
+    this.#view.setFloat64(this.position - 8, value);
   }
 
   /** An unsigned integer in all its 64 bits, given as two halves of 32. */
   uint64(high: number, low: number): void {
-    this.reserve(9);
-    const { position } = this;
-    this.#buffer[position] = 0xcf;
-    this.#view.setUint32(position + 1, high);
-    this.#view.setUint32(position + 5, low);
-    this.position = position + 9;
+    this.#type(0xcf, 9);
+    this.#view.setUint32(this.position - 8, high);
+    this.#view.setUint32(this.position - 4, low);
   }
 
   #unsigned(value: number): void {
@@ -234,7 +225,6 @@ export class Writer {
   /** Bytes as they are. JSON outputs cannot write them. */
   bin(bytes: Uint8Array): void {
     const { length } = bytes;
-    this.reserve(HEADER_BYTES + length);
     if (length < 0x100) {
       this.#type(0xc4, 2);
       this.#buffer[this.position - 1] = length;
@@ -297,7 +287,7 @@ function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
 }
 
 /** Four ASCII characters of `text`, from `at` on, as the bytes of a number; negative where one is not ASCII. */
-export function fourCharacters(text: string, at: number): number {
+function fourCharacters(text: string, at: number): number {
   const a = text.charCodeAt(at);
   const b = text.charCodeAt(at + 1);
   const c = text.charCodeAt(at + 2);

@@ -7,7 +7,7 @@ describe('the cache of keys', () => {
   it('keeps a copy, as the buffer that the bytes are from goes on', () => {
     const cache = new KeyCache();
     const bytes = Buffer.from(BYTES);
-    cache.add('a', bytes);
+    cache.add('a', bytes, 0, bytes.length);
     bytes.fill(0);
     expect(cache.get('a')).toEqual(Uint8Array.from(BYTES));
     expect(cache.get('b')).toBeUndefined();
@@ -15,11 +15,11 @@ describe('the cache of keys', () => {
 
   it('keeps only so many, and none that is long', () => {
     const cache = new KeyCache();
-    for (let i = 0; i < 2_000; i++) cache.add(`key ${i}`, BYTES);
+    for (let i = 0; i < 2_000; i++) cache.add(`key ${i}`, BYTES, 0, BYTES.length);
     expect(cache.get('key 1023')).toBeDefined();
     expect(cache.get('key 1024')).toBeUndefined();
     const other = new KeyCache();
-    other.add('x'.repeat(65), BYTES);
+    other.add('x'.repeat(65), BYTES, 0, BYTES.length);
     expect(other.get('x'.repeat(65))).toBeUndefined();
   });
 });
