@@ -353,10 +353,10 @@ export class Connection {
         if (this.#partialTimer !== timer) return;
         // An ack that drips is late at the same time, which says more.
         this.#expire();
-        if (this.#partialTimer !== timer) return;
-        // A retiring one has told its fault.
-        if (this.#state === 'retiring') this.close();
-        else this.#failOnAnswer(`an answer of the server is incomplete after ${ackTimeoutMillis} ms`);
+        // One that retires has told its fault.
+        if (this.#state === 'open')
+          this.#failOnAnswer(`an answer of the server is incomplete after ${ackTimeoutMillis} ms`);
+        else this.close();
       }),
     );
     this.#partialTimer = timer;

@@ -138,6 +138,15 @@ describe('where all is well', () => {
     expect(receiver.entries[0]?.record).toMatchObject({ 'fluent_forward.doctor': run });
   });
 
+  test.concurrent('it says where an ack of what is configured may say too much', LIMIT, async () => {
+    const { findings } = await doctor((await listen()).endpoint, { LAYOUT: 'otlp' });
+    const record = findings.find(({ check }) => check === 'record');
+    expect(record).toMatchObject({ outcome: 'passed' });
+    expect(record?.text).toBe(
+      'acknowledged in the layout otlp (Fluent Bit understands it; others may do so and lose parts of it)',
+    );
+  });
+
   test.concurrent('a receiver that takes one message a connection is no fault', LIMIT, async () => {
     const receiver = await listen({ messageFaults: () => ({ kind: 'close', when: 'after ack' }) });
     const report = await doctor(receiver.endpoint);
@@ -453,7 +462,7 @@ const TROUBLES: readonly Trouble[] = [
     },
     // The first connection may be a second old.
     variables: () => ({ TIMEOUT: '3000', ACK_TIMEOUT: '2500' }),
-    row: { check: 'rotation', text: 'no second connection took over within', remedy: 'limits the connections' },
+    row: { check: 'rotation', text: 'no second connection took over within 9500 ms', remedy: 'limits the connections' },
   },
   {
     name: 'a compression that is not taken',
@@ -560,6 +569,7 @@ describe('its arguments', () => {
   test.concurrent.each([
     { args: [], message: 'a command is missing' },
     { args: ['cure'], message: "there is no command 'cure'" },
+    { args: ['\x1b[31mcure'], message: "there is no command '\\u{1b}[31mcure'" },
     { args: ['doctor', 'now'], message: "Unexpected argument 'now'" },
     { args: ['doctor', '--speed'], message: "Unknown option '--speed'" },
     { args: ['doctor', '--endpoint', 'http://x'], message: 'option endpoint: got "http://x"' },
@@ -577,6 +587,7 @@ describe('its arguments', () => {
     const { code, stdout } = await runCli(['--help']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ {2}doctor {2}.+\n {2}sink /m);
+    expect(stdout).toMatch(/^Examples:\n {2}fluent-forward doctor /m);
   });
 
   test.concurrent('a reader that goes away ends it without a word', LIMIT, async () => {

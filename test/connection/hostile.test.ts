@@ -72,6 +72,26 @@ describe('an answer without an end', () => {
     expect(warnings()).toEqual([expect.stringMatching(/an answer of the server is incomplete after 5000 ms; another/)]);
   });
 
+  it('is not told where an ack is late at the same time', async () => {
+    const faults: (MessageFault | undefined)[] = [undefined];
+    const receiver = await listen({
+      messageFaults: (message) => (faults.length > 0 ? faults.pop() : acked(NOTHING, STALE.subarray(0, 7))(message)),
+    });
+    const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    expect((await send('a')).code).toBe(0);
+    await clock.advance(3_000);
+    // The time for the answer's end runs from here, that for the next ack too.
+    expect((await send('b')).code).toBe(0);
+    await settle();
+    faults.push({ kind: 'withhold' });
+    const result = send('c');
+    await until(() => receiver.messages.length === 3);
+    await clock.advance(5_000);
+    expect(warnings()[0]).toMatch(/no ack within 5000 ms; /);
+    await clock.advance(100);
+    expect((await result).code).toBe(0);
+  });
+
   it('is not one that comes in pieces', async () => {
     let next: Buffer = Buffer.alloc(0);
     // Each answer ends with the beginning of the next.
