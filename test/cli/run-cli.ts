@@ -26,7 +26,8 @@ export interface OnTerminal {
 
 /** Runs `fluent-forward` on a terminal. */
 export function startOnTerminal(args: readonly string[], env: Record<string, string> = {}): OnTerminal {
-  const command = [process.execPath, PATH, ...args].join(' ');
+  // `script` runs it by a shell, and that of Debian stays in between to die of the Ctrl-C itself.
+  const command = ['exec', process.execPath, PATH, ...args].join(' ');
   const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
     // What the tests run with must not colour it.
     env: { ...process.env, TERM: 'xterm', FORCE_COLOR: undefined, NO_COLOR: undefined, CI: undefined, ...env },
