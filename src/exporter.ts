@@ -67,7 +67,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     const config = resolveConfig(options, process.env, (message) => diagnostics.warnOnce(message));
     this.#diagnostics = diagnostics;
     this.#config = config;
-    const warn = (cause: string, message: string) => void diagnostics.warn(cause, message);
+    const warn = (cause: string, message: string) => this.#warn(cause, message);
     const pool = new BufferPool();
     this.#encoder = new BatchEncoder({
       tag: typeof config.tag === 'function' ? new FunctionTagger(config.tag, warn) : config.tag,
@@ -132,8 +132,9 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     return { ...this.#counters.snapshot, inFlightBytes, connections, addresses };
   }
 
+  /** Without exports in flight at once: at the process's end there is no later turn. */
   async #flushAndClose(): Promise<void> {
-    await this.forceFlush();
+    if (this.#delivery.inFlightBytes > 0) await this.forceFlush();
     this.#delivery.close();
     this.#telemetry.metrics?.close();
   }
@@ -270,10 +271,15 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#call(callback, { code: FAILED, error });
   }
 
-  #drop({ dropped, oversize, dropReason }: EncodedBatch, records: number): void {
+  #drop({ dropped, oversize, dropCause, dropReason }: EncodedBatch, records: number): void {
     this.#counters.droppedRecords += dropped;
     this.#counters.oversizeRecords += oversize;
-    this.#diagnostics.warn('dropped', `dropped ${dropped} of ${records} log records: ${dropReason}`);
+    this.#warn(`dropped as ${dropCause}`, `dropped ${dropped} of ${records} log records: ${dropReason}`);
+  }
+
+  /** By its endpoints a reader tells this exporter from others. */
+  #warn(cause: string, message: string): void {
+    this.#diagnostics.warn(cause, `${urlsOf(this.#config.endpoint)}: ${message}`);
   }
 
   #call(callback: ResultCallback, result: Parameters<ResultCallback>[0]): void {
@@ -281,7 +287,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       try {
         callback(result);
       } catch (error) {
-        this.#diagnostics.warn(
+        this.#warn(
           'callback',
           `the result callback of export() threw: ${error instanceof Error ? `${error.name}: ` : ''}${messageOf(error)}`,
         );

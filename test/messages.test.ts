@@ -145,7 +145,7 @@ const SCENES: Readonly<Record<string, Scene>> = {
     endpoint: 'tcp://a.test,tcp://b.test',
     resolver: async () => [],
   }),
-  'the secrets cannot be read anew (…); going on with the last good ones': async () => {
+  '…: the secrets cannot be read anew (…); going on with the last good ones': async () => {
     const receiver = await listen({ security });
     let reads = 0;
     const sharedKey = () => {
@@ -154,34 +154,34 @@ const SCENES: Readonly<Record<string, Scene>> = {
     };
     await start({ endpoint: receiver.endpoint, sharedKey, rotationIntervalMillis: 1_000 }).send('a');
   },
-  'dropped … of … log records: it takes more than … bytes, the most a receiver accepts': exporting({}, [
+  '…: dropped … of … log records: it takes more than … bytes, the most a receiver accepts': exporting({}, [
     Array.from({ length: 30 }, () => 'x'.repeat(262_000)),
   ]),
-  'dropped … of … log records: it cannot be read: …': async () => {
+  '…: dropped … of … log records: it cannot be read: …': async () => {
     const record = new Proxy({}, { get: () => fail('no') });
     start({}).exporter.export([record as never], () => {});
   },
-  'dropped … of … log records: the layout function threw: …': exporting({ layout: () => fail('no') }),
-  'dropped … of … log records: the layout function returned …, neither a plain object nor undefined': exporting({
+  '…: dropped … of … log records: the layout function threw: …': exporting({ layout: () => fail('no') }),
+  '…: dropped … of … log records: the layout function returned …, neither a plain object nor undefined': exporting({
     layout: () => [],
   }),
-  'the tag function threw: …; using opentelemetry.logs': receiving({}, { tag: () => fail('no') }),
-  'the tag function returned …, no string; using opentelemetry.logs': receiving(
+  '…: the tag function threw: …; using opentelemetry.logs': receiving({}, { tag: () => fail('no') }),
+  '…: the tag function returned …, no string; using opentelemetry.logs': receiving(
     {},
     { tag: (async () => 'a') as never },
   ),
-  '… of … log records got the tag …: a batch may have 64 tags, as each costs a message': async () => {
+  '…: … of … log records got the tag …: a batch may have 64 tags, as each costs a message': async () => {
     const { endpoint } = await listen();
     const records = Array.from({ length: 65 }, (_, n) => logRecord('a', { n }));
     start({ endpoint, tag: 'app.${attributes.n}' }).exporter.export(records, () => {});
   },
-  'log records have event names, which Fluent Bit drops; set eventNameAttribute to true to send them as the attribute otel.event.name too, or to false if they may be lost':
+  '…: log records have event names, which Fluent Bit drops; set eventNameAttribute to true to send them as the attribute otel.event.name too, or to false if they may be lost':
     async () => {
       const { endpoint } = await listen();
       const record = { ...logRecord('a'), eventName: 'order.refused' };
       start({ endpoint, layout: 'otlp' }).exporter.export([record], () => {});
     },
-  'the result callback of export() threw: …': async () => start({}).exporter.export([], () => fail('no')),
+  '…: the result callback of export() threw: …': async () => start({}).exporter.export([], () => fail('no')),
   'both OTEL_EXPORTER_FLUENT_FORWARD_… and OTEL_EXPORTER_FLUENT_FORWARD_…_FILE are set; using the file': async () => {
     vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY', 'key');
     vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE', '/nowhere');
@@ -231,6 +231,49 @@ describe('a message of the catalogue', () => {
     const [longest = ''] = parts.sort((a, b) => b.length - a.length);
     expect(read(test).replaceAll('\\', '')).toContain(longest.replace(/:? $/, '').trimStart());
     expect(SCENES).not.toHaveProperty([text]);
+  });
+});
+
+describe('a warning', () => {
+  const told = () => log.filter(([level]) => level === 'warn').map(([, text]) => text.replace(/^\S+ /, ''));
+
+  it('of a refused dial says how many records wait, and until when', async () => {
+    const { send } = start({ endpoint: 'tcp://127.0.0.1:1' });
+    void send('a');
+    void send('b', 'c');
+    await until(() => told().length > 0);
+    // Half of the backoff is by chance, which is at its middle here.
+    expect(told()).toEqual([
+      expect.stringMatching(/: connection refused; .*; 3 record\(s\) wait, and the next try is in 75 ms$/),
+    ]);
+  });
+
+  it('is told of each endpoint, where they fail for the same reason', async () => {
+    const receivers = await Promise.all([listen({ security }), listen({ security })]);
+    void start({ endpoint: receivers.map(({ endpoint }) => endpoint) }).send('a');
+    await until(() => told().length === 2);
+    for (const { endpoint } of receivers) expect(told().join('\n')).toContain(`${endpoint}: the server sent HELO`);
+  });
+
+  it('is told of each kind of drop', async () => {
+    const { endpoint } = await listen();
+    const { exporter, send } = start({
+      endpoint,
+      layout: ({ body }) => {
+        if (body === 'throw') fail('no');
+        return { body: body === 'large' ? Array.from({ length: 30 }, () => 'x'.repeat(262_000)) : body };
+      },
+    });
+    await send('a', 'large');
+    await send('a', 'throw');
+    await send('a', 'throw');
+    const unreadable = new Proxy({}, { get: () => fail('unreadable') });
+    exporter.export([logRecord('a'), unreadable as never], () => {});
+    expect(told()).toEqual([
+      `${endpoint}: dropped 1 of 2 log records: it takes more than 6000000 bytes, the most a receiver accepts`,
+      `${endpoint}: dropped 1 of 2 log records: the layout function threw: no`,
+      expect.stringContaining('unreadable'),
+    ]);
   });
 });
 

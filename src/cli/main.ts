@@ -3,6 +3,7 @@ import { messageOf } from '../errors.ts';
 import { escapeControls } from '../printable.ts';
 import { doctor } from './doctor/doctor.ts';
 import { EXIT, type ExitCode, UsageError } from './exit-code.ts';
+import { toJson } from './json.ts';
 import { sink } from './sink/sink.ts';
 
 const HELP = `Usage: fluent-forward <command> [options]
@@ -37,10 +38,14 @@ async function run([command, ...args]: readonly string[]): Promise<ExitCode> {
 }
 
 function explain(error: unknown): ExitCode {
-  process.stderr.write(`fluent-forward: ${escapeControls(messageOf(error))}\n`);
-  if (!(error instanceof UsageError)) return EXIT.failure;
-  process.stderr.write(`\n${error.help}`);
-  return EXIT.usage;
+  const message = messageOf(error);
+  const isUsage = error instanceof UsageError;
+  if (process.argv.includes('--json')) {
+    process.stderr.write(`${toJson({ event: 'error', message })}\n`);
+  } else {
+    process.stderr.write(`fluent-forward: ${escapeControls(message)}\n${isUsage ? `\n${error.help}` : ''}`);
+  }
+  return isUsage ? EXIT.usage : EXIT.failure;
 }
 
 // Whoever reads the output may have seen enough, as `head` does.

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { BoundedWaits, type Clock } from '../clock.ts';
 import type { Config, TlsConfig } from '../config/config.ts';
+import { urlsOf } from '../config/endpoint.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import type { Login } from '../protocol/handshake.ts';
@@ -28,7 +29,7 @@ export class Credentials {
     // Where there is an older value, half of the time is for the connect.
     const limitMillis = Math.ceil(config.connectTimeoutMillis / 2);
     const keep = (what: string) => (error: unknown) => {
-      const message = `the ${what} cannot be read anew (${messageOf(error)}); going on with the last good ones`;
+      const message = `${urlsOf(config.endpoint)}: the ${what} cannot be read anew (${messageOf(error)}); going on with the last good ones`;
       diagnostics.warn(`renewal of ${what}`, message);
     };
     this.#certificates = new Renewed(certificatesOf(config.tls), clock, limitMillis, keep('certificates'));

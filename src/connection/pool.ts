@@ -25,6 +25,8 @@ export interface PoolOptions {
 }
 
 export interface PoolObserver {
+  /** Those that no connection has taken, or that go to another one. */
+  readonly waitingRecords: number;
   /** Chunks that wait may find a connection now. */
   available(): void;
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
@@ -242,6 +244,8 @@ export class ConnectionPool implements SlotObserver {
     const { address, dialledAt } = connection;
     const isNews = address === undefined || this.#addresses.failed(address, dialledAt);
     const isDial = isDialFailure(error);
+    // Of one endpoint, so that another's fault is no reason to keep silent.
+    const cause = `${error.code} of ${address?.endpoint.url}`;
     counters.connectionFaults.add(error.code);
     if (isDial && isNews) this.#failedDials++;
     const needsBackoff = isDial ? this.#isRoundOver : !hasWaited(error);
@@ -250,10 +254,14 @@ export class ConnectionPool implements SlotObserver {
       counters.fault(error, clock.wallTime());
     }
     if (isHarmless || (isDial && !needsBackoff)) {
-      const message = `${error.message}; another address is tried, or the connection in use stays`;
-      if (needsOperator(error)) diagnostics.warn(error.code, message);
+      const message = `${error.message}; ${isHarmless ? 'the connection in use stays' : 'another address is tried'}`;
+      if (needsOperator(error)) diagnostics.warn(cause, message);
       else diagnostics.debug(message);
       return;
+    }
+    if (needsBackoff && !this.isBackingOff) {
+      this.#failures++;
+      this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
     }
     this.#outage ??= {
       since: clock.now(),
@@ -262,10 +270,23 @@ export class ConnectionPool implements SlotObserver {
       isTold: false,
       end: undefined,
     };
-    if (diagnostics.warn(error.code, `${error.message}; ${nextStep(chunks)}`)) this.#outage.isTold = true;
-    if (this.isBackingOff || !needsBackoff) return;
-    this.#failures++;
-    this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
+    if (diagnostics.warn(cause, `${error.message}; ${this.#nextStep(chunks)}`)) this.#outage.isTold = true;
+  }
+
+  /** `lost`: with a connection that has failed. */
+  #nextStep(lost: readonly Chunk[]): string {
+    const { clock, observer } = this.#options;
+    const wait = Math.ceil(this.#retryAt - clock.now());
+    if (lost.length > 0) {
+      const records = lost.reduce((sum, chunk) => sum + chunk.records, 0);
+      const resent = `${records} unacknowledged record(s) in ${lost.length} chunk(s) will be sent again`;
+      return wait > 0 ? `${resent} in ${wait} ms` : resent;
+    }
+    const { waitingRecords } = observer;
+    if (waitingRecords > 0) {
+      return `${waitingRecords} record(s) wait, and ${wait > 0 ? `the next try is in ${wait} ms` : 'another connection is opened'}`;
+    }
+    return 'another connection is opened when there are records to send';
   }
 
   rotated(from: Connection, to: Connection): void {
@@ -334,10 +355,4 @@ function needsOperator({ code }: FluentForwardConnectionError): boolean {
 /** A chunk that was not acknowledged in time need not wait once more. */
 function hasWaited({ code }: FluentForwardConnectionError): boolean {
   return code === 'FLUENT_FORWARD_ACK_TIMEOUT' || code === 'FLUENT_FORWARD_ACK_SKIPPED';
-}
-
-function nextStep(chunks: readonly Chunk[]): string {
-  if (chunks.length === 0) return 'another connection is opened when there are records to send';
-  const records = chunks.reduce((sum, chunk) => sum + chunk.records, 0);
-  return `${records} unacknowledged record(s) in ${chunks.length} chunk(s) will be sent again`;
 }

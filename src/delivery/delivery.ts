@@ -120,6 +120,14 @@ export class Delivery implements PoolObserver {
     return this.#inFlightBytes;
   }
 
+  get waitingRecords(): number {
+    let records = 0;
+    for (const queue of [this.#waiting, this.#again, this.#postponed.keys()]) {
+      for (const { chunk } of queue) records += chunk.records;
+    }
+    return records;
+  }
+
   /** Whether a flush has used up its time without an ack, so that what comes with it cannot be delivered either. */
   get isFlushSpent(): boolean {
     return this.#options.clock.now() < this.#flushSpentAt + FLUSH_GRACE_MILLIS;

@@ -10,6 +10,8 @@ import type { Tagger } from './tag.ts';
 import { thrown } from './value.ts';
 import { TooLargeError } from './writer.ts';
 
+type DropCause = 'oversize' | 'unencodable' | 'unreadable';
+
 export interface EncodedBatch {
   readonly chunks: readonly Chunk[];
   /** Records that the layout left out. */
@@ -18,7 +20,8 @@ export interface EncodedBatch {
   readonly dropped: number;
   /** Those of the dropped ones that are larger than any message. */
   readonly oversize: number;
-  /** What was wrong with the last of them. */
+  /** What was wrong with the last of them: its kind, and in words. */
+  readonly dropCause: DropCause | undefined;
   readonly dropReason: string | undefined;
 }
 
@@ -110,6 +113,7 @@ class Batch implements EncodedBatch, Packed {
   filtered = 0;
   dropped = 0;
   oversize = 0;
+  dropCause: DropCause | undefined;
   dropReason: string | undefined;
   readonly #ceilingBytes: number;
 
@@ -123,15 +127,16 @@ class Batch implements EncodedBatch, Packed {
 
   drop(error: unknown): void {
     this.dropped++;
-    if (error instanceof TooLargeError) this.oversize++;
-    this.dropReason = this.#describe(error);
-  }
-
-  #describe(error: unknown): string {
     if (error instanceof TooLargeError) {
-      return `it takes more than ${this.#ceilingBytes} bytes, the most a receiver accepts`;
+      this.oversize++;
+      this.dropCause = 'oversize';
+      this.dropReason = `it takes more than ${this.#ceilingBytes} bytes, the most a receiver accepts`;
+    } else if (error instanceof UnencodableError) {
+      this.dropCause = 'unencodable';
+      this.dropReason = error.message;
+    } else {
+      this.dropCause = 'unreadable';
+      this.dropReason = `it cannot be read: ${thrown(error)}`;
     }
-    if (error instanceof UnencodableError) return error.message;
-    return `it cannot be read: ${thrown(error)}`;
   }
 }

@@ -50,15 +50,32 @@ function registerOrStepAside(environment: Environment): void {
     return;
   }
   setConsoleDiag(variables);
-  const processor = createProcessor(sdk, variables);
+  const exporter = new FluentForwardLogExporter();
+  const processor = createProcessor(sdk, exporter, variables);
   registerProvider(createProvider(sdk, processor, variables), sdk);
   const diagnostics = new Diagnostics(systemClock);
-  for (const message of warnings) diagnostics.warnOnce(message);
-  flushAtExit(processor);
+  const warn = (message: string) => diagnostics.warnOnce(message);
+  for (const message of warnings) warn(message);
+  flushAtExit({
+    processor,
+    unsettledOf: (emitted) => emitted - settledRecords(exporter),
+    close: () => void exporter.shutdown(),
+    warn,
+  });
 }
 
-function createProcessor({ logs }: Sdk, variables: Variables): SerialFlushProcessor {
-  const exporter = new FluentForwardLogExporter();
+/** Records that the exporter is done with: what is not acknowledged it has told. */
+function settledRecords(exporter: FluentForwardLogExporter): number {
+  const { acknowledged, failed, droppedRecords, filteredRecords } = exporter.stats();
+  const lost = Object.values(failed).reduce((sum, { records }) => sum + records, droppedRecords);
+  return acknowledged.records + lost + filteredRecords;
+}
+
+function createProcessor(
+  { logs }: Sdk,
+  exporter: FluentForwardLogExporter,
+  variables: Variables,
+): SerialFlushProcessor {
   return new SerialFlushProcessor(new logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) }));
 }
 

@@ -105,15 +105,36 @@ describe('a record', () => {
     await receiver.close();
     expect(got.map(({ time, ...entry }) => entry)).toEqual(expected);
     expect(got[0].time).toBe('2023-11-14T22:13:20.123456789Z');
-    expect(
-      stderr
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    ).toEqual([
+    const notices = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    // A count of each second may be among them.
+    expect(notices.filter(({ event }) => event !== 'count')).toEqual([
       { event: 'listening', endpoint },
       { event: 'end', records: 4, messages: 2, connections: 2 },
     ]);
+  });
+
+  test.concurrent('is counted as JSON in each second that has some', async () => {
+    const { child, finished } = startCli(['sink', '--port', '0', '--json']);
+    let stderr = '';
+    child.stderr?.on('data', (text) => {
+      stderr += text;
+    });
+    const notices = () =>
+      stderr
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line));
+    await until(() => notices().length === 1);
+    const { endpoint } = notices()[0];
+    await send({ endpoint }, RECORD, RECORD, RECORD);
+    await until(() => notices().length === 2);
+    expect(notices()[1]).toEqual({ event: 'count', records: 3, messages: 1, perSecond: 3 });
+    child.kill('SIGTERM');
+    await finished;
+    expect(notices()[2]).toMatchObject({ event: 'end', records: 3 });
   });
 
   test.concurrent('has colours where they are forced', async () => {
@@ -269,6 +290,15 @@ describe('the receiver', () => {
     );
   });
 
+  test.concurrent('what goes wrong is JSON with --json', async () => {
+    const receiver = await ForwardReceiver.listen();
+    const { code, stdout, stderr } = await runCli(['sink', '--json', '--port', String(receiver.port)]);
+    await receiver.close();
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    const message = expect.stringMatching(/^cannot listen on 127\.0\.0\.1, port \d+: the port is in use/);
+    expect(JSON.parse(stderr)).toEqual({ event: 'error', message });
+  });
+
   test.concurrent('a reader that goes away ends it', async () => {
     const { child, finished, wrote } = startCli(['sink', '--port', '0', '--json']);
     let stderr = '';
@@ -326,5 +356,14 @@ describe('its arguments', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(message);
     expect(stderr).toContain('Usage: fluent-forward sink');
+  });
+
+  test.concurrent.each([
+    ['sink', '--json', '--port', 'http'],
+    ['doctor', '--endpoint', 'http://fluent', '--json'],
+  ])('%s says in JSON what is wrong with them', async (...args) => {
+    const { code, stdout, stderr } = await runCli(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(JSON.parse(stderr)).toEqual({ event: 'error', message: expect.stringContaining('http') });
   });
 });

@@ -69,7 +69,14 @@ describe('a message', () => {
   });
 
   it('is not made of no records', () => {
-    expect(encodeBatch([])).toEqual({ chunks: [], filtered: 0, dropped: 0, oversize: 0, dropReason: undefined });
+    expect(encodeBatch([])).toEqual({
+      chunks: [],
+      filtered: 0,
+      dropped: 0,
+      oversize: 0,
+      dropCause: undefined,
+      dropReason: undefined,
+    });
   });
 });
 

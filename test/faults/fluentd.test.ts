@@ -22,12 +22,12 @@ const DEAD_PORT = 1;
 
 /** What the exporter may say in these tests, in full but for the endpoint. */
 const MESSAGES = {
-  lost: /: (the server (reset|closed) the connection( before it said anything; .*\?)?|the connection failed: write EPIPE); \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again$/,
+  lost: /: (the server (reset|closed) the connection( before it said anything; .*\?)?|the connection failed: write EPIPE); \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again( in \d+ ms)?$/,
   'not running':
-    /: connection refused; is the receiver running, and listening there\?; another connection is opened when there are records to send$/,
-  overdue: /: no ack within \d+ ms; \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again$/,
+    /: connection refused; is the receiver running, and listening there\?; (another connection is opened when there are records to send|\d+ record\(s\) wait, and the next try is in \d+ ms)$/,
+  overdue: /: no ack within \d+ ms; \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again( in \d+ ms)?$/,
   skipped:
-    /: the server acknowledged a later chunk and not this one; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again$/,
+    /: the server acknowledged a later chunk and not this one; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again( in \d+ ms)?$/,
   refused:
     /: a chunk of \d+ bytes \(\d+ record\(s\), tag "opentelemetry.logs"\) reaches receivers and is not acknowledged; where others get through they probably refuse it: compare chunk_size_limit \(Fluentd\) and buffer_max_size \(Fluent Bit\) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all\?; trying on until the deadline$/,
   again: /^connected to tcp:\/\/\S+( \(127\.0\.0\.1:\d+\))? again after \d+\.\d s, \d+ records resent, 0 failed$/,

@@ -81,8 +81,10 @@ describe.each(LINES)('beside $name', (line) => {
     test('aside with OTEL_LOGS_EXPORTER=console,otlp', async () => {
       const { code, stderr } = await run('hello.mjs', { env: { OTEL_LOGS_EXPORTER: 'console,otlp' } });
       expect(code).toBe(0);
-      expect(stderr).toContain('OTEL_LOGS_EXPORTER is console, otlp');
-      expectAside(stderr);
+      expectAside(
+        stderr,
+        'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: OTEL_LOGS_EXPORTER is console, otlp',
+      );
       expect(stderr).toContain('set OTEL_LOGS_EXPORTER=fluent_forward');
       expect(receiver.connectionCount).toBe(0);
     });
@@ -112,8 +114,10 @@ describe.each(LINES)('beside $name', (line) => {
         before: ['--require', './other-provider.cjs'],
       });
       expect({ code, stdout }).toEqual({ code: 0, stdout: 'other: hello' });
-      expect(stderr).toContain('a logger provider is registered already');
-      expectAside(stderr);
+      expectAside(
+        stderr,
+        'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: a logger provider is registered already',
+      );
       expect(stderr).toContain('Set OTEL_LOGS_EXPORTER=fluent_forward');
       expect(receiver.connectionCount).toBe(0);
     });
@@ -124,8 +128,10 @@ describe.each(LINES)('beside $name', (line) => {
       const { code, stdout, stderr } = await bare.run('app.mjs', withReceiver());
       bare.remove();
       expect({ code, stdout }).toEqual({ code: 0, stdout: 'running' });
-      expect(stderr).toContain('@opentelemetry/sdk-logs is not installed');
-      expectAside(stderr);
+      expectAside(
+        stderr,
+        'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: @opentelemetry/sdk-logs is not installed',
+      );
       expect(stderr).toMatch(/npm install @opentelemetry\/sdk-logs@(0\.223 @opentelemetry\/api@1\.9|3 .*@1\.10)$/m);
     });
 
@@ -188,7 +194,9 @@ describe.each(LINES)('beside $name', (line) => {
     test('OTEL_BLRP_MAX_EXPORT_BATCH_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE', async () => {
       // The first two are exported at once, of the others no more than the queue holds.
       const env = { OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: '2', OTEL_BLRP_MAX_QUEUE_SIZE: '2' };
-      expect(await run(program(FIVE), { env })).toMatchObject({ code: 0, stderr: '' });
+      const { code, stderr } = await run(program(FIVE), { env });
+      expect(code).toBe(0);
+      expect(stderr).toMatch(/ 1 log record\(s\) were not sent: .* \(OTEL_BLRP_MAX_QUEUE_SIZE\)\n$/);
       expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([2, 2]);
     });
 
@@ -245,6 +253,47 @@ describe.each(LINES)('beside $name', (line) => {
       const file = program("process.on('beforeExit', () => emit('bye'));");
       expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
       expect(messages()).toEqual(['bye']);
+    });
+
+    test('what their work logs later, too', async () => {
+      const file = program("emit('work'); process.once('beforeExit', () => setTimeout(() => emit('done'), 100));");
+      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
+      expect(messages()).toEqual(['work', 'done']);
+    });
+
+    test('what is the first to be logged then, too', async () => {
+      const file = program("process.once('beforeExit', () => setTimeout(() => emit('done'), 100));");
+      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
+      expect(messages()).toEqual(['done']);
+    });
+
+    test.each([
+      ['process.exit(3)', 3],
+      ["throw new Error('boom')", 1],
+    ])('but not before %s, and says what is lost', async (end, expected) => {
+      const { code, stderr } = await run(program(`emit('a'); emit('b'); ${end};`));
+      expect(code).toBe(expected);
+      expect(stderr).toContain(
+        '2 log record(s) were not sent: the process ended without waiting for them, as by process.exit() and uncaught errors, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+      );
+      expect(receiver.entryCount).toBe(0);
+    });
+
+    test('batch by batch where they are full, each within its deadline, and says that all are lost', async () => {
+      receiver.messageFaults = () => ({ kind: 'withhold' });
+      const file = program("for (let n = 0; n < 1100; n++) emit('record ' + n);");
+      const { code, stderr, millis } = await run(file, {
+        env: {
+          OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '300',
+          OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: '600',
+          OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '600',
+        },
+      });
+      expect(code).toBe(0);
+      const lost = [...stderr.matchAll(/"message":"(\d+) of \d+ log records were not acknowledged/g)];
+      expect(lost.map(([, records]) => Number(records))).toEqual([512, 512, 76]);
+      expect(stderr).not.toContain('were not sent');
+      expect(millis).toBeGreaterThan(1_800);
     });
 
     test('within the flush budget when nobody acknowledges', async () => {
@@ -318,6 +367,43 @@ describe.each(LINES)('beside $name', (line) => {
       expect(messages()).toEqual(['last words']);
     });
 
+    test('by a signal that a listener handles which is put before this one, for one time', async () => {
+      const { child, finished } = await started(`
+        emit('last words');
+        process.prependOnceListener('SIGTERM', () => {
+          setInterval(() => process.listenerCount('SIGTERM') > 0 && process.exit(7), 10);
+        });`);
+      child.kill('SIGTERM');
+      expect(await finished).toMatchObject({ code: 7, signal: null, stderr: '' });
+      expect(messages()).toEqual(['last words']);
+    });
+
+    test('by a signal, with what is logged while the flush runs', async () => {
+      receiver.messageFaults = () => ({ kind: 'delay', millis: 100 });
+      const { child, finished } = await started(`
+        emit('before');
+        const timer = setInterval(() => {
+          if (process.listenerCount('SIGTERM') > 0) return;
+          clearInterval(timer);
+          emit('meanwhile');
+        }, 1);`);
+      child.kill('SIGTERM');
+      expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM', stderr: '' });
+      expect(messages()).toEqual(['before', 'meanwhile']);
+    });
+
+    test('by a signal, and says what was logged too late', async () => {
+      receiver.messageFaults = () => ({ kind: 'delay', millis: 100 });
+      const { child, finished } = await started(`
+        emit('before');
+        setInterval(() => process.listenerCount('SIGTERM') === 0 && emit('meanwhile'), 10);`);
+      child.kill('SIGTERM');
+      const { signal, stderr } = await finished;
+      expect(signal).toBe('SIGTERM');
+      expect(stderr).toMatch(/ \d+ log record\(s\) were not sent: /);
+      expect(messages().slice(0, 2)).toEqual(['before', 'meanwhile']);
+    });
+
     test('by SIGTERM within the flush budget when nobody acknowledges', async () => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
       const { child, finished } = await started("emit('unheard')", {
@@ -371,7 +457,6 @@ describe.each(LINES)('beside $name', (line) => {
 
 const HELLO = "logs.getLogger('app').emit({ severityNumber: 9, body: 'hello' });";
 
-function expectAside(stderr: string): void {
-  expect(stderr).toContain('[FLUENT_FORWARD_NOT_REGISTERED]');
-  expect(stderr).toContain('steps aside and sends no log records');
+function expectAside(stderr: string, message: string): void {
+  expect(stderr).toContain(`[FLUENT_FORWARD_NOT_REGISTERED] Warning: ${message}`);
 }

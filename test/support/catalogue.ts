@@ -1,7 +1,7 @@
 import type { ConnectionErrorCode } from '../../src/errors.ts';
 import type { LogLine } from './harness.ts';
 
-/** A message of `diag`. `…` stands for what differs, and so do the names in {@link PLACEHOLDERS}. */
+/** A message of `diag`, or a process warning. `…` stands for what differs, and so do the names in {@link PLACEHOLDERS}. */
 export interface CatalogueEntry {
   readonly text: string;
   /** The test that makes it happen, where `test/messages.test.ts` does not. */
@@ -9,7 +9,7 @@ export interface CatalogueEntry {
 }
 
 export interface Message extends CatalogueEntry {
-  readonly level: 'warn' | 'info' | 'debug';
+  readonly level: 'process warning' | 'warn' | 'info' | 'debug';
 }
 
 const PLACEHOLDERS = {
@@ -24,8 +24,12 @@ export const PLACEHOLDER: RegExp = new RegExp(`(${Object.keys(PLACEHOLDERS).join
 /** What a message says of the step that is taken next. */
 const NEXT_STEPS = [
   '… unacknowledged record(s) in … chunk(s) will be sent again',
+  '… unacknowledged record(s) in … chunk(s) will be sent again in … ms',
+  '… record(s) wait, and the next try is in … ms',
+  '… record(s) wait, and another connection is opened',
   'another connection is opened when there are records to send',
-  'another address is tried, or the connection in use stays',
+  'another address is tried',
+  'the connection in use stays',
 ] as const;
 
 const TLS = 'test/connection/tls.test.ts';
@@ -36,6 +40,11 @@ const LOOKUPS = 'test/faults/lookups.test.ts';
 const CONFIG = 'test/config/config.test.ts';
 const COMPRESSION = 'test/compress/compressor.test.ts';
 const SECURITY = 'test/config/security.test.ts';
+
+const REGISTER = 'test/register/register.test.ts';
+
+/** How the set-up without code begins to say that it does nothing. */
+const ASIDE = 'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records';
 
 type FaultCode = Exclude<ConnectionErrorCode, 'FLUENT_FORWARD_CLOSED'>;
 
@@ -138,23 +147,23 @@ export const MESSAGES: readonly Message[] = [
   },
   { level: 'warn', text: 'name lookup for … failed (…); going on with the last answer, … address(es)' },
   { level: 'warn', text: 'name lookup for … failed (…); going on with the other endpoints' },
-  { level: 'warn', text: 'the certificates cannot be read anew (…); going on with the last good ones', test: TLS },
-  { level: 'warn', text: 'the secrets cannot be read anew (…); going on with the last good ones' },
-  { level: 'warn', text: 'dropped … of … log records: it takes more than … bytes, the most a receiver accepts' },
-  { level: 'warn', text: 'dropped … of … log records: it cannot be read: …' },
-  { level: 'warn', text: 'dropped … of … log records: the layout function threw: …' },
+  { level: 'warn', text: '…: the certificates cannot be read anew (…); going on with the last good ones', test: TLS },
+  { level: 'warn', text: '…: the secrets cannot be read anew (…); going on with the last good ones' },
+  { level: 'warn', text: '…: dropped … of … log records: it takes more than … bytes, the most a receiver accepts' },
+  { level: 'warn', text: '…: dropped … of … log records: it cannot be read: …' },
+  { level: 'warn', text: '…: dropped … of … log records: the layout function threw: …' },
   {
     level: 'warn',
-    text: 'dropped … of … log records: the layout function returned …, neither a plain object nor undefined',
+    text: '…: dropped … of … log records: the layout function returned …, neither a plain object nor undefined',
   },
-  { level: 'warn', text: 'the tag function threw: …; using opentelemetry.logs' },
-  { level: 'warn', text: 'the tag function returned …, no string; using opentelemetry.logs' },
-  { level: 'warn', text: '… of … log records got the tag …: a batch may have 64 tags, as each costs a message' },
+  { level: 'warn', text: '…: the tag function threw: …; using opentelemetry.logs' },
+  { level: 'warn', text: '…: the tag function returned …, no string; using opentelemetry.logs' },
+  { level: 'warn', text: '…: … of … log records got the tag …: a batch may have 64 tags, as each costs a message' },
   {
     level: 'warn',
-    text: 'log records have event names, which Fluent Bit drops; set eventNameAttribute to true to send them as the attribute otel.event.name too, or to false if they may be lost',
+    text: '…: log records have event names, which Fluent Bit drops; set eventNameAttribute to true to send them as the attribute otel.event.name too, or to false if they may be lost',
   },
-  { level: 'warn', text: 'the result callback of export() threw: …' },
+  { level: 'warn', text: '…: the result callback of export() threw: …' },
   { level: 'warn', text: 'OTEL_EXPORTER_FLUENT_FORWARD_…: got …, allowed: …; using …', test: CONFIG },
   {
     level: 'warn',
@@ -178,7 +187,7 @@ export const MESSAGES: readonly Message[] = [
     text: 'maxChunkBytes (…) is above …: larger chunks are sent without …, as receivers would lose them',
     test: CONFIG,
   },
-  { level: 'warn', text: '… failed: …; chunks are sent uncompressed', test: COMPRESSION },
+  { level: 'warn', text: '…: … failed: …; chunks are sent uncompressed', test: COMPRESSION },
   { level: 'warn', text: 'username and password are not used: without sharedKey there is no handshake' },
   { level: 'warn', text: 'username and password belong together, and one of them is not set' },
   { level: 'warn', text: '… set, but … is not encrypted: tls:// and srv+tls:// endpoints are' },
@@ -186,6 +195,15 @@ export const MESSAGES: readonly Message[] = [
     level: 'warn',
     text: 'tls.insecureSkipVerify is set: … may be anybody, and whoever can redirect the traffic reads the log records',
   },
+  {
+    level: 'warn',
+    text: '… log record(s) were not sent: the process ended without waiting for them, as by process.exit() and uncaught errors, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+    test: REGISTER,
+  },
+  { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },
+  { level: 'process warning', text: `${ASIDE}: OTEL_LOGS_EXPORTER is …`, test: REGISTER },
+  { level: 'process warning', text: `${ASIDE}: a logger provider is registered already`, test: REGISTER },
+  { level: 'process warning', text: `${ASIDE}: @opentelemetry/sdk-logs is not installed`, test: REGISTER },
   { level: 'info', text: 'connected to …' },
   { level: 'info', text: 'connected to … again after … s, … records resent, … failed' },
   { level: 'debug', text: 'connected to …' },

@@ -24,7 +24,7 @@ place of a Fluent Bit or Fluentd. It keeps nothing.
   --shared-key <key>     ask clients for this key
   --faults <list>        what to do with messages in place of acknowledging them, in turn and over and over:
                          ${FAULTS_HELP}
-  --json                 a line of JSON for each record, and for each notice on standard error
+  --json                 a line of JSON for each record, and on standard error for each notice and each second's count
   --help                 show this text
 
 Examples:
