@@ -56,9 +56,10 @@ function flushOnSignals(exiting: Exiting): void {
       // With what was logged meanwhile. A budget for the first flush that is used up ends this one too.
       await processor.forceFlush();
       tellUnsent(exiting, processor.emitted);
+      // A TLS connection that is cut off makes Fluentd warn. As process 1 of a container the process lives on.
+      if (process.pid !== 1) exiting.close();
       process.kill(process.pid, signal);
     }
-    // The process lives on where another listener decides that, or as process 1 of a container.
     listen();
   };
   listen();

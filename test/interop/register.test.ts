@@ -1,10 +1,20 @@
-import { beforeEach, expect, test } from 'vitest';
+import { join } from 'node:path';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { Application, LINES } from '../register/application.ts';
+import { Authority, type Pair } from '../support/certificates.ts';
 import { Fluentd, requireFluentd } from '../support/fluentd.ts';
 
 const TEST_LIMIT_MILLIS = 60_000;
 
 beforeEach(requireFluentd);
+
+let authority: Authority;
+let server: Pair;
+
+beforeAll(async () => {
+  authority = await Authority.create();
+  server = await authority.issue();
+});
 
 test.each(LINES)(
   'the set-up without code, beside $name, sends to Fluentd until SIGTERM',
@@ -12,8 +22,17 @@ test.each(LINES)(
     timeout: TEST_LIMIT_MILLIS,
   },
   async (line) => {
-    const fluentd = await Fluentd.start();
     const application = new Application(line);
+    const file = (name: string) => join(application.directory, name);
+    application.write('ca.pem', authority.cert);
+    application.write('server.pem', server.cert);
+    application.write('server.key', server.key);
+    const fluentd = await Fluentd.start({
+      source: `<transport tls>
+        cert_path ${file('server.pem')}
+        private_key_path ${file('server.key')}
+      </transport>`,
+    });
     application.write(
       'app.mjs',
       `import { logs } from '${line.api}';
@@ -22,13 +41,19 @@ test.each(LINES)(
      process.stdout.write('ready');`,
     );
     const { child, wrote, finished } = application.start('app.mjs', {
-      env: { OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: fluentd.endpoint, OTEL_SERVICE_NAME: 'shop' },
+      env: {
+        OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: fluentd.endpoint.replace('tcp:', 'tls:'),
+        OTEL_EXPORTER_FLUENT_FORWARD_CERTIFICATE: file('ca.pem'),
+        OTEL_SERVICE_NAME: 'shop',
+      },
     });
     await wrote('ready');
     child.kill('SIGTERM');
     expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM', stdout: 'ready', stderr: '' });
-    application.remove();
     const records = (await fluentd.output()).map((text) => JSON.parse(text));
+    application.remove();
+    // It would, of a connection that is cut off.
+    expect(fluentd.complaints.filter((line) => !line.includes('private_key_passphrase'))).toEqual([]);
     expect(records.map(({ body }) => body)).toEqual(Array.from({ length: 1000 }, (_, n) => n));
     expect(new Set(records.map(({ resource }) => resource['service.name']))).toEqual(new Set(['shop']));
   },
