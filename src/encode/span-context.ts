@@ -66,26 +66,34 @@ for (const digit of '0123456789abcdef') {
   DIGITS[digit.toUpperCase().charCodeAt(0)] = digit.charCodeAt(0);
 }
 const ZERO = 0x30;
+const FIXSTR = 0xa0;
+const STR8 = 0xd9;
 
 /** Writes an id of `length` hexadecimal digits in lower case; nothing when it is not one, or all zeros. */
 function hexId(writer: Writer, key: Uint8Array, id: unknown, length: 16 | 32): boolean {
   if (typeof id !== 'string' || id.length !== length) return false;
   const start = writer.position;
   writer.raw(key);
-  writer.string(id);
-  const { buffer, position } = writer;
-  let isZero = true;
-  for (let at = position - length; at < position; at++) {
-    const digit = DIGITS[buffer[at] as number] as number;
-    if (digit === 0) {
-      writer.position = start;
-      return false;
-    }
-    buffer[at] = digit;
-    if (digit !== ZERO) isZero = false;
+  writer.reserve(2 + length);
+  const { buffer } = writer;
+  let at = writer.position;
+  if (length === 32) buffer[at++] = STR8;
+  buffer[at++] = length === 32 ? length : FIXSTR | length;
+  let codes = 0;
+  let missing = 0;
+  let nonZero = 0;
+  // Without a branch for each digit.
+  for (let i = 0; i < length; i++) {
+    const code = id.charCodeAt(i);
+    const digit = DIGITS[code & 0xff] as number;
+    codes |= code;
+    missing |= digit - 1;
+    nonZero |= digit ^ ZERO;
+    buffer[at + i] = digit;
   }
-  if (isZero) writer.position = start;
-  return !isZero;
+  const isId = codes <= 0xff && missing >= 0 && nonZero !== 0;
+  writer.position = isId ? at + length : start;
+  return isId;
 }
 
 const BIN8 = 0xc4;

@@ -43,10 +43,9 @@ export class ValueWriter {
     this.maxStringBytes = maxStringBytes;
   }
 
-  /** Forgets the last record's counts and, if it failed half way, its containers. */
+  /** Forgets the last record's count. */
   startRecord(): void {
     this.#containers = 0;
-    this.#leave(0);
   }
 
   /** Writes `value`, which stands inside `depth` containers. */
@@ -110,12 +109,12 @@ export class ValueWriter {
 
   /** Writes `name` if a receiver reads that and nothing else; tells whether it did. */
   protected unchanged(name: string): boolean {
-    if (this.#cut(name) !== name) return false;
     const known = KEYS.get(name);
-    if (known !== undefined) {
+    if (known !== undefined && known.length <= this.maxStringBytes) {
       this.writer.raw(known);
       return true;
     }
+    if (this.#cut(name) !== name) return false;
     const start = this.writer.position;
     if (this.writer.string(name) || name.isWellFormed()) {
       KEYS.add(name, this.writer.buffer, start, this.writer.position);
@@ -196,13 +195,9 @@ export class ValueWriter {
       this.writer.position = start;
       this.string(thrown(error));
     } finally {
-      this.#leave(nesting);
+      this.#nesting = nesting;
+      this.#ancestors[nesting] = undefined;
     }
-  }
-
-  /** Forgets the containers inside the first `nesting`. */
-  #leave(nesting: number): void {
-    while (this.#nesting > nesting) this.#ancestors[--this.#nesting] = undefined;
   }
 
   #container(object: object, depth: number): void {
