@@ -94,8 +94,8 @@ export async function run({ isQuick, progress }) {
     const outcomes = await interleave({
       scenario: 'encode',
       subjects: Object.fromEntries(names.map((subject) => [subject, { subject, batch }])),
-      warmups: isQuick ? 3 : 5,
-      rounds: isQuick ? 4 : 12,
+      warmups: isQuick ? 2 : 5,
+      rounds: isQuick ? 3 : 12,
     });
     progress(`batches of ${batch}`);
     const of = (figure) => compare(outcomes, figure, { moreIsBetter: false });

@@ -70,7 +70,7 @@ class Counting {
 
 export async function run({ isQuick, receivers, progress }) {
   const subjects = Object.fromEntries(CLIENTS.map((client) => [client, { client, port: receivers.portOf(client) }]));
-  const rounds = { warmups: isQuick ? 2 : 3, rounds: isQuick ? 3 : 10 };
+  const rounds = { warmups: isQuick ? 1 : 3, rounds: isQuick ? 3 : 10 };
   const outcomes = await interleave({ scenario: 'pipeline', subjects, ...rounds });
   progress('all rounds');
   const above = (client) => outcomes[client].map(({ cpuNanos }, round) => cpuNanos - outcomes[NOOP][round].cpuNanos);

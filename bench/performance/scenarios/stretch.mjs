@@ -56,7 +56,7 @@ export async function run({ isQuick, receivers, progress }) {
         CLIENTS.map((client) => [client, { client, port: receivers.portOf(client), batch }]),
       ),
       warmups: isQuick ? 1 : 3,
-      rounds: isQuick ? 3 : 12,
+      rounds: isQuick ? 2 : 12,
     });
     progress(`batches of ${batch}`);
     const figures = CLIENTS.map((client) => {

@@ -56,8 +56,8 @@ export async function run({ isQuick, receivers, progress }) {
   const outcomes = await interleave({
     scenario: 'telemetry',
     subjects: Object.fromEntries(Object.keys(SUBJECTS).map((subject) => [subject, { subject, port }])),
-    warmups: 3,
-    rounds: isQuick ? 6 : 20,
+    warmups: isQuick ? 1 : 3,
+    rounds: isQuick ? 3 : 20,
   });
   progress('all rounds');
   return compare(outcomes, 'cpuMicros', { moreIsBetter: false });
