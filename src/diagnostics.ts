@@ -38,13 +38,18 @@ export class Diagnostics {
     return true;
   }
 
+  /** For what is lost and nobody else tells. */
+  error(message: string): void {
+    this.#tell('error', message);
+  }
+
   /** For messages that come once anyway, such as a bad environment variable's. */
   warnOnce(message: string): void {
     this.#tell('warn', message);
   }
 
   /** The logger is the application's: what it throws must not end in a socket's event. */
-  #tell(level: 'debug' | 'info' | 'warn', message: string): void {
+  #tell(level: 'debug' | 'info' | 'warn' | 'error', message: string): void {
     try {
       this.#logger[level](message);
     } catch {

@@ -42,6 +42,8 @@ export interface Surroundings {
 export class FluentForwardLogExporter implements LogRecordExporter {
   /** `otel.component.name` in its metrics, and `exporter` in the messages of the diagnostics channels. */
   readonly name: string = nextComponentName();
+  /** The configured endpoints, with commas between them. */
+  readonly endpoint: string;
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #diagnostics: Diagnostics;
@@ -49,6 +51,8 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   readonly #telemetry = new Telemetry(this.name);
   readonly #encoder: BatchEncoder;
   readonly #delivery: Delivery;
+  /** Before the promise is there: closing may run code of the application. */
+  #isShutDown = false;
   #shutdown: Promise<void> | undefined;
 
   /**
@@ -67,6 +71,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     const config = resolveConfig(options, process.env, (message) => diagnostics.warnOnce(message));
     this.#diagnostics = diagnostics;
     this.#config = config;
+    this.endpoint = urlsOf(config.endpoint);
     const warn = (cause: string, message: string) => this.#warn(cause, message);
     const pool = new BufferPool();
     this.#encoder = new BatchEncoder({
@@ -122,6 +127,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   /** Flushes as {@link forceFlush} does, then closes the connections. Later exports fail. Never rejects. */
   shutdown(): Promise<void> {
+    this.#isShutDown = true;
     this.#shutdown ??= this.#flushAndClose();
     return this.#shutdown;
   }
@@ -142,7 +148,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   /** At each export until there is a meter: the application may set the API's global provider at any time. */
   #startMetrics(): void {
     const { endpoint: endpoints, selfObsMeterProvider: provider } = this.#config;
-    if (provider === undefined || this.#telemetry.metrics !== undefined || this.#shutdown !== undefined) return;
+    if (provider === undefined || this.#telemetry.metrics !== undefined || this.#isShutDown) return;
     const meter = meterOf(provider);
     if (meter === undefined) return;
     this.#telemetry.metrics = new Metrics({
@@ -212,7 +218,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   #refusal(): [ExportErrorCode, string] | undefined {
     const { maxInFlightBytes } = this.#config;
     const { inFlightBytes, isFlushSpent } = this.#delivery;
-    if (this.#shutdown !== undefined) {
+    if (this.#isShutDown) {
       return ['FLUENT_FORWARD_SHUT_DOWN', 'the exporter is shut down; await forceFlush() before shutdown()'];
     }
     if (inFlightBytes >= maxInFlightBytes) {
@@ -260,7 +266,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   ): void {
     const { records, acknowledgedRecords = 0, failed, cause } = batch;
     this.#counters.failed(code, failed);
-    const endpoint = urlsOf(this.#config.endpoint);
+    const { endpoint } = this;
     const fault = cause instanceof FluentForwardConnectionError ? `; last fault: ${cause.message}` : '';
     const error = new FluentForwardExportError(
       code,
@@ -279,7 +285,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   /** By its endpoints a reader tells this exporter from others. */
   #warn(cause: string, message: string): void {
-    this.#diagnostics.warn(cause, `${urlsOf(this.#config.endpoint)}: ${message}`);
+    this.#diagnostics.warn(cause, `${this.endpoint}: ${message}`);
   }
 
   #call(callback: ResultCallback, result: Parameters<ResultCallback>[0]): void {

@@ -1,43 +1,42 @@
+import type { FluentForwardLogExporter } from '../exporter.ts';
 import type { SerialFlushProcessor } from './serial-flush-processor.ts';
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-/** What the end of the process asks of the set-up that it ends. */
+/** What there is to end with the process. */
 export interface Exiting {
   readonly processor: SerialFlushProcessor;
-  /** Of so many emitted records, those that were neither acknowledged nor told to be lost. */
-  readonly unsettledOf: (emitted: number) => number;
-  /** Closes what is open, on the spot when nothing is in flight. */
-  readonly close: () => void;
-  readonly warn: (message: string) => void;
+  readonly exporter: FluentForwardLogExporter;
+  /** Told how many records had no ack when the process ended. */
+  readonly onUnacknowledged: (records: number) => void;
 }
 
-/**
- * Sends what the processor holds before the process ends, and lets it end as it would without this.
- * A flush begins in a later microtask, so that what the other listeners log is sent too.
- */
+/** Sends what the processor holds before the process ends, and lets it end as it would without this. */
 export function flushAtExit(exiting: Exiting): void {
   flushBeforeExit(exiting);
   flushOnSignals(exiting);
 }
 
-/** Each flush makes the event come again: with it, what other listeners began has come to its end too. */
+/** Flushes when the process has nothing left to do, and again when what other listeners began then has logged more. */
 function flushBeforeExit(exiting: Exiting): void {
-  const { processor, close } = exiting;
+  const { processor } = exiting;
   let hasFlushed = false;
-  let isOver = false;
-  // First, so that a listener that logs each time is no reason to flush once more.
+  /** What listeners logged once more as a flush made the event come again: without this it would have come once. */
+  let repeated = 0;
   process.prependListener('beforeExit', () => {
-    isOver = hasFlushed && processor.emitted === processor.emittedBeforeFlush;
-    if (isOver) return;
+    const { emitted } = processor;
+    if (hasFlushed && emitted === processor.emittedBeforeFlush + repeated) {
+      queueMicrotask(() => {
+        repeated += processor.emitted - emitted;
+      });
+      return;
+    }
     hasFlushed = true;
-    void processor.forceFlush();
+    repeated = 0;
+    // In a turn of its own, after which the event comes again, whatever there is to flush.
+    setImmediate(() => void processor.forceFlush());
   });
-  process.on('exit', () => {
-    // Without the flushes the event would have come once, and what it makes be logged would have been sent.
-    tellUnsent(exiting, isOver ? processor.emittedBeforeFlush : processor.emitted);
-    close();
-  });
+  process.on('exit', () => end(exiting, processor.emitted - repeated));
 }
 
 function flushOnSignals(exiting: Exiting): void {
@@ -51,13 +50,13 @@ function flushOnSignals(exiting: Exiting): void {
     const isAlone = !hasOthers(signal);
     // Listeners that look for others find none here, and a second signal ends the process at once.
     for (const each of SIGNALS) process.off(each, onSignal);
+    // Begins in a later microtask, so that what the other listeners log is sent too.
     await processor.forceFlush();
     if (isAlone) {
       // With what was logged meanwhile. A budget for the first flush that is used up ends this one too.
       await processor.forceFlush();
-      tellUnsent(exiting, processor.emitted);
-      // A TLS connection that is cut off makes Fluentd warn. As process 1 of a container the process lives on.
-      if (process.pid !== 1) exiting.close();
+      // Process 1 of a container lives on, and so does one that listens by now.
+      if (process.pid !== 1 && process.listenerCount(signal) === 0) end(exiting, processor.emitted);
       process.kill(process.pid, signal);
     }
     listen();
@@ -76,11 +75,17 @@ function watchOtherListeners(): (signal: NodeJS.Signals) => boolean {
   return (signal) => process.listenerCount(signal) > 1 || gone.has(signal);
 }
 
-function tellUnsent({ unsettledOf, warn }: Exiting, emitted: number): void {
-  const unsent = unsettledOf(emitted);
-  if (unsent <= 0) return;
-  warn(
-    `${unsent} log record(s) were not sent: the process ended without waiting for them, as by process.exit() and ` +
-      'uncaught errors, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
-  );
+/** Of `emitted` records says how many have no ack. Connections are closed at once: Fluentd warns of TLS that is cut off. */
+function end({ processor, exporter, onUnacknowledged }: Exiting, emitted: number): void {
+  const unacknowledged = emitted - settledRecords(exporter);
+  if (unacknowledged > 0) onUnacknowledged(unacknowledged);
+  processor.end();
+  void exporter.shutdown();
+}
+
+/** Records that the exporter is done with: what is not acknowledged it has told. */
+function settledRecords(exporter: FluentForwardLogExporter): number {
+  const { acknowledged, failed, droppedRecords, filteredRecords } = exporter.stats();
+  const lost = Object.values(failed).reduce((sum, { records }) => sum + records, droppedRecords);
+  return acknowledged.records + lost + filteredRecords;
 }

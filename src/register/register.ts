@@ -50,33 +50,26 @@ function registerOrStepAside(environment: Environment): void {
     return;
   }
   setConsoleDiag(variables);
-  const exporter = new FluentForwardLogExporter();
-  const processor = createProcessor(sdk, exporter, variables);
-  registerProvider(createProvider(sdk, processor, variables), sdk);
   const diagnostics = new Diagnostics(systemClock);
-  const warn = (message: string) => diagnostics.warnOnce(message);
-  for (const message of warnings) warn(message);
-  flushAtExit({
-    processor,
-    unsettledOf: (emitted) => emitted - settledRecords(exporter),
-    close: () => void exporter.shutdown(),
-    warn,
-  });
+  const exporter = new FluentForwardLogExporter();
+  const { endpoint } = exporter;
+  const processor = new SerialFlushProcessor(
+    new sdk.logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) }),
+    exporter,
+    () =>
+      diagnostics.error(`${endpoint}: a log record came after the end of exporting; it is lost, as those after it are`),
+  );
+  registerProvider(createProvider(sdk, processor, variables), sdk);
+  for (const message of warnings) diagnostics.warnOnce(message);
+  const onUnacknowledged = (records: number) => diagnostics.error(`${endpoint}: ${unacknowledgedText(records)}`);
+  flushAtExit({ processor, exporter, onUnacknowledged });
 }
 
-/** Records that the exporter is done with: what is not acknowledged it has told. */
-function settledRecords(exporter: FluentForwardLogExporter): number {
-  const { acknowledged, failed, droppedRecords, filteredRecords } = exporter.stats();
-  const lost = Object.values(failed).reduce((sum, { records }) => sum + records, droppedRecords);
-  return acknowledged.records + lost + filteredRecords;
-}
-
-function createProcessor(
-  { logs }: Sdk,
-  exporter: FluentForwardLogExporter,
-  variables: Variables,
-): SerialFlushProcessor {
-  return new SerialFlushProcessor(new logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) }));
+function unacknowledgedText(records: number): string {
+  return (
+    `${records} log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), ` +
+    'an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)'
+  );
 }
 
 function createProvider(

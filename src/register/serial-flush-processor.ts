@@ -1,17 +1,24 @@
-import type { LogRecordProcessor } from '@opentelemetry/sdk-logs';
+import type { LogRecordExporter, LogRecordProcessor } from '@opentelemetry/sdk-logs';
 
 /**
  * Flushes one after the other, and shuts down after them. BatchLogRecordProcessor lets a second flush
- * return before the first has ended, and a shutdown overtake it, after which its exports fail.
+ * return before the first has ended, and a shutdown overtake it, after which its exports fail; and it does
+ * not wait for an export that took longer than its own time limit.
  */
 export class SerialFlushProcessor implements LogRecordProcessor {
   readonly #processor: LogRecordProcessor;
+  readonly #exporter: LogRecordExporter;
+  /** Told of the first record that comes when nothing is exported any more. */
+  readonly #onLate: () => void;
   #flushed: Promise<void> = Promise.resolve();
   #emitted = 0;
   #emittedBeforeFlush = 0;
+  #state: 'open' | 'ended' | 'told' = 'open';
 
-  constructor(processor: LogRecordProcessor) {
+  constructor(processor: LogRecordProcessor, exporter: LogRecordExporter, onLate: () => void) {
     this.#processor = processor;
+    this.#exporter = exporter;
+    this.#onLate = onLate;
   }
 
   /** Records so far, whatever became of them. */
@@ -27,13 +34,17 @@ export class SerialFlushProcessor implements LogRecordProcessor {
   onEmit(...emitted: Parameters<LogRecordProcessor['onEmit']>): void {
     this.#emitted++;
     this.#processor.onEmit(...emitted);
+    if (this.#state !== 'ended') return;
+    this.#state = 'told';
+    this.#onLate();
   }
 
   /** Begins in a later microtask. */
   forceFlush(): Promise<void> {
-    this.#flushed = this.#flushed.then(() => {
+    this.#flushed = this.#flushed.then(async () => {
       this.#emittedBeforeFlush = this.#emitted;
-      return this.#processor.forceFlush();
+      await this.#processor.forceFlush();
+      await this.#exporter.forceFlush?.();
     });
     return this.#flushed;
   }
@@ -41,5 +52,10 @@ export class SerialFlushProcessor implements LogRecordProcessor {
   async shutdown(): Promise<void> {
     await this.forceFlush();
     await this.#processor.shutdown();
+  }
+
+  /** What comes from now on is not exported. */
+  end(): void {
+    if (this.#state === 'open') this.#state = 'ended';
   }
 }

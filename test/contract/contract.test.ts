@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createRequire } from 'node:module';
 import { context, diag } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
@@ -308,6 +309,23 @@ describe('the bounds of the exporter', () => {
     const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
     const start = performance.now();
     const { error } = await exportBodies(exporter, { toJSON: () => void exporter.shutdown() });
+    expect(error?.code).toBe('FLUENT_FORWARD_SHUT_DOWN');
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
+
+  it('fail an export at once that its own closing of connections leads to', async () => {
+    const receiver = await listen();
+    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    await exportBodies(exporter, 'a');
+    let late: Promise<Result> | undefined;
+    const onClosed = () => {
+      late ??= exportBodies(exporter, 'late');
+    };
+    subscribe('fluent-forward:connection:closed', onClosed);
+    const start = performance.now();
+    await exporter.shutdown();
+    const { error } = (await late) as Result;
+    unsubscribe('fluent-forward:connection:closed', onClosed);
     expect(error?.code).toBe('FLUENT_FORWARD_SHUT_DOWN');
     expect(performance.now() - start).toBeLessThan(5_000);
   });

@@ -196,7 +196,9 @@ describe.each(LINES)('beside $name', (line) => {
       const env = { OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: '2', OTEL_BLRP_MAX_QUEUE_SIZE: '2' };
       const { code, stderr } = await run(program(FIVE), { env });
       expect(code).toBe(0);
-      expect(stderr).toMatch(/ 1 log record\(s\) were not sent: .* \(OTEL_BLRP_MAX_QUEUE_SIZE\)\n$/);
+      expect(stderr).toMatch(
+        / 1 log record\(s\) were not acknowledged when the process ended: .* \(OTEL_BLRP_MAX_QUEUE_SIZE\)\n$/,
+      );
       expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([2, 2]);
     });
 
@@ -267,6 +269,45 @@ describe.each(LINES)('beside $name', (line) => {
       expect(messages()).toEqual(['done']);
     });
 
+    test('what they log a microtask later, too', async () => {
+      const file = program("process.once('beforeExit', async () => { await null; emit('done'); });");
+      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
+      expect(messages()).toEqual(['done']);
+    });
+
+    test('but not what they begin then and do not wait for, which it says', async () => {
+      const file = program(`
+        let events = 0;
+        process.on('beforeExit', () => {
+          if (++events === 2) setTimeout(() => { emit('a'); emit('b'); process.exit(3); }, 50);
+        });`);
+      const { code, stderr } = await run(file);
+      expect(code).toBe(3);
+      expect(stderr).toContain('2 log record(s) were not acknowledged when the process ended');
+    });
+
+    test('and says that what is logged behind it is lost', async () => {
+      const { stderr } = await run(program("emit('work'); process.on('exit', () => emit('late'));"));
+      expect(stderr).toContain(
+        `${receiver.endpoint}: a log record came after the end of exporting; it is lost, as those after it are`,
+      );
+      expect(messages()).toEqual(['work']);
+    });
+
+    test.each([
+      ['', ['from the worker'], 0],
+      ["throw new Error('boom')", [], 1],
+    ])('also of a worker thread: %s', async (end, expected, lost) => {
+      const file = program(`
+        const { isMainThread, Worker } = require('node:worker_threads');
+        if (isMainThread) new Worker(__filename).on('error', () => {});
+        else { emit('from the worker'); ${end} }`);
+      const { code, stderr } = await run(file);
+      expect(code).toBe(0);
+      expect([...stderr.matchAll(/log record\(s\) were not acknowledged when/g)]).toHaveLength(lost);
+      expect(messages()).toEqual(expected);
+    });
+
     test.each([
       ['process.exit(3)', 3],
       ["throw new Error('boom')", 1],
@@ -274,7 +315,7 @@ describe.each(LINES)('beside $name', (line) => {
       const { code, stderr } = await run(program(`emit('a'); emit('b'); ${end};`));
       expect(code).toBe(expected);
       expect(stderr).toContain(
-        '2 log record(s) were not sent: the process ended without waiting for them, as by process.exit() and uncaught errors, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+        '2 log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
       );
       expect(receiver.entryCount).toBe(0);
     });
@@ -292,7 +333,7 @@ describe.each(LINES)('beside $name', (line) => {
       expect(code).toBe(0);
       const lost = [...stderr.matchAll(/"message":"(\d+) of \d+ log records were not acknowledged/g)];
       expect(lost.map(([, records]) => Number(records))).toEqual([512, 512, 76]);
-      expect(stderr).not.toContain('were not sent');
+      expect(stderr).not.toContain('when the process ended');
       expect(millis).toBeGreaterThan(1_800);
     });
 
@@ -392,6 +433,41 @@ describe.each(LINES)('beside $name', (line) => {
       expect(messages()).toEqual(['before', 'meanwhile']);
     });
 
+    test('by a signal, with an export that the processor waits for no more', async () => {
+      receiver.messageFaults = () => ({ kind: 'delay', millis: 1_500 });
+      const { child, finished, wrote } = await started(
+        "emit('slow'); setTimeout(() => process.stdout.write('given up'), 400)",
+        {
+          OTEL_BLRP_SCHEDULE_DELAY: '1',
+          OTEL_BLRP_EXPORT_TIMEOUT: '100',
+        },
+      );
+      await wrote('given up');
+      child.kill('SIGTERM');
+      const { signal, stderr } = await finished;
+      expect(signal).toBe('SIGTERM');
+      expect(stderr).toContain('"message":"Timeout"');
+      expect(stderr).not.toContain('not acknowledged');
+      expect(messages()).toEqual(['slow']);
+    });
+
+    test('by a signal for which the application begins to listen meanwhile, and lives', async () => {
+      receiver.messageFaults = [{ kind: 'delay', millis: 100 }];
+      const { child, finished } = await started(`
+        emit('before');
+        const timer = setInterval(() => {
+          if (process.listenerCount('SIGTERM') > 0) return;
+          clearInterval(timer);
+          process.once('SIGTERM', () => {
+            clearInterval(alive);
+            emit('after');
+          });
+        }, 1);`);
+      child.kill('SIGTERM');
+      expect(await finished).toMatchObject({ code: 0, signal: null, stderr: '' });
+      expect(messages()).toEqual(['before', 'after']);
+    });
+
     test('by a signal, and says what was logged too late', async () => {
       receiver.messageFaults = () => ({ kind: 'delay', millis: 100 });
       const { child, finished } = await started(`
@@ -400,7 +476,7 @@ describe.each(LINES)('beside $name', (line) => {
       child.kill('SIGTERM');
       const { signal, stderr } = await finished;
       expect(signal).toBe('SIGTERM');
-      expect(stderr).toMatch(/ \d+ log record\(s\) were not sent: /);
+      expect(stderr).toMatch(/ \d+ log record\(s\) were not acknowledged when the process ended: /);
       expect(messages().slice(0, 2)).toEqual(['before', 'meanwhile']);
     });
 

@@ -9,7 +9,7 @@ export interface CatalogueEntry {
 }
 
 export interface Message extends CatalogueEntry {
-  readonly level: 'process warning' | 'warn' | 'info' | 'debug';
+  readonly level: 'process warning' | 'error' | 'warn' | 'info' | 'debug';
 }
 
 const PLACEHOLDERS = {
@@ -196,8 +196,13 @@ export const MESSAGES: readonly Message[] = [
     text: 'tls.insecureSkipVerify is set: … may be anybody, and whoever can redirect the traffic reads the log records',
   },
   {
-    level: 'warn',
-    text: '… log record(s) were not sent: the process ended without waiting for them, as by process.exit() and uncaught errors, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+    level: 'error',
+    text: '…: … log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+    test: REGISTER,
+  },
+  {
+    level: 'error',
+    text: '…: a log record came after the end of exporting; it is lost, as those after it are',
     test: REGISTER,
   },
   { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },
