@@ -1,6 +1,9 @@
 import type { FluentForwardLogExporter } from '../exporter.ts';
 import type { SerialFlushProcessor } from './serial-flush-processor.ts';
 
+/** Listeners of `beforeExit` that log each time would else never let the process end. */
+const MAX_FLUSHES = 10;
+
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /** What there is to end with the process. */
@@ -20,18 +23,19 @@ export function flushAtExit(exiting: Exiting): void {
 /** Flushes when the process has nothing left to do, and again when what other listeners began then has logged more. */
 function flushBeforeExit(exiting: Exiting): void {
   const { processor } = exiting;
-  let hasFlushed = false;
+  let flushes = 0;
   /** What listeners logged once more as a flush made the event come again: without this it would have come once. */
   let repeated = 0;
   process.prependListener('beforeExit', () => {
     const { emitted } = processor;
-    if (hasFlushed && emitted === processor.emittedBeforeFlush + repeated) {
+    const isNothingNew = flushes > 0 && emitted === processor.emittedBeforeFlush + repeated;
+    if (isNothingNew || flushes === MAX_FLUSHES) {
       queueMicrotask(() => {
         repeated += processor.emitted - emitted;
       });
       return;
     }
-    hasFlushed = true;
+    flushes++;
     repeated = 0;
     // In a turn of its own, after which the event comes again, whatever there is to flush.
     setImmediate(() => void processor.forceFlush());

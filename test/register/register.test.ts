@@ -257,6 +257,13 @@ describe.each(LINES)('beside $name', (line) => {
       expect(messages()).toEqual(['bye']);
     });
 
+    test('but not for ever for one that comes first and logs each time', async () => {
+      const { code, stderr } = await run(program("process.prependListener('beforeExit', () => emit('bye'));"));
+      expect(code).toBe(0);
+      expect(messages()).toEqual(Array(10).fill('bye'));
+      expect(stderr).toContain(' 1 log record(s) were not acknowledged when the process ended');
+    });
+
     test('what their work logs later, too', async () => {
       const file = program("emit('work'); process.once('beforeExit', () => setTimeout(() => emit('done'), 100));");
       expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
