@@ -141,7 +141,7 @@ export class ConnectionPool implements SlotObserver {
   connect(): void {
     if (this.#isClosed) return;
     // A backoff is over: every address may be tried once before the next.
-    if (!this.isBackingOff && this.#isRoundOver) this.#failedDials = 0;
+    if (this.#failedDials > 0 && this.#isRoundOver && !this.isBackingOff) this.#failedDials = 0;
     for (const slot of this.#slots) {
       if (!slot.isEmpty) continue;
       const mayDial = this.#mayDial();

@@ -1,4 +1,4 @@
-import { encode } from '@msgpack/msgpack';
+import { Encoder } from '@msgpack/msgpack';
 
 /** What stands behind the entries of a message. */
 export interface MessageOption {
@@ -13,12 +13,15 @@ export interface MessageOption {
 /** The largest encoding of an option without `compressed`: a map of two, `size` with a 32-bit number, `chunk` with 24 characters. */
 export const OPTION_BYTES: number = 1 + 5 + 5 + 6 + 25;
 const BIN32 = 0xc6;
+
+/** For all messages: each encoder comes with a buffer of 2 KiB. */
+const encoder = new Encoder();
 const LENGTH_BYTES = 4;
 
 /** All that stands before a message's entries, with their length still to be set. */
 export function messagePrefix(tag: string): Buffer {
   // Through a buffer, because a lone surrogate would leave `encode` as invalid UTF-8.
-  const encodedTag = encode(Buffer.from(tag).toString());
+  const encodedTag = encoder.encode(Buffer.from(tag).toString());
   return Buffer.from([0x93, ...encodedTag, BIN32, 0, 0, 0, 0]);
 }
 
@@ -28,5 +31,5 @@ export function setPayloadBytes(message: Buffer, prefixBytes: number, payloadByt
 }
 
 export function messageOption(option: MessageOption): Uint8Array {
-  return encode(option);
+  return encoder.encode(option);
 }
