@@ -24,7 +24,7 @@ export class Diagnostics {
     this.#tell('info', message);
   }
 
-  /** `cause` comes from a small fixed set. Returns whether the message was told. */
+  /** `cause` comes from a bounded set. Returns whether the message was told. */
   warn(cause: string, message: string): boolean {
     const now = this.#clock.now();
     const last = this.#causes.get(cause);
