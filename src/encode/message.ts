@@ -13,10 +13,10 @@ export interface MessageOption {
 /** The largest encoding of an option without `compressed`: a map of two, `size` with a 32-bit number, `chunk` with 24 characters. */
 export const OPTION_BYTES: number = 1 + 5 + 5 + 6 + 25;
 const BIN32 = 0xc6;
+const LENGTH_BYTES = 4;
 
 /** For all messages: each encoder comes with a buffer of 2 KiB. */
 const encoder = new Encoder();
-const LENGTH_BYTES = 4;
 
 /** All that stands before a message's entries, with their length still to be set. */
 export function messagePrefix(tag: string): Buffer {

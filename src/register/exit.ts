@@ -1,3 +1,4 @@
+import type { Diagnostics } from '../diagnostics.ts';
 import type { FluentForwardLogExporter } from '../exporter.ts';
 import type { SerialFlushProcessor } from './serial-flush-processor.ts';
 
@@ -10,8 +11,7 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export interface Exiting {
   readonly processor: SerialFlushProcessor;
   readonly exporter: FluentForwardLogExporter;
-  /** Told how many records had no ack when the process ended. */
-  readonly onUnacknowledged: (records: number) => void;
+  readonly diagnostics: Diagnostics;
 }
 
 /** Sends what the processor holds before the process ends, and lets it end as it would without this. */
@@ -80,10 +80,16 @@ function watchOtherListeners(): (signal: NodeJS.Signals) => boolean {
 }
 
 /** Of `emitted` records says how many have no ack. Connections are closed at once: Fluentd warns of TLS that is cut off. */
-function end({ processor, exporter, onUnacknowledged }: Exiting, emitted: number): void {
+function end({ processor, exporter, diagnostics }: Exiting, emitted: number): void {
+  const tell = (message: string) => diagnostics.error(`${exporter.endpoint}: ${message}`);
   const unacknowledged = emitted - settledRecords(exporter);
-  if (unacknowledged > 0) onUnacknowledged(unacknowledged);
-  processor.end();
+  if (unacknowledged > 0) {
+    tell(
+      `${unacknowledged} log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), ` +
+        'an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+    );
+  }
+  processor.end(() => tell('a log record came after the end of exporting; it is lost, as those after it are'));
   void exporter.shutdown();
 }
 

@@ -52,24 +52,11 @@ function registerOrStepAside(environment: Environment): void {
   setConsoleDiag(variables);
   const diagnostics = new Diagnostics(systemClock);
   const exporter = new FluentForwardLogExporter();
-  const { endpoint } = exporter;
-  const processor = new SerialFlushProcessor(
-    new sdk.logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) }),
-    exporter,
-    () =>
-      diagnostics.error(`${endpoint}: a log record came after the end of exporting; it is lost, as those after it are`),
-  );
+  const batching = new sdk.logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) });
+  const processor = new SerialFlushProcessor(batching, exporter);
   registerProvider(createProvider(sdk, processor, variables), sdk);
   for (const message of warnings) diagnostics.warnOnce(message);
-  const onUnacknowledged = (records: number) => diagnostics.error(`${endpoint}: ${unacknowledgedText(records)}`);
-  flushAtExit({ processor, exporter, onUnacknowledged });
-}
-
-function unacknowledgedText(records: number): string {
-  return (
-    `${records} log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), ` +
-    'an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)'
-  );
+  flushAtExit({ processor, exporter, diagnostics });
 }
 
 function createProvider(

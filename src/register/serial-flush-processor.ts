@@ -8,17 +8,14 @@ import type { LogRecordExporter, LogRecordProcessor } from '@opentelemetry/sdk-l
 export class SerialFlushProcessor implements LogRecordProcessor {
   readonly #processor: LogRecordProcessor;
   readonly #exporter: LogRecordExporter;
-  /** Told of the first record that comes when nothing is exported any more. */
-  readonly #onLate: () => void;
   #flushed: Promise<void> = Promise.resolve();
   #emitted = 0;
   #emittedBeforeFlush = 0;
-  #state: 'open' | 'ended' | 'told' = 'open';
+  #onLate: (() => void) | undefined;
 
-  constructor(processor: LogRecordProcessor, exporter: LogRecordExporter, onLate: () => void) {
+  constructor(processor: LogRecordProcessor, exporter: LogRecordExporter) {
     this.#processor = processor;
     this.#exporter = exporter;
-    this.#onLate = onLate;
   }
 
   /** Records so far, whatever became of them. */
@@ -34,9 +31,10 @@ export class SerialFlushProcessor implements LogRecordProcessor {
   onEmit(...emitted: Parameters<LogRecordProcessor['onEmit']>): void {
     this.#emitted++;
     this.#processor.onEmit(...emitted);
-    if (this.#state !== 'ended') return;
-    this.#state = 'told';
-    this.#onLate();
+    const onLate = this.#onLate;
+    // Before the call, which may log.
+    this.#onLate = undefined;
+    onLate?.();
   }
 
   /** Begins in a later microtask. */
@@ -54,8 +52,8 @@ export class SerialFlushProcessor implements LogRecordProcessor {
     await this.#processor.shutdown();
   }
 
-  /** What comes from now on is not exported. */
-  end(): void {
-    if (this.#state === 'open') this.#state = 'ended';
+  /** What comes from now on is not exported; `onLate` is told of the first such record. */
+  end(onLate: () => void): void {
+    this.#onLate = onLate;
   }
 }

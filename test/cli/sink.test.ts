@@ -64,6 +64,14 @@ async function start(...args: readonly string[]): Promise<Sink> {
   };
 }
 
+/** What stands in the whole lines of standard error with `--json`. */
+function noticesIn(stderr: string) {
+  return stderr
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+}
+
 const RECORD = {
   ...logRecord('payment declined', { 'order.id': 4711, items: ['a', 'b'], 'user.name': 'Ann B', route: '/pay' }),
   severityText: 'WARN',
@@ -105,35 +113,20 @@ describe('a record', () => {
     await receiver.close();
     expect(got.map(({ time, ...entry }) => entry)).toEqual(expected);
     expect(got[0].time).toBe('2023-11-14T22:13:20.123456789Z');
-    const notices = stderr
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
     // A count of each second may be among them.
-    expect(notices.filter(({ event }) => event !== 'count')).toEqual([
+    expect(noticesIn(stderr).filter(({ event }) => event !== 'count')).toEqual([
       { event: 'listening', endpoint },
       { event: 'end', records: 4, messages: 2, connections: 2 },
     ]);
   });
 
   test.concurrent('is counted as JSON in each second that has some', async () => {
-    const { child, finished } = startCli(['sink', '--port', '0', '--json']);
-    let stderr = '';
-    child.stderr?.on('data', (text) => {
-      stderr += text;
-    });
-    const notices = () =>
-      stderr
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line));
-    await until(() => notices().length === 1);
-    const { endpoint } = notices()[0];
+    const { endpoint, stderr, stop } = await start('--json');
+    const notices = () => noticesIn(stderr());
     await send({ endpoint }, RECORD, RECORD, RECORD);
     await until(() => notices().length === 2);
     expect(notices()[1]).toEqual({ event: 'count', records: 3, messages: 1, perSecond: 3 });
-    child.kill('SIGTERM');
-    await finished;
+    await stop();
     expect(notices()[2]).toMatchObject({ event: 'end', records: 3 });
   });
 

@@ -251,10 +251,18 @@ describe.each(LINES)('beside $name', (line) => {
       expect(messages()).toEqual(['last words']);
     });
 
-    test('what other listeners of beforeExit log, too', async () => {
-      const file = program("process.on('beforeExit', () => emit('bye'));");
-      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
-      expect(messages()).toEqual(['bye']);
+    test.each([
+      ['each time', "process.on('beforeExit', () => emit('bye'))", ['bye']],
+      [
+        'by work',
+        "emit('work'); process.once('beforeExit', () => setTimeout(() => emit('done'), 100))",
+        ['work', 'done'],
+      ],
+      ['first of all', "process.once('beforeExit', () => setTimeout(() => emit('done'), 100))", ['done']],
+      ['a microtask later', "process.once('beforeExit', async () => { await null; emit('done'); })", ['done']],
+    ])('what other listeners of beforeExit log %s, too', async (_, code, expected) => {
+      expect(await run(program(code))).toMatchObject({ code: 0, stderr: '' });
+      expect(messages()).toEqual(expected);
     });
 
     test('but not for ever for one that comes first and logs each time', async () => {
@@ -262,24 +270,6 @@ describe.each(LINES)('beside $name', (line) => {
       expect(code).toBe(0);
       expect(messages()).toEqual(Array(10).fill('bye'));
       expect(stderr).toContain(' 1 log record(s) were not acknowledged when the process ended');
-    });
-
-    test('what their work logs later, too', async () => {
-      const file = program("emit('work'); process.once('beforeExit', () => setTimeout(() => emit('done'), 100));");
-      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
-      expect(messages()).toEqual(['work', 'done']);
-    });
-
-    test('what is the first to be logged then, too', async () => {
-      const file = program("process.once('beforeExit', () => setTimeout(() => emit('done'), 100));");
-      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
-      expect(messages()).toEqual(['done']);
-    });
-
-    test('what they log a microtask later, too', async () => {
-      const file = program("process.once('beforeExit', async () => { await null; emit('done'); });");
-      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
-      expect(messages()).toEqual(['done']);
     });
 
     test('but not what they begin then and do not wait for, which it says', async () => {

@@ -25,7 +25,7 @@ export class Status {
   constructor(isJson: boolean) {
     this.#isJson = isJson;
     if (isJson) this.#timer = setInterval(() => this.#tellCounts(), SECOND_MILLIS);
-    else this.#line = new ProgressLine(() => this.#counts());
+    else this.#line = new ProgressLine(() => this.#counts().text);
   }
 
   get totals(): { readonly records: number; readonly messages: number } {
@@ -50,20 +50,17 @@ export class Status {
     this.#line?.end();
   }
 
-  #counts(): string {
-    return `${this.#records} records in ${this.#messages} messages, ${this.#perSecond()} per second`;
-  }
-
   #tellCounts(): void {
-    const perSecond = this.#perSecond();
-    if (perSecond === 0) return;
-    this.tell({ event: 'count', text: '', records: this.#records, messages: this.#messages, perSecond });
+    const counts = this.#counts();
+    if (counts.perSecond !== 0) this.tell(counts);
   }
 
   /** It is asked for once a second. */
-  #perSecond(): number {
-    const perSecond = this.#records - this.#recordsBefore;
-    this.#recordsBefore = this.#records;
-    return perSecond;
+  #counts(): Notice {
+    const { records, messages } = this.totals;
+    const perSecond = records - this.#recordsBefore;
+    this.#recordsBefore = records;
+    const text = `${records} records in ${messages} messages, ${perSecond} per second`;
+    return { event: 'count', text, records, messages, perSecond };
   }
 }
