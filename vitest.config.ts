@@ -1,16 +1,45 @@
 import { defineConfig } from 'vitest/config';
+import { resolveIn, SDK_LINE } from './test/support/sdk-line.ts';
+
+/** The packages of the SDK that unit tests import. With SDK_LINE=3 they are those of the 3.x line. */
+const SDK_PACKAGES = ['api', 'api-logs', 'context-async-hooks', 'core', 'resources', 'sdk-logs', 'sdk-metrics'];
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Examples and packages are tested as they are published.
-    globalSetup: ['test/support/build.ts'],
-    // Most tests wait for timers or other processes: a worker a core leaves one of two idle.
+    // Most tests wait for timers or other processes. With one worker per core, one core of two would be idle.
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        resolve: {
+          alias: SDK_PACKAGES.map((name) => ({
+            find: new RegExp(`^@opentelemetry/${name}$`),
+            replacement: resolveIn(SDK_LINE, `@opentelemetry/${name}`),
+          })),
+        },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/integration/**', '**/node_modules/**'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          exclude: ['**/node_modules/**'],
+          globalSetup: ['test/integration/setup.ts'],
+        },
+      },
+    ],
+    // Tests use the package and its examples as they are published.
+    globalSetup: ['test/support/build.ts'],
+    setupFiles: ['test/support/process-warnings.ts'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     unstubEnvs: true,
-    // Tests that measure memory collect garbage first.
-    execArgv: ['--expose-gc'],
+    // Tests that measure memory collect garbage first. `process-warnings.ts` watches the warnings.
+    execArgv: ['--expose-gc', '--no-warnings'],
   },
 });

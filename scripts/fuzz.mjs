@@ -5,7 +5,16 @@ import { randomInt } from 'node:crypto';
 
 const [inputs = '1000000', seed = String(randomInt(2 ** 31))] = process.argv.slice(2);
 console.log(`${inputs} inputs; to repeat this run: npm run fuzz -- ${inputs} ${seed}`);
-const args = ['vitest', 'run', 'test/fuzz', 'test/encode', '--reporter=verbose', '--testTimeout=0'];
+const args = [
+  'vitest',
+  'run',
+  '--project',
+  'unit',
+  'test/fuzz',
+  'test/encode',
+  '--reporter=verbose',
+  '--testTimeout=0',
+];
 const { status } = spawnSync('npx', args, {
   stdio: 'inherit',
   env: { ...process.env, FUZZ_INPUTS: inputs, FUZZ_RUNS: String(Math.ceil(inputs / 20)), FUZZ_SEED: seed },

@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
 import { FluentForwardLogExporter } from '../src/index.ts';
 import type { MessageFault } from '../src/testing/index.ts';
-import { cases } from './support/cases.ts';
+import { exporterFixture } from './support/exporter-fixture.ts';
 import { until } from './support/fake-clock.ts';
 
-const { listen, start, warnings } = cases();
+const { listen, start, warnings } = exporterFixture();
 
 describe('a layout function', () => {
   const layout = ({ body }: { body?: unknown }, entry: object): object | undefined => {

@@ -5,13 +5,13 @@ import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { FluentForwardLogExporterOptions } from '../src/index.ts';
 import type { ForwardReceiverOptions } from '../src/testing/index.ts';
-import { cases, named } from './support/cases.ts';
 import { FAULTS, isFault, isMessage, MESSAGES, PLACEHOLDER } from './support/catalogue.ts';
 import { Authority } from './support/certificates.ts';
+import { exporterFixture, named } from './support/exporter-fixture.ts';
 import { type FakeClock, until } from './support/fake-clock.ts';
 import { type Harness, type LogLine, logRecord } from './support/harness.ts';
 
-const { listen, log, start: startExporter } = cases();
+const { listen, log, start: startExporter } = exporterFixture();
 const root = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
@@ -25,16 +25,16 @@ function start(options: FluentForwardLogExporterOptions): Harness {
 }
 
 /** Makes a message happen, in its course. */
-type Scene = () => Promise<unknown>;
+type FaultRun = () => Promise<unknown>;
 
 const exporting =
-  (options: FluentForwardLogExporterOptions, bodies: unknown[] = ['a']): Scene =>
+  (options: FluentForwardLogExporterOptions, bodies: unknown[] = ['a']): FaultRun =>
   async () =>
     void start(options).send(...bodies);
 
 /** An export to a receiver of that kind. */
 const receiving =
-  (receiverOptions: ForwardReceiverOptions, options: FluentForwardLogExporterOptions = {}): Scene =>
+  (receiverOptions: ForwardReceiverOptions, options: FluentForwardLogExporterOptions = {}): FaultRun =>
   async () => {
     const { endpoint } = await listen(receiverOptions);
     void start({ endpoint, ...options }).send('a');
@@ -43,7 +43,7 @@ const receiving =
 const security = { sharedKey: 'key' };
 const withhold = () => ({ kind: 'withhold' }) as const;
 const constructed =
-  (options: FluentForwardLogExporterOptions): Scene =>
+  (options: FluentForwardLogExporterOptions): FaultRun =>
   async () =>
     void start(options);
 const refusing = (reason: string) =>
@@ -56,7 +56,7 @@ async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-const SCENES: Readonly<Record<string, Scene>> = {
+const SCENES: Readonly<Record<string, FaultRun>> = {
   'no address for …: …': exporting({ endpoint: 'tcp://fluent', resolver: async () => [] }),
   '<option or variable>: …': exporting({
     sharedKey: () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { cases, named } from './support/cases.ts';
+import { exporterFixture, named } from './support/exporter-fixture.ts';
 import { settle, until } from './support/fake-clock.ts';
 import { exportBodies } from './support/harness.ts';
 
-const { listen, log, start, warnings } = cases();
+const { listen, log, start, warnings } = exporterFixture();
 const NOTHING = { records: 0, bytes: 0, rawBytes: 0 };
 /** Too large for any message. */
 const OVERSIZE = Array.from({ length: 30 }, () => 'x'.repeat(262_000));

@@ -1,4 +1,4 @@
-import { logs } from '@opentelemetry/api';
+import * as api from '@opentelemetry/api';
 import type { LoggerProvider } from '@opentelemetry/sdk-logs';
 import { systemClock } from '../clock.ts';
 import type { Environment } from '../config/env.ts';
@@ -12,7 +12,7 @@ import { hasLoggerProvider } from './globals.ts';
 import { readProcessorOptions } from './processor-options.ts';
 import { readRecordLimits } from './record-limits.ts';
 import { readResourceAttributes } from './resource-attributes.ts';
-import { findSdk, INSTALL_COMMAND, SDK_LOGS, type Sdk } from './sdk.ts';
+import { type ApiLogs, findSdk, INSTALL_COMMAND, SDK_LOGS, type Sdk } from './sdk.ts';
 import { SerialFlushProcessor } from './serial-flush-processor.ts';
 import { Variables } from './variables.ts';
 
@@ -75,7 +75,7 @@ function createProvider(
 /** With both APIs: what logs through one does not see what the other has. */
 function registerProvider(provider: LoggerProvider, { apiLogs }: Sdk): void {
   // `@opentelemetry/api` has logs from 1.10 on.
-  (logs as typeof logs | undefined)?.setGlobalLoggerProvider(provider);
+  (api as Partial<ApiLogs>).logs?.setGlobalLoggerProvider(provider);
   apiLogs?.logs.setGlobalLoggerProvider(provider);
 }
 

@@ -8,7 +8,8 @@ export interface Sdk {
   readonly apiLogs: ApiLogs | undefined;
 }
 
-interface ApiLogs {
+/** The part of a logs API that registers a provider. */
+export interface ApiLogs {
   readonly logs: { setGlobalLoggerProvider(provider: object): unknown };
 }
 

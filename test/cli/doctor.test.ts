@@ -3,14 +3,13 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
 import { Authority } from '../support/certificates.ts';
-import { Fluentd, requireFluentd } from '../support/fluentd.ts';
+import { doctor, type Finding, failureOf, outcomes, REFUSAL, textOf, VARIABLE, WORKING } from './doctor-report.ts';
 import { runCli, startOnTerminal } from './run-cli.ts';
 
 const LIMIT = { timeout: 60_000 };
-const VARIABLE = 'OTEL_EXPORTER_FLUENT_FORWARD_';
 const KEY = 'kéy-that-nobody-guesses';
 
 let directory: string;
@@ -42,61 +41,6 @@ async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver
   receivers.push(receiver);
   return receiver;
 }
-
-interface Row {
-  readonly subject: string;
-  readonly check: string;
-  readonly outcome: string;
-  readonly millis?: number;
-  readonly text: string;
-  readonly code?: string;
-  readonly remedy?: string;
-}
-
-interface Report {
-  readonly works: boolean;
-  readonly endpoint: string;
-  readonly run: string;
-  readonly findings: readonly Row[];
-}
-
-/** For a chunk that three connections are to fail by; not so short that a busy machine fails by it too. */
-const REFUSAL = { ACK_TIMEOUT: '1000', TIMEOUT: '6000' };
-
-/** Runs it with these variables, and gives what it has found. */
-async function doctor(endpoint: string, variables: Readonly<Record<string, string>> = {}) {
-  const env = Object.fromEntries(Object.entries(variables).map(([name, value]) => [VARIABLE + name, value]));
-  const { code, stdout, stderr, millis } = await runCli(['doctor', '--json', '--endpoint', endpoint], { env });
-  expect(stderr).toBe('');
-  const report = JSON.parse(stdout) as Report;
-  expect(code).toBe(report.works ? 0 : 1);
-  return { ...report, stdout, millis };
-}
-
-function outcomes({ findings }: Report): string[] {
-  return findings.map(({ check, outcome }) => `${check} ${outcome}`);
-}
-
-function textOf({ findings }: Report, check: string): string {
-  return findings.find((finding) => finding.check === check)?.text ?? '';
-}
-
-function failureOf(report: Report): Row {
-  const failures = report.findings.filter(({ outcome }) => outcome === 'failed');
-  expect(failures, JSON.stringify(report)).toHaveLength(1);
-  return failures[0] as Row;
-}
-
-/** What is told of a connection that is open, and of the exporter. */
-const WORKING = [
-  'ack passed',
-  'record passed',
-  'rotation passed',
-  'large chunk passed',
-  'gzip noted',
-  'zstd noted',
-  'otlp layout noted',
-];
 
 describe('where all is well', () => {
   test.concurrent('it tells so, and every record is marked', LIMIT, async () => {
@@ -279,7 +223,7 @@ interface Trouble {
   readonly prepare?: (receiver: ForwardReceiver) => void;
   readonly endpoint?: (receiver: ForwardReceiver) => string;
   readonly variables?: () => Record<string, string>;
-  readonly row: Omit<Row, 'subject' | 'outcome' | 'text' | 'remedy'> & {
+  readonly finding: Omit<Finding, 'subject' | 'outcome' | 'text' | 'remedy'> & {
     readonly text: string;
     readonly remedy: string;
   };
@@ -289,7 +233,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'no such name',
     endpoint: () => 'tcp://no-such-name.invalid',
-    row: {
+    finding: {
       check: 'name lookup',
       code: 'FLUENT_FORWARD_LOOKUP_FAILED',
       text: 'no address for tcp://no-such-name.invalid:24224: ',
@@ -299,7 +243,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'a secret that cannot be read',
     variables: () => ({ SHARED_KEY_FILE: join(directory, 'missing') }),
-    row: {
+    finding: {
       check: 'credentials',
       code: 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE',
       text: 'SHARED_KEY_FILE',
@@ -309,7 +253,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'nobody listens',
     endpoint: () => 'tcp://127.0.0.1:1',
-    row: {
+    finding: {
       check: 'connect',
       code: 'FLUENT_FORWARD_CONNECT_FAILED',
       text: 'connection refused; is the receiver running, and listening there?',
@@ -319,14 +263,19 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'TLS to one that speaks none',
     endpoint: ({ port }) => `tls://127.0.0.1:${port}`,
-    row: { check: 'TLS', code: 'FLUENT_FORWARD_TLS_FAILED', text: 'in the TLS handshake', remedy: 'tls:// or tcp://' },
+    finding: {
+      check: 'TLS',
+      code: 'FLUENT_FORWARD_TLS_FAILED',
+      text: 'in the TLS handshake',
+      remedy: 'tls:// or tcp://',
+    },
   },
   {
     name: 'TLS to one that says nothing',
     receiver: { connectionFaults: () => ({ kind: 'stop reading', afterBytes: 0 }) },
     endpoint: ({ port }) => `tls://127.0.0.1:${port}`,
     variables: () => ({ CONNECT_TIMEOUT: '1000' }),
-    row: {
+    finding: {
       check: 'TLS',
       code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
       text: 'the TLS handshake took longer than 1000 ms',
@@ -337,13 +286,18 @@ const TROUBLES: readonly Trouble[] = [
     name: 'an expired certificate',
     receiver: async () => ({ tls: await authority.issue({ fromDay: -2, toDay: -1 }) }),
     variables: () => ({ CERTIFICATE: join(directory, 'ca.pem') }),
-    row: { check: 'TLS', code: 'FLUENT_FORWARD_TLS_FAILED', text: 'has expired', remedy: 'certificates of both sides' },
+    finding: {
+      check: 'TLS',
+      code: 'FLUENT_FORWARD_TLS_FAILED',
+      text: 'has expired',
+      remedy: 'certificates of both sides',
+    },
   },
   {
     name: 'a client certificate that is asked for, and missing',
     receiver: async () => ({ tls: { ...(await authority.issue()), ca: authority.cert, requestCert: true } }),
     variables: () => ({ CERTIFICATE: join(directory, 'ca.pem') }),
-    row: {
+    finding: {
       check: 'TLS',
       code: 'FLUENT_FORWARD_TLS_FAILED',
       text: 'it probably wants a client certificate',
@@ -354,7 +308,7 @@ const TROUBLES: readonly Trouble[] = [
     name: 'a wrong shared key',
     receiver: { security: { sharedKey: KEY } },
     variables: () => ({ SHARED_KEY: 'another' }),
-    row: {
+    finding: {
       check: 'handshake',
       code: 'FLUENT_FORWARD_AUTH_FAILED',
       text: 'the server refuses this client: "shared_key mismatch"; check sharedKey',
@@ -364,7 +318,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'a shared key that is missing',
     receiver: { security: { sharedKey: KEY } },
-    row: {
+    finding: {
       check: 'handshake',
       code: 'FLUENT_FORWARD_AUTH_FAILED',
       text: 'the server sent HELO: it wants a shared key',
@@ -374,7 +328,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'a shared key that nobody asks for',
     variables: () => ({ SHARED_KEY: KEY, CONNECT_TIMEOUT: '1000' }),
-    row: {
+    finding: {
       check: 'handshake',
       code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
       text: 'no HELO within 1000 ms',
@@ -385,7 +339,7 @@ const TROUBLES: readonly Trouble[] = [
     name: 'an impostor',
     receiver: { security: { sharedKey: KEY }, handshakeFaults: () => ({ kind: 'impostor' }) },
     variables: () => ({ SHARED_KEY: KEY }),
-    row: {
+    finding: {
       check: 'handshake',
       code: 'FLUENT_FORWARD_SERVER_UNTRUSTED',
       text: 'the server does not prove that it knows the shared key',
@@ -396,7 +350,7 @@ const TROUBLES: readonly Trouble[] = [
     name: 'no ack',
     receiver: withheld('ack'),
     variables: () => ({ ACK_TIMEOUT: '400' }),
-    row: {
+    finding: {
       check: 'ack',
       code: 'FLUENT_FORWARD_ACK_TIMEOUT',
       text: 'no ack within 400 ms',
@@ -407,7 +361,7 @@ const TROUBLES: readonly Trouble[] = [
     name: 'an ack that comes in drops',
     receiver: { messageFaults: () => ({ kind: 'drip', millis: 100 }) },
     variables: () => ({ ACK_TIMEOUT: '400' }),
-    row: {
+    finding: {
       check: 'ack',
       code: 'FLUENT_FORWARD_ACK_TIMEOUT',
       text: 'no ack within 400 ms',
@@ -417,7 +371,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'a reset in place of the ack',
     receiver: { messageFaults: () => ({ kind: 'reset', when: 'before ack' }) },
-    row: {
+    finding: {
       check: 'ack',
       code: 'FLUENT_FORWARD_CONNECTION_LOST',
       text: 'the server reset the connection',
@@ -427,7 +381,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'another protocol',
     receiver: { messageFaults: () => ({ kind: 'garbage', bytes: Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n') }) },
-    row: {
+    finding: {
       check: 'ack',
       code: 'FLUENT_FORWARD_BAD_ANSWER',
       text: 'the server answered with',
@@ -437,7 +391,7 @@ const TROUBLES: readonly Trouble[] = [
   {
     name: 'a refusal',
     receiver: { messageFaults: () => ({ kind: 'refuse' }) },
-    row: {
+    finding: {
       check: 'ack',
       code: 'FLUENT_FORWARD_NOT_ACCEPTED',
       text: 'without accepting it',
@@ -448,7 +402,7 @@ const TROUBLES: readonly Trouble[] = [
     name: 'a receiver that fails at the second record',
     receiver: withheld('record'),
     variables: () => REFUSAL,
-    row: {
+    finding: {
       check: 'record',
       code: 'FLUENT_FORWARD_CHUNK_REFUSED',
       text: 'last fault: ',
@@ -462,13 +416,17 @@ const TROUBLES: readonly Trouble[] = [
     },
     // The first connection may be a second old.
     variables: () => ({ TIMEOUT: '3000', ACK_TIMEOUT: '2500' }),
-    row: { check: 'rotation', text: 'no second connection took over within 9500 ms', remedy: 'limits the connections' },
+    finding: {
+      check: 'rotation',
+      text: 'no second connection took over within 9500 ms',
+      remedy: 'limits the connections',
+    },
   },
   {
     name: 'a compression that is not taken',
     receiver: withheld('compression'),
     variables: () => ({ ...REFUSAL, COMPRESSION: 'gzip' }),
-    row: {
+    finding: {
       check: 'compression',
       code: 'FLUENT_FORWARD_CHUNK_REFUSED',
       text: 'gzip',
@@ -479,7 +437,7 @@ const TROUBLES: readonly Trouble[] = [
     name: 'a chunk that is too large',
     receiver: withheld('large chunk'),
     variables: () => REFUSAL,
-    row: {
+    finding: {
       check: 'large chunk',
       code: 'FLUENT_FORWARD_CHUNK_REFUSED',
       text: 'they probably refuse it',
@@ -500,20 +458,20 @@ describe('what is wrong', () => {
   test.concurrent.each(TROUBLES)(
     '$name',
     LIMIT,
-    async ({ receiver: given = {}, prepare, endpoint, variables, row }) => {
+    async ({ receiver: given = {}, prepare, endpoint, variables, finding }) => {
       const receiver = await listen(typeof given === 'function' ? await given() : given);
       prepare?.(receiver);
       const report = await doctor(endpoint?.(receiver) ?? receiver.endpoint, variables?.());
       expect(report.works).toBe(false);
       expect(failureOf(report)).toMatchObject({
-        ...row,
-        text: expect.stringContaining(row.text),
-        remedy: expect.stringContaining(row.remedy),
+        ...finding,
+        text: expect.stringContaining(finding.text),
+        remedy: expect.stringContaining(finding.remedy),
         millis: expect.any(Number),
       });
       // Nothing is tried that would fail for the same reason.
-      const isLast = row.check !== 'compression' && row.check !== 'large chunk';
-      if (isLast) expect(report.findings.at(-1)).toMatchObject({ check: row.check });
+      const isLast = finding.check !== 'compression' && finding.check !== 'large chunk';
+      if (isLast) expect(report.findings.at(-1)).toMatchObject({ check: finding.check });
       // What has failed has not passed before.
       const rows = report.findings.map(({ subject, check }) => `${subject} ${check}`);
       expect(new Set(rows).size).toBe(rows.length);
@@ -522,7 +480,7 @@ describe('what is wrong', () => {
     },
   );
 
-  test.concurrent('each row of the table has sign, time, reason and remedy', LIMIT, async () => {
+  test.concurrent('each finding of the table has sign, time, reason and remedy', LIMIT, async () => {
     const { code, stdout, stderr } = await runCli(['doctor', '--endpoint', 'tcp://127.0.0.1:1']);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     expect(stdout).toMatch(
@@ -603,67 +561,5 @@ describe('its arguments', () => {
     });
     await once(child, 'close');
     expect(output).toMatch(/^Sending test records .+\n1\n$/);
-  });
-});
-
-describe('Fluentd', () => {
-  beforeEach(requireFluentd);
-
-  const security = (key: string) => `<security>
-    self_hostname fluentd
-    shared_key ${key}
-  </security>`;
-
-  test('plain: exporting works, and its records are there', LIMIT, async () => {
-    const fluentd = await Fluentd.start();
-    const { code, stdout } = await runCli(['doctor', '--endpoint', fluentd.endpoint, '--tag', 'opentelemetry.doctor']);
-    expect(stdout).toContain('Exporting works.');
-    expect(code).toBe(0);
-    const run = /fluent_forward\.doctor: ([\da-f]{8}) to/.exec(stdout)?.[1];
-    const lines = await fluentd.output();
-    expect(lines.length).toBeGreaterThanOrEqual(4);
-    for (const line of lines) {
-      expect(JSON.parse(line)).toMatchObject({ attributes: { 'fluent_forward.doctor': run } });
-    }
-  });
-
-  test('in TLS, with a shared key', LIMIT, async () => {
-    const source = `<transport tls>
-      cert_path ${directory}/server.pem
-      private_key_path ${directory}/server.key
-      min_version TLS1_2
-      max_version TLS1_3
-    </transport>
-    ${security(KEY)}`;
-    const fluentd = await Fluentd.start({ source });
-    const secure = { CERTIFICATE: join(directory, 'ca.pem'), SHARED_KEY_FILE: file('key', `${KEY}\n`) };
-    const right = await doctor(fluentd.tlsEndpoint, secure);
-    expect(right.works).toBe(true);
-    expect(outcomes(right)).toEqual(['connect passed', 'TLS passed', 'handshake passed', ...WORKING]);
-    expect(
-      failureOf(await doctor(fluentd.tlsEndpoint, { ...secure, SHARED_KEY_FILE: file('wrong', 'x') })),
-    ).toMatchObject({
-      check: 'handshake',
-      text: expect.stringContaining('shared_key mismatch'),
-    });
-    expect(failureOf(await doctor(fluentd.endpoint, REFUSAL))).toMatchObject({
-      check: 'ack',
-      text: expect.stringContaining('TLS'),
-    });
-  });
-
-  test('a chunk over its limit', LIMIT, async () => {
-    const fluentd = await Fluentd.start({ source: 'chunk_size_limit 100k' });
-    expect(failureOf(await doctor(fluentd.endpoint, REFUSAL))).toMatchObject({
-      check: 'large chunk',
-      remedy: expect.stringContaining('chunk_size_limit'),
-    });
-  });
-
-  test('one that takes one message a connection', LIMIT, async () => {
-    const fluentd = await Fluentd.start({ source: 'deny_keepalive true' });
-    const report = await doctor(fluentd.endpoint);
-    expect(report.works, report.stdout).toBe(true);
-    expect(report.findings).toContainEqual(expect.objectContaining({ check: 'rotation', outcome: 'noted' }));
   });
 });

@@ -1,17 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type Finished, runProgram, type Surroundings, startProgram } from '../support/run-program.ts';
+import { type Finished, type ProgramOptions, runProgram, startProgram } from '../support/run-program.ts';
 
 /** The command as it is published. */
 const PATH = 'dist/esm/cli/main.js';
 
 /** Runs `fluent-forward` with these arguments to its end. */
-export function runCli(args: readonly string[], surroundings?: Omit<Surroundings, 'args'>): Promise<Finished> {
-  return runProgram(PATH, { ...surroundings, args });
+export function runCli(args: readonly string[], options?: Omit<ProgramOptions, 'args'>): Promise<Finished> {
+  return runProgram(PATH, { ...options, args });
 }
 
-export function startCli(args: readonly string[], surroundings?: Omit<Surroundings, 'args'>) {
-  return startProgram(PATH, { ...surroundings, args });
+export function startCli(args: readonly string[], options?: Omit<ProgramOptions, 'args'>) {
+  return startProgram(PATH, { ...options, args });
 }
 
 export interface OnTerminal {

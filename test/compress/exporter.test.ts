@@ -1,10 +1,11 @@
 import { describe, expect, it, vi } from 'vitest';
 import { FluentForwardLogExporter } from '../../src/index.ts';
 import { occupyThreads } from '../support/busy-threads.ts';
-import { cases } from '../support/cases.ts';
+import { exporterFixture, textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
+import { exportBodies } from '../support/harness.ts';
 
-const { listen, start, warnings } = cases();
+const { listen, start, warnings } = exporterFixture();
 
 const COMPRESSIBLE = 'compressible '.repeat(1_000);
 const GZIP = { compression: 'gzip' } as const;
@@ -226,3 +227,32 @@ it('zstd without a Node.js that has it throws at construction', () => {
   if ('zstdCompress' in process.getBuiltinModule('node:zlib')) expect(create).not.toThrow();
   else expect(create).toThrow(/^option compression: got "zstd" \(Node\.js 2\S+ has no zstd; 22\.15 and later have\)/);
 });
+
+// Node.js 20 has no zstd. The unit tests also run on versions that have it.
+if ('zstdCompress' in process.getBuiltinModule('node:zlib')) {
+  it('zstd compresses every chunk but those that receivers would lose, and resends the same bytes', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
+    const exporter = new FluentForwardLogExporter({
+      endpoint: receiver.endpoint,
+      compression: 'zstd',
+      compressionLevel: 19,
+      maxChunkBytes: 2_000_000,
+      maxStringBytes: 2_000_000,
+    });
+    for (const length of [1, 999_000, 1_001_000]) {
+      const text = 'compressible '.repeat(length / 13 + 1).slice(0, length);
+      expect(await exportBodies(exporter, text)).toEqual({ code: 0 });
+    }
+    await exporter.shutdown();
+    const [small, compressed, resent, large] = receiver.messages;
+    expect(small).toMatchObject({ mode: 'packed' });
+    expect(compressed).toMatchObject({ mode: 'compressed', option: { size: 1, compressed: 'zstd' } });
+    expect(compressed?.bytes).toBeLessThan(2_000);
+    expect(resent).toEqual({ ...compressed, connection: resent?.connection });
+    expect(large).toMatchObject({ mode: 'packed' });
+    expect(large?.bytes).toBeGreaterThan(1_001_000);
+    expect(receiver.messages.map(textOf).map((text) => (text as string).length)).toEqual([
+      1, 999_000, 999_000, 1_001_000,
+    ]);
+  });
+}

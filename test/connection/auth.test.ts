@@ -5,11 +5,11 @@ import { encode } from '@msgpack/msgpack';
 import { describe, expect, it } from 'vitest';
 import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
 import type { ForwardReceiver, HandshakeFault, ReceiverSecurity } from '../../src/testing/index.ts';
-import { cases, named, sendOver } from '../support/cases.ts';
+import { exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Result } from '../support/harness.ts';
 
-const { listen, start, warnings, log } = cases();
+const { listen, start, warnings, log } = exporterFixture();
 
 const STYLES = ['fluentd', 'fluent-bit'] as const;
 const KEY = { sharedKey: 'a shared kéy' };

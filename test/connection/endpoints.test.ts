@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { ForwardReceiver } from '../../src/testing/index.ts';
-import { cases } from '../support/cases.ts';
+import { exporterFixture } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 
-const { listen, start, warnings } = cases();
+const { listen, start, warnings } = exporterFixture();
 
 const counts = (...receivers: ForwardReceiver[]) => receivers.map(({ entryCount }) => entryCount);
 

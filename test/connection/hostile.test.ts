@@ -1,10 +1,10 @@
 import { encode } from '@msgpack/msgpack';
 import { describe, expect, it } from 'vitest';
 import type { MessageFault, ReceivedMessage } from '../../src/testing/index.ts';
-import { cases } from '../support/cases.ts';
+import { exporterFixture } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 
-const { listen, start, warnings } = cases();
+const { listen, start, warnings } = exporterFixture();
 
 /** 30 bytes, as the ack of a chunk of this package is. */
 const STALE = encode({ ack: 'nobody sent this chunk..' });

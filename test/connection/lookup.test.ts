@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { parseEndpoints } from '../../src/config/endpoint.ts';
 import { Addresses } from '../../src/connection/addresses.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
-import { cases } from '../support/cases.ts';
 import { DnsServer } from '../support/dns-server.ts';
+import { exporterFixture } from '../support/exporter-fixture.ts';
 import { FakeClock, until } from '../support/fake-clock.ts';
 
 const NAME = '_forward._tcp.fluent.example';
-const { listen, start, warnings } = cases();
+const { listen, start, warnings } = exporterFixture();
 
 /** The addresses of one endpoint, from a real lookup. */
 function addressesOf(endpoint: string, tlsServerName?: string): Addresses {

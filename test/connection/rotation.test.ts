@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { ForwardReceiver } from '../../src/testing/index.ts';
-import { cases, named, textOf } from '../support/cases.ts';
+import { exporterFixture, named, textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Harness, harness } from '../support/harness.ts';
 
 const INTERVAL = 1_000;
-const { listen, start: startExporter, warnings } = cases();
+const { listen, start: startExporter, warnings } = exporterFixture();
 
 /** With a first rotation after half an interval, and later ones after a whole one. */
 function start(options: Parameters<typeof harness>[0]): Harness {

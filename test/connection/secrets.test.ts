@@ -2,11 +2,11 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { cases } from '../support/cases.ts';
 import { Authority } from '../support/certificates.ts';
+import { exporterFixture } from '../support/exporter-fixture.ts';
 import { runProgram } from '../support/run-program.ts';
 
-const { listen } = cases();
+const { listen } = exporterFixture();
 
 const KEY = 'sesame-open-ye';
 const PASSWORD = 'xyzzy-plugh-42';

@@ -7,13 +7,14 @@ import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { TlsOptions as ClientTlsOptions, FluentForwardLogExporterOptions } from '../../src/index.ts';
 import type { ForwardReceiver } from '../../src/testing/index.ts';
-import { cases, named, sendOver } from '../support/cases.ts';
 import { Authority, type Pair } from '../support/certificates.ts';
 import { DnsServer } from '../support/dns-server.ts';
+import { exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
+import { expectProcessWarning } from '../support/process-warnings.ts';
 import { runProgram } from '../support/run-program.ts';
 
-const { listen, start, warnings, log } = cases();
+const { listen, start, warnings, log } = exporterFixture();
 const told = () => warnings().map((text) => text.replace(/^opentelemetry-exporter-fluent-forward /, ''));
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
@@ -312,6 +313,7 @@ describe('the certificate of a server', () => {
   });
 
   it('is verified also where NODE_TLS_REJECT_UNAUTHORIZED switches that off for the rest of the process', async () => {
+    expectProcessWarning(/NODE_TLS_REJECT_UNAUTHORIZED/);
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     const receiver = await listen({ tls: server });
     await failWith(receiver, { ca: undefined });

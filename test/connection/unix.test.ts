@@ -3,10 +3,10 @@ import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { cases } from '../support/cases.ts';
+import { exporterFixture } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 
-const { listen, start, warnings, log } = cases();
+const { listen, start, warnings, log } = exporterFixture();
 /** A user without rights. */
 const NOBODY = 65_534;
 

@@ -1,27 +1,24 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { createRequire } from 'node:module';
 import { context, diag } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { isTracingSuppressed } from '@opentelemetry/core';
+import { BatchLogRecordProcessor, LoggerProvider, SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { describe, expect, it } from 'vitest';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
-import { cases, textOf } from '../support/cases.ts';
+import { exporterFixture, textOf } from '../support/exporter-fixture.ts';
 import { until } from '../support/fake-clock.ts';
 import { exportBodies, logRecord, type Result } from '../support/harness.ts';
 import { runProgram } from '../support/run-program.ts';
-import { SDK_LINES } from '../support/sdks.ts';
+import { resolveIn, SDK_LINE } from '../support/sdk-line.ts';
 
-const { listen, log, warnings } = cases();
+const { listen, log, warnings } = exporterFixture();
 
 /** Nothing listens there. */
 const NOWHERE = 'tcp://127.0.0.1:1';
-const root = new URL('../..', import.meta.url);
 
 // The numbers are those of the SDK's contract with an exporter, as the project's design counts them.
-describe.each(SDK_LINES)('under $line', ({ line, sdk }) => {
-  const { BatchLogRecordProcessor, LoggerProvider, SimpleLogRecordProcessor } = sdk;
-
+describe('the exporter under the SDK', () => {
   function batching(options: FluentForwardLogExporterOptions, processorOptions: object = {}) {
     const exporter = new FluentForwardLogExporter(options);
     const provider = new LoggerProvider({
@@ -253,9 +250,8 @@ describe.each(SDK_LINES)('under $line', ({ line, sdk }) => {
   });
 
   function run(variables: Record<string, string>) {
-    const from = line === 'sdk-logs 3.x' ? 'package.json' : 'test/sdk-0.223/package.json';
-    const sdk = createRequire(new URL(from, root)).resolve('@opentelemetry/sdk-logs');
-    return runProgram('test/contract/program.mjs', { env: { SDK: sdk, ...variables } });
+    const env = { SDK: resolveIn(SDK_LINE, '@opentelemetry/sdk-logs'), ...variables };
+    return runProgram('test/contract/program.mjs', { env });
   }
 });
 

@@ -1,11 +1,11 @@
 import { Socket } from 'node:net';
 import { diag } from '@opentelemetry/api';
 import { describe, expect, it, vi } from 'vitest';
-import { cases, named, textOf } from '../support/cases.ts';
+import { exporterFixture, named, textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { HeldAck } from '../support/held-ack.ts';
 
-const { listen, start, warnings } = cases();
+const { listen, start, warnings } = exporterFixture();
 /** Makes chunks of one record each out of an export's records. */
 const ONE_RECORD_CHUNKS = { maxChunkBytes: 2048 };
 const body = (n: number) => `${n} `.padEnd(1500, 'x');

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
-import { row } from '../support/run-program.ts';
+import { tableValue } from '../support/run-program.ts';
 import { deadEndpoint, runExample } from './run-example.ts';
 
 /** It runs for about six seconds. */
@@ -24,14 +24,14 @@ const runDemo = (args: readonly string[] = [], env: Record<string, string> = {})
 test.concurrent('moves between two receivers and loses nothing', LIMIT, async () => {
   const { code, stdout, stderr } = await runDemo();
   expect(stderr).toBe('');
-  expect(row(stdout, 'emitted')).toBe(6_000);
-  expect(row(stdout, 'acknowledged')).toBe(6_000);
-  const [a, b] = [row(stdout, 'received by A'), row(stdout, 'received by B')];
+  expect(tableValue(stdout, 'emitted')).toBe(6_000);
+  expect(tableValue(stdout, 'acknowledged')).toBe(6_000);
+  const [a, b] = [tableValue(stdout, 'received by A'), tableValue(stdout, 'received by B')];
   expect(a + b).toBe(6_000);
   expect(Math.min(a, b)).toBeGreaterThan(0);
   // The first falls within the first second, the others a second ± 10 % later.
-  expect(row(stdout, 'rotations')).toBeGreaterThanOrEqual(3);
-  for (const label of ['resent', 'lost', 'duplicated']) expect([label, row(stdout, label)]).toEqual([label, 0]);
+  expect(tableValue(stdout, 'rotations')).toBeGreaterThanOrEqual(3);
+  for (const label of ['resent', 'lost', 'duplicated']) expect([label, tableValue(stdout, label)]).toEqual([label, 0]);
   expect(stdout).toContain('Every record arrived exactly once');
   expect(code).toBe(0);
 
@@ -54,8 +54,8 @@ test.concurrent('sends to a receiver of the user', LIMIT, async () => {
   const receiver = await listen();
   const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '1200']);
   expect(stderr).toBe('');
-  expect(row(stdout, 'emitted')).toBe(1_200);
-  expect(row(stdout, 'acknowledged')).toBe(1_200);
+  expect(tableValue(stdout, 'emitted')).toBe(1_200);
+  expect(tableValue(stdout, 'acknowledged')).toBe(1_200);
   expect(code).toBe(0);
   const run = /demo\.run: (\S+)/.exec(stdout)?.[1];
   const attributes = receiver.entries.map(({ record }) => (record as { attributes: object }).attributes);
@@ -67,7 +67,7 @@ test.concurrent('sends to a receiver of the user', LIMIT, async () => {
 test.concurrent('counts only what was acknowledged', LIMIT, async () => {
   const receiver = await listen({ messageFaults: () => ({ kind: 'refuse' }) });
   const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '60']);
-  expect(row(stdout, 'acknowledged')).toBe(0);
+  expect(tableValue(stdout, 'acknowledged')).toBe(0);
   expect(stderr).toContain('records were not acknowledged');
   expect(code).toBe(1);
 });
@@ -75,8 +75,8 @@ test.concurrent('counts only what was acknowledged', LIMIT, async () => {
 test.concurrent('says what is wrong when nothing listens there', LIMIT, async () => {
   const endpoint = await deadEndpoint();
   const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '100000']);
-  expect(row(stdout, 'emitted')).toBeLessThan(100_000);
-  expect(row(stdout, 'acknowledged')).toBe(0);
+  expect(tableValue(stdout, 'emitted')).toBeLessThan(100_000);
+  expect(tableValue(stdout, 'acknowledged')).toBe(0);
   expect(stderr).toContain(`  warn: ${endpoint}: connection refused; is the receiver running, and listening there?`);
   expect(stderr).toMatch(/^Failed: [\d,]+ records were not acknowledged; [\d,]+ were not emitted any more\.$/m);
   expect(code).toBe(1);

@@ -1,8 +1,8 @@
 import { ForwardReceiver } from '../../src/testing/index.ts';
-import { type Finished, runProgram, type Surroundings } from '../support/run-program.ts';
+import { type Finished, type ProgramOptions, runProgram } from '../support/run-program.ts';
 
-export function runExample(path: string, surroundings?: Surroundings): Promise<Finished> {
-  return runProgram(`examples/${path}`, surroundings);
+export function runExample(path: string, options?: ProgramOptions): Promise<Finished> {
+  return runProgram(`examples/${path}`, options);
 }
 
 /** An endpoint that refuses connections: its receiver is gone. */

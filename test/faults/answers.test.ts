@@ -3,7 +3,7 @@ import { describe, expect } from 'vitest';
 import type { ReceivedMessage } from '../../src/testing/index.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { HeldAck } from '../support/held-ack.ts';
-import { BACKOFF_MILLIS, faults, meetsSilence, type Row } from './row.ts';
+import { BACKOFF_MILLIS, type FaultCase, meetsSilence, testFaults } from './fault-case.ts';
 
 const TAKEN = 'the receiver had taken it before it answered like that';
 const NO_ACK = /no ack within 5000 ms/;
@@ -11,7 +11,7 @@ const NO_ACK = /no ack within 5000 ms/;
 let ack: HeldAck;
 
 /** All acks of the receiver are held. */
-const held: Pick<Row, 'options'> = {
+const held: Pick<FaultCase, 'options'> = {
   options: ({ receiver }) => {
     ack = new HeldAck();
     receiver.messageFaults = () => ack.fault;
@@ -20,7 +20,7 @@ const held: Pick<Row, 'options'> = {
 };
 
 /** What comes in place of an ack, and ends the connection. */
-function hostile(name: string, bytes: Uint8Array, warning: RegExp): Row {
+function hostile(name: string, bytes: Uint8Array, warning: RegExp): FaultCase {
   return {
     name: `is ${name}`,
     receivers: [{ messageFaults: [{ kind: 'garbage', bytes }] }],
@@ -32,11 +32,11 @@ function hostile(name: string, bytes: Uint8Array, warning: RegExp): Row {
 }
 
 describe('an answer', () => {
-  faults([
+  testFaults([
     {
       name: 'comes a byte at a time',
       receivers: [{ messageFaults: [{ kind: 'drip', millis: 0 }] }],
-      happens: (scene) => void scene.send(),
+      happens: (run) => void run.send(),
     },
     {
       name: 'comes by half',
@@ -49,24 +49,24 @@ describe('an answer', () => {
     {
       name: 'comes twice',
       receivers: [{ messageFaults: () => ({ kind: 'repeat', times: 2 }) }],
-      happens: async (scene) => {
-        await scene.prove();
-        scene.send(20);
+      happens: async (run) => {
+        await run.prove();
+        run.send(20);
       },
     },
     {
       name: 'comes with 99 others in one packet',
       options: () => ({ maxInFlightChunks: 100 }),
-      happens: async (scene) => {
-        await scene.prove();
+      happens: async (run) => {
+        await run.prove();
         const acks: Uint8Array[] = [];
-        scene.receiver.messageFaults = ({ chunk }) => {
+        run.receiver.messageFaults = ({ chunk }) => {
           acks.push(encode({ ack: chunk }));
           return acks.length < 100 ? { kind: 'withhold' } : { kind: 'garbage', bytes: Buffer.concat(acks) };
         };
-        scene.send(100);
-        await until(() => scene.isSettled);
-        scene.receiver.messageFaults = [];
+        run.send(100);
+        await until(() => run.isSettled);
+        run.receiver.messageFaults = [];
       },
     },
     {
@@ -81,12 +81,12 @@ describe('an answer', () => {
       name: 'names a chunk that went over another connection',
       receivers: [{}, {}],
       options: () => ({ connections: 2 }),
-      happens: async (scene) => {
-        await scene.prove();
-        scene.send(2);
-        await until(() => scene.isSettled && scene.openConnections === 2);
+      happens: async (run) => {
+        await run.prove();
+        run.send(2);
+        await until(() => run.isSettled && run.openConnections === 2);
         const taken: ReceivedMessage[] = [];
-        for (const receiver of scene.receivers) {
+        for (const receiver of run.receivers) {
           receiver.messageFaults = (message) => {
             const [first] = taken;
             if (taken.push(message) > 2) return undefined;
@@ -95,10 +95,10 @@ describe('an answer', () => {
               : { kind: 'garbage', bytes: encode({ ack: first.chunk }) };
           };
         }
-        const before = scene.receivers.map(({ messageCount }) => messageCount);
-        scene.send(2);
+        const before = run.receivers.map(({ messageCount }) => messageCount);
+        run.send(2);
         await until(() => taken.length === 2);
-        expect(scene.receivers.map(({ messageCount }, i) => messageCount - (before[i] ?? 0))).toEqual([1, 1]);
+        expect(run.receivers.map(({ messageCount }, i) => messageCount - (before[i] ?? 0))).toEqual([1, 1]);
         await settle();
       },
       settlesAfter: 5_000 + BACKOFF_MILLIS,
@@ -108,10 +108,10 @@ describe('an answer', () => {
     {
       name: 'comes late, while its chunk waits to be sent again',
       ...held,
-      happens: async (scene) => {
-        await meetsSilence(scene);
-        await scene.clock.advance(5_000);
-        scene.receiver.messageFaults = [];
+      happens: async (run) => {
+        await meetsSilence(run);
+        await run.clock.advance(5_000);
+        run.receiver.messageFaults = [];
         ack.release();
       },
       warns: [NO_ACK],
@@ -119,11 +119,11 @@ describe('an answer', () => {
     {
       name: 'comes late, when its chunk has been sent again',
       ...held,
-      happens: async (scene) => {
-        await meetsSilence(scene);
-        scene.receiver.messageFaults = [{ kind: 'withhold' }];
-        await scene.clock.advance(5_000 + BACKOFF_MILLIS);
-        await until(() => scene.messages.length === 2);
+      happens: async (run) => {
+        await meetsSilence(run);
+        run.receiver.messageFaults = [{ kind: 'withhold' }];
+        await run.clock.advance(5_000 + BACKOFF_MILLIS);
+        await until(() => run.messages.length === 2);
         ack.release();
       },
       warns: [NO_ACK],
@@ -132,11 +132,11 @@ describe('an answer', () => {
     {
       name: 'comes after the deadline',
       ...held,
-      happens: async (scene) => {
-        await meetsSilence(scene);
-        await scene.clock.advance(25_000);
-        await until(() => scene.isSettled);
-        scene.receiver.messageFaults = [];
+      happens: async (run) => {
+        await meetsSilence(run);
+        await run.clock.advance(25_000);
+        await until(() => run.isSettled);
+        run.receiver.messageFaults = [];
         ack.release();
         await settle();
       },

@@ -1,8 +1,8 @@
 import { describe, expect } from 'vitest';
 import type { MessageFault, ReceivedMessage } from '../../src/testing/index.ts';
 import { until } from '../support/fake-clock.ts';
-import { BACKOFF_MILLIS, faults, HAD_IT, type Row } from './row.ts';
-import type { Scene } from './scene.ts';
+import { BACKOFF_MILLIS, type FaultCase, HAD_IT, testFaults } from './fault-case.ts';
+import type { FaultRun } from './fault-run.ts';
 
 /** Compresses to a fraction. */
 const LARGE = { bytes: 100_000 };
@@ -17,16 +17,16 @@ function toCompressed(fault: MessageFault): (message: ReceivedMessage) => Messag
   };
 }
 
-async function meetsFault(scene: Scene): Promise<void> {
-  scene.send(1, LARGE);
-  await scene.warned();
+async function meetsFault(run: FaultRun): Promise<void> {
+  run.send(1, LARGE);
+  await run.warned();
 }
 
-const gzip: Pick<Row, 'options' | 'happens'> = { options: () => ({ compression: 'gzip' }), happens: meetsFault };
+const gzip: Pick<FaultCase, 'options' | 'happens'> = { options: () => ({ compression: 'gzip' }), happens: meetsFault };
 
-// That a message which comes again has the same bytes is asserted of every row.
+// That a message which comes again has the same bytes is asserted of every case.
 describe('a compressed chunk', () => {
-  faults([
+  testFaults([
     {
       name: 'whose connection is reset before the ack',
       receivers: [{ messageFaults: toCompressed({ kind: 'reset', when: 'before ack' }) }],
@@ -47,9 +47,9 @@ describe('a compressed chunk', () => {
       name: 'whose ack never comes',
       receivers: [{ messageFaults: toCompressed({ kind: 'withhold' }) }],
       ...gzip,
-      happens: async (scene) => {
-        scene.send(1, LARGE);
-        await until(() => scene.messages.length > 0);
+      happens: async (run) => {
+        run.send(1, LARGE);
+        await until(() => run.messages.length > 0);
       },
       settlesAfter: 5_000 + BACKOFF_MILLIS,
       warns: [/no ack within 5000 ms/],
@@ -65,15 +65,15 @@ describe('a compressed chunk', () => {
     {
       name: 'among others, all of whose connection is lost at once',
       ...gzip,
-      happens: async (scene) => {
-        await scene.prove();
-        scene.receiver.messageFaults = () => ({ kind: 'withhold' });
-        scene.send(5, LARGE);
-        await until(() => scene.messages.length === 6);
-        expect(scene.messages.filter(({ mode }) => mode === 'compressed')).toHaveLength(5);
-        scene.receiver.messageFaults = [];
-        scene.receiver.resetConnections();
-        await scene.warned();
+      happens: async (run) => {
+        await run.prove();
+        run.receiver.messageFaults = () => ({ kind: 'withhold' });
+        run.send(5, LARGE);
+        await until(() => run.messages.length === 6);
+        expect(run.messages.filter(({ mode }) => mode === 'compressed')).toHaveLength(5);
+        run.receiver.messageFaults = [];
+        run.receiver.resetConnections();
+        await run.warned();
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [/the server reset the connection/],

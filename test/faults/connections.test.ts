@@ -3,21 +3,21 @@ import { ForwardReceiver, type ReceivedMessage } from '../../src/testing/index.t
 import { settle, until } from '../support/fake-clock.ts';
 import { harness } from '../support/harness.ts';
 import { BlackHole, ChildReceiver } from './children.ts';
-import { BACKOFF_MILLIS, faults, HAD_IT, meetsFault, meetsSilence } from './row.ts';
-import type { Scene } from './scene.ts';
+import { BACKOFF_MILLIS, HAD_IT, meetsFault, meetsSilence, testFaults } from './fault-case.ts';
+import type { FaultRun } from './fault-run.ts';
 
 const RESET = /the server reset the connection|EPIPE|ECONNRESET/;
 const CLOSED =
   /the server closed the connection before it said anything; .*\?; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again/;
 
 /** A port that nobody listens on, and that a receiver can come back to. */
-async function freePort(scene: Scene): Promise<number> {
-  const { port } = scene.receiver;
-  await scene.receiver.close();
+async function freePort(run: FaultRun): Promise<number> {
+  const { port } = run.receiver;
+  await run.receiver.close();
   return port;
 }
 
-/** The size of the chunk that a row's first export makes. */
+/** The size of the chunk that a case's first export makes. */
 async function bytesOfAChunk(): Promise<number> {
   const receiver = await ForwardReceiver.listen();
   const { exporter, send } = harness({ endpoint: receiver.endpoint });
@@ -33,15 +33,15 @@ const chunkBytes = await bytesOfAChunk();
 describe('a connection', () => {
   let paused: ChildReceiver;
 
-  faults([
+  testFaults([
     {
       name: 'is refused, until the receiver comes back',
-      happens: async (scene) => {
-        const port = await freePort(scene);
-        scene.send(3);
-        await scene.warned();
-        await scene.clock.advance(8_000);
-        await scene.listen({ port });
+      happens: async (run) => {
+        const port = await freePort(run);
+        run.send(3);
+        await run.warned();
+        await run.clock.advance(8_000);
+        await run.listen({ port });
       },
       // The dials were at 75, 225, 525, 1125, 2325, 4725 and 8475 ms: within a backoff step of the return.
       settlesAfter: 475,
@@ -49,9 +49,9 @@ describe('a connection', () => {
     },
     {
       name: 'is refused for good',
-      happens: async (scene) => {
-        await freePort(scene);
-        await meetsFault(scene);
+      happens: async (run) => {
+        await freePort(run);
+        await meetsFault(run);
       },
       settlesAfter: 25_000,
       results: ['FLUENT_FORWARD_TIMEOUT'],
@@ -74,22 +74,22 @@ describe('a connection', () => {
     {
       name: 'is reset before it has a chunk, where a HELO would come: as a successor that waits for work',
       options: () => ({ rotationIntervalMillis: 1_000 }),
-      happens: async (scene) => {
-        await scene.prove();
-        await scene.clock.advance(500);
-        await until(() => scene.openConnections === 2);
-        scene.receiver.resetConnection(1);
-        await until(() => scene.openConnections === 1 && scene.sockets.open.length === 1);
-        scene.send();
+      happens: async (run) => {
+        await run.prove();
+        await run.clock.advance(500);
+        await until(() => run.openConnections === 2);
+        run.receiver.resetConnection(1);
+        await until(() => run.openConnections === 1 && run.sockets.open.length === 1);
+        run.send();
       },
     },
     {
       name: 'is reset while it is idle',
-      happens: async (scene) => {
-        await scene.prove();
-        scene.receiver.resetConnections();
-        await until(() => scene.sockets.open.length === 0);
-        scene.send();
+      happens: async (run) => {
+        await run.prove();
+        run.receiver.resetConnections();
+        await until(() => run.sockets.open.length === 0);
+        run.send();
       },
     },
     ...Array.from({ length: chunkBytes - 1 }, (_, i) => ({
@@ -108,14 +108,13 @@ describe('a connection', () => {
     {
       name: 'is reset at one of two receivers, and the chunk goes to the other',
       receivers: [{}, {}],
-      happens: async (scene) => {
-        const script = () =>
-          scene.messages.length === 0 ? ({ kind: 'reset', when: 'before ack' } as const) : undefined;
-        for (const receiver of scene.receivers) receiver.messageFaults = script;
-        await meetsFault(scene);
-        await scene.clock.advance(BACKOFF_MILLIS);
-        await until(() => scene.isSettled);
-        expect(scene.receivers.map(({ messageCount }) => messageCount)).toEqual([1, 1]);
+      happens: async (run) => {
+        const script = () => (run.messages.length === 0 ? ({ kind: 'reset', when: 'before ack' } as const) : undefined);
+        for (const receiver of run.receivers) receiver.messageFaults = script;
+        await meetsFault(run);
+        await run.clock.advance(BACKOFF_MILLIS);
+        await until(() => run.isSettled);
+        expect(run.receivers.map(({ messageCount }) => messageCount)).toEqual([1, 1]);
       },
       warns: [RESET],
       duplicates: { exactly: 1, because: HAD_IT },
@@ -123,11 +122,11 @@ describe('a connection', () => {
     {
       name: 'is reset behind half an ack',
       receivers: [{ messageFaults: [{ kind: 'truncate' }] }],
-      happens: async (scene) => {
-        await meetsSilence(scene);
-        await until(() => (scene.sockets.open[0]?.bytesRead ?? 0) > 0);
-        scene.receiver.resetConnections();
-        await scene.warned();
+      happens: async (run) => {
+        await meetsSilence(run);
+        await until(() => (run.sockets.open[0]?.bytesRead ?? 0) > 0);
+        run.receiver.resetConnections();
+        await run.warned();
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [RESET],
@@ -143,11 +142,11 @@ describe('a connection', () => {
     {
       name: 'gets a FIN between acks',
       receivers: [{ messageFaults: [undefined, undefined, undefined, { kind: 'close', when: 'before ack' }] }],
-      happens: async (scene) => {
-        await scene.prove();
-        scene.send(5);
-        await scene.warned();
-        expect(scene.exports.filter(({ calls }) => calls > 0)).toHaveLength(3);
+      happens: async (run) => {
+        await run.prove();
+        run.send(5);
+        await run.warned();
+        expect(run.exports.filter(({ calls }) => calls > 0)).toHaveLength(3);
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [/the server closed the connection; 3 unacknowledged record\(s\) in 3 chunk\(s\)/],
@@ -156,18 +155,18 @@ describe('a connection', () => {
     {
       name: 'gets a FIN behind the last ack',
       receivers: [{ messageFaults: [undefined, undefined, { kind: 'close', when: 'after ack' }] }],
-      happens: async (scene) => {
-        await scene.prove();
-        scene.send(2);
-        await until(() => scene.sockets.open.length === 0);
-        scene.send();
+      happens: async (run) => {
+        await run.prove();
+        run.send(2);
+        await until(() => run.sockets.open.length === 0);
+        run.send();
       },
     },
     {
       name: 'falls into a black hole',
       receivers: [],
-      options: async (scene) => ({ endpoint: `tcp://127.0.0.1:${scene.use(await BlackHole.open()).port}` }),
-      happens: (scene) => void scene.send(),
+      options: async (run) => ({ endpoint: `tcp://127.0.0.1:${run.use(await BlackHole.open()).port}` }),
+      happens: (run) => void run.send(),
       settlesAfter: 25_000,
       results: ['FLUENT_FORWARD_TIMEOUT'],
       cause: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
@@ -176,14 +175,14 @@ describe('a connection', () => {
     },
     {
       name: 'falls into a black hole at one of two addresses',
-      options: async (scene) => {
-        const ports = [scene.use(await BlackHole.open()).port, scene.receiver.port];
+      options: async (run) => {
+        const ports = [run.use(await BlackHole.open()).port, run.receiver.port];
         return {
           endpoint: 'tcp://fluent',
           resolver: async () => ports.map((port) => ({ address: '127.0.0.1', port })),
         };
       },
-      happens: (scene) => void scene.send(),
+      happens: (run) => void run.send(),
       settlesAfter: 5_000,
       debugs: /the connect took longer than 5000 ms; another address is tried/,
     },
@@ -198,9 +197,9 @@ describe('a connection', () => {
     {
       name: 'leads to a receiver that stops reading in the middle of a small chunk',
       receivers: [{ connectionFaults: [{ kind: 'stop reading', afterBytes: 10 }] }],
-      happens: async (scene) => {
-        scene.send();
-        await until(() => scene.openConnections === 1);
+      happens: async (run) => {
+        run.send();
+        await until(() => run.openConnections === 1);
         await settle();
       },
       settlesAfter: 5_000 + BACKOFF_MILLIS,
@@ -211,9 +210,9 @@ describe('a connection', () => {
       receivers: [{ connectionFaults: [{ kind: 'stop reading', afterBytes: 10 }] }],
       // This limit is Node's own: it watches the bytes of a write leave.
       options: () => ({ ackTimeoutMillis: 200, maxChunkBytes: 6_000_000, maxStringBytes: 6_000_000 }),
-      happens: async (scene) => {
-        scene.send(1, { bytes: 5_900_000 });
-        await scene.warned();
+      happens: async (run) => {
+        run.send(1, { bytes: 5_900_000 });
+        await run.warned();
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [/the server has read nothing for 200 ms/],
@@ -223,20 +222,20 @@ describe('a connection', () => {
     {
       name: 'leads to a receiver that is paused, then resumed',
       receivers: [],
-      options: async (scene) => {
-        paused = scene.use(await ChildReceiver.start());
+      options: async (run) => {
+        paused = run.use(await ChildReceiver.start());
         return { endpoint: paused.endpoint };
       },
-      happens: async (scene) => {
-        await scene.prove();
+      happens: async (run) => {
+        await run.prove();
         paused.pause();
-        scene.send();
+        run.send();
         await settle();
-        await scene.clock.advance(5_000 + BACKOFF_MILLIS);
+        await run.clock.advance(5_000 + BACKOFF_MILLIS);
         // The kernel accepts, and the chunk is sent once more.
-        await until(() => scene.sockets.open.length === 2 && scene.sockets.open.every(({ connecting }) => !connecting));
+        await until(() => run.sockets.open.length === 2 && run.sockets.open.every(({ connecting }) => !connecting));
         paused.resume();
-        await until(() => scene.messages.length === 3);
+        await until(() => run.messages.length === 3);
       },
       warns: [/no ack within 5000 ms/],
       duplicates: { exactly: 1, because: 'the kernel took it twice for a receiver that had stopped' },

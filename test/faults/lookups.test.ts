@@ -3,15 +3,15 @@ import type { Clock } from '../../src/clock.ts';
 import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { BlackHole } from './children.ts';
-import { BACKOFF_MILLIS, faults, type Row } from './row.ts';
-import type { Scene } from './scene.ts';
+import { BACKOFF_MILLIS, type FaultCase, testFaults } from './fault-case.ts';
+import type { FaultRun } from './fault-run.ts';
 
 interface Address {
   readonly address: string;
   readonly port: number;
 }
 
-/** What the name stands for, and how a lookup of it goes; rows change both. */
+/** What the name stands for, and how a lookup of it goes; cases change both. */
 const dns = { addresses: [] as Address[], look: async (): Promise<Address[]> => dns.addresses };
 
 function named(...addresses: Address[]): FluentForwardLogExporterOptions {
@@ -31,31 +31,33 @@ const takes = (millis: number, clock: Pick<Clock, 'after'>) => () =>
   new Promise<Address[]>((resolve) => clock.after(millis, () => resolve(dns.addresses)));
 
 /** The name's first lookup is a bad one. */
-function first(look: () => Promise<Address[]>): Pick<Row, 'options' | 'happens'> {
+function first(look: () => Promise<Address[]>): Pick<FaultCase, 'options' | 'happens'> {
   return {
     options: ({ receiver }) => {
       const options = named(at(receiver.port));
       dns.look = look;
       return options;
     },
-    happens: async (scene) => {
-      scene.send();
-      await scene.warned();
+    happens: async (run) => {
+      run.send();
+      await run.warned();
       dns.look = async () => dns.addresses;
     },
   };
 }
 
 /** A lookup goes wrong after one that was good, when the only connection has been lost. */
-function later(look: (scene: Scene) => () => Promise<Address[]>): Pick<Row, 'options' | 'happens' | 'tellsRecovery'> {
+function later(
+  look: (run: FaultRun) => () => Promise<Address[]>,
+): Pick<FaultCase, 'options' | 'happens' | 'tellsRecovery'> {
   return {
     options: ({ receiver }) => named(at(receiver.port)),
-    happens: async (scene) => {
-      await scene.prove();
-      scene.receiver.resetConnections();
-      await until(() => scene.sockets.open.length === 0);
-      dns.look = look(scene);
-      scene.send();
+    happens: async (run) => {
+      await run.prove();
+      run.receiver.resetConnections();
+      await until(() => run.sockets.open.length === 0);
+      dns.look = look(run);
+      run.send();
       await settle();
     },
     // Nothing was in flight, and the last answer does.
@@ -66,7 +68,7 @@ function later(look: (scene: Scene) => () => Promise<Address[]>): Pick<Row, 'opt
 const LAST_ANSWER = 'going on with the last answer, 1 address';
 
 describe('a lookup', () => {
-  faults([
+  testFaults([
     {
       name: 'fails at the start',
       ...first(fails),
@@ -76,7 +78,7 @@ describe('a lookup', () => {
     {
       name: 'fails for good',
       options: () => ({ ...named(), resolver: fails }),
-      happens: (scene) => void scene.send(),
+      happens: (run) => void run.send(),
       settlesAfter: 25_000,
       results: ['FLUENT_FORWARD_TIMEOUT'],
       cause: 'FLUENT_FORWARD_LOOKUP_FAILED',
@@ -102,18 +104,18 @@ describe('a lookup', () => {
     {
       name: 'is slow at the start',
       options: ({ receiver }) => named(at(receiver.port)),
-      happens: (scene) => {
-        dns.look = takes(4_999, scene.clock);
-        scene.send();
+      happens: (run) => {
+        dns.look = takes(4_999, run.clock);
+        run.send();
       },
       settlesAfter: 4_999,
     },
     {
       name: 'hangs at the start',
       options: ({ receiver }) => named(at(receiver.port)),
-      happens: async (scene) => {
+      happens: async (run) => {
         dns.look = hangs;
-        scene.send();
+        run.send();
         await settle();
         dns.look = async () => dns.addresses;
       },
@@ -122,7 +124,7 @@ describe('a lookup', () => {
     },
     {
       name: 'is slow later',
-      ...later((scene) => takes(2_499, scene.clock)),
+      ...later((run) => takes(2_499, run.clock)),
       settlesAfter: 2_499,
     },
     {
@@ -135,14 +137,14 @@ describe('a lookup', () => {
       name: 'gives other addresses, as the receiver has moved',
       receivers: [{ messageFaults: [undefined, { kind: 'withhold' }] }, {}],
       options: ({ receiver }) => named(at(receiver.port)),
-      happens: async (scene) => {
-        const [old, moved] = scene.receivers;
-        await scene.prove();
-        scene.send();
+      happens: async (run) => {
+        const [old, moved] = run.receivers;
+        await run.prove();
+        run.send();
         await until(() => old?.messageCount === 2);
         dns.addresses = [at(moved?.port ?? 0)];
         await old?.close();
-        await scene.warned();
+        await run.warned();
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [/closed the connection/],
@@ -152,25 +154,25 @@ describe('a lookup', () => {
       name: 'gives three addresses, one of them dead',
       receivers: [{}, {}],
       options: ({ receivers }) => named(NOWHERE, ...receivers.map(({ port }) => at(port))),
-      happens: (scene) => void scene.send(),
+      happens: (run) => void run.send(),
       debugs: /127\.0\.0\.1:1\): connection refused.*another address is tried/,
     },
     ...(['127.0.0.1', '::1'] as const).map(
-      (host, i): Row => ({
+      (host, i): FaultCase => ({
         name: `gives both families, with the receiver on IPv${i === 0 ? 4 : 6} only`,
         receivers: [{ host }],
         options: ({ receiver }) => named(at(receiver.port, i === 0 ? '::1' : '127.0.0.1'), at(receiver.port, host)),
-        happens: (scene) => void scene.send(),
+        happens: (run) => void run.send(),
         debugs: /connection refused.*another address is tried/,
       }),
     ),
     {
       name: 'gives both families, one of them a black hole',
-      options: async (scene) => {
-        const hole = scene.use(await BlackHole.open('::1'));
-        return named(at(hole.port, '::1'), at(scene.receiver.port));
+      options: async (run) => {
+        const hole = run.use(await BlackHole.open('::1'));
+        return named(at(hole.port, '::1'), at(run.receiver.port));
       },
-      happens: (scene) => void scene.send(),
+      happens: (run) => void run.send(),
       settlesAfter: 5_000,
       debugs: /the connect took longer than 5000 ms; another address is tried/,
     },

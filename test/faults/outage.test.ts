@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { FluentForwardLogExporter } from '../../src/index.ts';
-import { cases } from '../support/cases.ts';
+import { exporterFixture } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { logRecord, type Result } from '../support/harness.ts';
-import { ClientSockets, collectGarbage, Memory, resources } from './footprint.ts';
-import { expectSoon } from './row.ts';
+import { expectSoon } from './fault-case.ts';
+import { ClientSockets, collectGarbage, Memory, resources } from './resource-usage.ts';
 
 /** The default of maxInFlightBytes. */
 const IN_FLIGHT_BYTES = 32 * 2 ** 20;
@@ -13,7 +13,7 @@ const POOLED_BYTES = 4 * 2 ** 20;
 const MAX_BACKOFF_MILLIS = 5_000;
 
 describe('a receiver that is down for ten minutes, while records keep coming', () => {
-  const { listen, start } = cases();
+  const { listen, start } = exporterFixture();
   const RECORDS = 128;
   const WELL = 100;
   const BURST = 200;

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
-import { textOf } from '../support/cases.ts';
+import { textOf } from '../support/exporter-fixture.ts';
 import { until } from '../support/fake-clock.ts';
 import { type Finished, runProgram } from '../support/run-program.ts';
 
 /** An end of the process that exports: there is no exporter here to ask. */
-interface Row {
+interface ProcessCase {
   readonly name: string;
   readonly receiver?: ForwardReceiverOptions;
   readonly run: (env: Record<string, string>) => Promise<Finished>;
@@ -21,7 +21,7 @@ const NOTHING = /^$/;
 /** Generous: the machine may be busy. */
 const AT_ONCE = { from: 0, to: 5_000 };
 
-const rows: readonly Row[] = [
+const cases: readonly ProcessCase[] = [
   {
     name: 'comes to its end, and waits for the ack',
     receiver: { messageFaults: [{ kind: 'delay', millis: 500 }] },
@@ -59,7 +59,7 @@ const rows: readonly Row[] = [
 ];
 
 describe.concurrent('a process', () => {
-  for (const { name, receiver: options, run, result, takes, stderr, received } of rows) {
+  for (const { name, receiver: options, run, result, takes, stderr, received } of cases) {
     it(name, async () => {
       const receiver = await ForwardReceiver.listen(options);
       const ended = await run({ OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint });

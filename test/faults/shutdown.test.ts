@@ -2,8 +2,8 @@ import { describe } from 'vitest';
 import { settle, until } from '../support/fake-clock.ts';
 import { HeldAck } from '../support/held-ack.ts';
 import { BlackHole } from './children.ts';
-import { faults, HAD_IT, meetsFault, meetsSilence, type Row } from './row.ts';
-import type { Scene } from './scene.ts';
+import { type FaultCase, HAD_IT, meetsFault, meetsSilence, testFaults } from './fault-case.ts';
+import type { FaultRun } from './fault-run.ts';
 
 const FLUSH_MILLIS = 10_000;
 const ROTATION_MILLIS = 1_000;
@@ -13,31 +13,31 @@ let ack: HeldAck;
 let hole: BlackHole;
 
 /** Acks wait for `ack.release()`. */
-function hold(scene: Scene): void {
+function hold(run: FaultRun): void {
   ack = new HeldAck();
-  scene.receiver.messageFaults = () => ack.fault;
+  run.receiver.messageFaults = () => ack.fault;
 }
 
 /** A rotation dials, and the exporter has nothing to send. */
-async function rotate(scene: Scene): Promise<void> {
-  await scene.prove();
-  await scene.clock.advance(ROTATION_MILLIS / 2);
+async function rotate(run: FaultRun): Promise<void> {
+  await run.prove();
+  await run.clock.advance(ROTATION_MILLIS / 2);
 }
 
 /** What comes before the shutdown; exports that have no ack by then get `code`. */
-interface Phase extends Omit<Row, 'name' | 'happens' | 'isFinal'> {
+interface Phase extends Omit<FaultCase, 'name' | 'happens' | 'isFinal'> {
   readonly phase: string;
-  readonly reach: (scene: Scene) => void | Promise<void>;
+  readonly reach: (run: FaultRun) => void | Promise<void>;
   /** What comes after it. */
   readonly afterwards?: () => void;
 }
 
-const shutdownDuring = ({ phase, reach, afterwards, ...row }: Phase): Row => ({
-  ...row,
+const shutdownDuring = ({ phase, reach, afterwards, ...rest }: Phase): FaultCase => ({
+  ...rest,
   name: `while ${phase}`,
-  happens: async (scene) => {
-    await reach(scene);
-    void scene.exporter.shutdown();
+  happens: async (run) => {
+    await reach(run);
+    void run.exporter.shutdown();
     afterwards?.();
   },
   isFinal: true,
@@ -50,36 +50,36 @@ const phases: readonly Phase[] = [
   {
     phase: 'a name lookup hangs',
     options: () => ({ endpoint: 'tcp://fluent', resolver: hangs }),
-    reach: (scene) => void scene.send(),
+    reach: (run) => void run.send(),
     ...UNANSWERED,
     cause: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
     warns: [/the name lookup took longer/],
   },
   {
     phase: 'a connect hangs',
-    options: async (scene) => {
-      hole = scene.use(await BlackHole.open());
+    options: async (run) => {
+      hole = run.use(await BlackHole.open());
       return { endpoint: `tcp://127.0.0.1:${hole.port}` };
     },
-    reach: (scene) => void scene.send(),
+    reach: (run) => void run.send(),
     ...UNANSWERED,
     cause: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
     warns: [/the connect took longer/],
   },
   {
     phase: 'a new connection waits for its first ack, which comes',
-    reach: async (scene) => {
-      hold(scene);
-      await meetsSilence(scene);
-      scene.send();
+    reach: async (run) => {
+      hold(run);
+      await meetsSilence(run);
+      run.send();
     },
     afterwards: () => ack.release(),
   },
   {
     phase: 'a new connection waits for its first ack, which does not come',
-    reach: async (scene) => {
-      hold(scene);
-      await meetsSilence(scene);
+    reach: async (run) => {
+      hold(run);
+      await meetsSilence(run);
     },
     ...UNANSWERED,
     cause: 'FLUENT_FORWARD_ACK_TIMEOUT',
@@ -88,21 +88,21 @@ const phases: readonly Phase[] = [
   },
   {
     phase: 'chunks are in flight, whose acks come',
-    reach: async (scene) => {
-      await scene.prove();
-      hold(scene);
-      scene.send(4);
-      await meetsSilence(scene);
+    reach: async (run) => {
+      await run.prove();
+      hold(run);
+      run.send(4);
+      await meetsSilence(run);
     },
     afterwards: () => ack.release(),
   },
   {
     phase: 'chunks are in flight, whose acks do not come',
-    reach: async (scene) => {
-      await scene.prove();
-      hold(scene);
-      scene.send(4);
-      await meetsSilence(scene);
+    reach: async (run) => {
+      await run.prove();
+      hold(run);
+      run.send(4);
+      await meetsSilence(run);
     },
     settlesAfter: FLUSH_MILLIS,
     results: ['acknowledged', ...Array.from({ length: 5 }, () => 'FLUENT_FORWARD_FLUSH_TIMEOUT' as const)],
@@ -113,13 +113,13 @@ const phases: readonly Phase[] = [
   {
     phase: 'an old connection drains behind its successor',
     options: () => ({ rotationIntervalMillis: ROTATION_MILLIS }),
-    reach: async (scene) => {
-      await scene.prove();
-      hold(scene);
-      await meetsSilence(scene);
-      await scene.clock.advance(ROTATION_MILLIS / 2);
-      scene.receiver.messageFaults = [];
-      const [probe] = scene.send();
+    reach: async (run) => {
+      await run.prove();
+      hold(run);
+      await meetsSilence(run);
+      await run.clock.advance(ROTATION_MILLIS / 2);
+      run.receiver.messageFaults = [];
+      const [probe] = run.send();
       await until(() => probe?.calls === 1);
     },
     afterwards: () => ack.release(),
@@ -143,9 +143,9 @@ const phases: readonly Phase[] = [
   {
     phase: 'a chunk is postponed that may be refused',
     receivers: [{ messageFaults: [{ kind: 'withhold' }] }],
-    reach: async (scene) => {
-      await meetsSilence(scene);
-      await scene.clock.advance(5_000);
+    reach: async (run) => {
+      await meetsSilence(run);
+      await run.clock.advance(5_000);
     },
     warns: [/no ack within 5000 ms/],
     duplicates: { exactly: 1, because: HAD_IT },
@@ -162,41 +162,41 @@ const phases: readonly Phase[] = [
   },
   {
     phase: 'a rotation connects',
-    options: async (scene) => {
-      hole = scene.use(await BlackHole.open());
-      const ports = [scene.receiver.port];
+    options: async (run) => {
+      hole = run.use(await BlackHole.open());
+      const ports = [run.receiver.port];
       const resolver = async () => ports.splice(0, 1, hole.port).map((port) => ({ address: '127.0.0.1', port }));
       return { endpoint: 'tcp://fluent', resolver, rotationIntervalMillis: ROTATION_MILLIS };
     },
-    reach: async (scene) => {
-      await rotate(scene);
-      await until(() => scene.sockets.open.length === 2);
+    reach: async (run) => {
+      await rotate(run);
+      await until(() => run.sockets.open.length === 2);
     },
   },
   {
     phase: 'a successor waits for its first chunk',
     options: () => ({ rotationIntervalMillis: ROTATION_MILLIS }),
-    reach: async (scene) => {
-      await rotate(scene);
-      await until(() => scene.openConnections === 2);
+    reach: async (run) => {
+      await rotate(run);
+      await until(() => run.openConnections === 2);
       await settle();
     },
   },
-  { phase: 'the connection is idle', reach: (scene) => scene.prove() },
+  { phase: 'the connection is idle', reach: (run) => run.prove() },
 ];
 
 describe('shutdown()', () => {
-  faults(phases.map(shutdownDuring));
+  testFaults(phases.map(shutdownDuring));
 });
 
 describe('forceFlush()', () => {
-  faults([
+  testFaults([
     {
       name: 'cuts a backoff short',
       receivers: [{ messageFaults: [{ kind: 'reset', when: 'before ack' }] }],
-      happens: async (scene) => {
-        await meetsFault(scene);
-        void scene.exporter.forceFlush();
+      happens: async (run) => {
+        await meetsFault(run);
+        void run.exporter.forceFlush();
       },
       warns: [/reset the connection/],
       duplicates: { exactly: 1, because: HAD_IT },
@@ -204,10 +204,10 @@ describe('forceFlush()', () => {
     {
       name: 'cuts the wait of a postponed chunk short',
       receivers: [{ messageFaults: [{ kind: 'withhold' }] }],
-      happens: async (scene) => {
-        await meetsSilence(scene);
-        await scene.clock.advance(5_000);
-        void scene.exporter.forceFlush();
+      happens: async (run) => {
+        await meetsSilence(run);
+        await run.clock.advance(5_000);
+        void run.exporter.forceFlush();
       },
       warns: [/no ack within 5000 ms/],
       duplicates: { exactly: 1, because: HAD_IT },

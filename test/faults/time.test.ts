@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, vi } from 'vitest';
 import { FakeClock, until } from '../support/fake-clock.ts';
 import { ChildReceiver } from './children.ts';
-import { BACKOFF_MILLIS, faults, HAD_IT, meetsFault, meetsSilence, type Row } from './row.ts';
-import type { Scene } from './scene.ts';
+import { BACKOFF_MILLIS, type FaultCase, HAD_IT, meetsFault, meetsSilence, testFaults } from './fault-case.ts';
+import type { FaultRun } from './fault-run.ts';
 
 const HOUR_MILLIS = 3_600_000;
 
@@ -10,8 +10,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Moves what the row has for a wall clock. */
-function step({ clock }: Scene, millis: number): void {
+/** Moves the wall clock of a run. */
+function step({ clock }: FaultRun, millis: number): void {
   if (clock instanceof FakeClock) {
     const [seconds, nanoseconds] = clock.wall;
     clock.wall = [seconds + millis / 1000, nanoseconds];
@@ -27,13 +27,13 @@ describe('the wall clock', () => {
     ['back', -HOUR_MILLIS],
     ['forward', HOUR_MILLIS],
   ] as const) {
-    faults([
+    testFaults([
       {
         name: `steps an hour ${direction} during a backoff`,
         receivers: [{ messageFaults: [{ kind: 'reset', when: 'before ack' }] }],
-        happens: async (scene) => {
-          await meetsFault(scene);
-          step(scene, millis);
+        happens: async (run) => {
+          await meetsFault(run);
+          step(run, millis);
         },
         settlesAfter: BACKOFF_MILLIS,
         warns: [/reset the connection/],
@@ -42,9 +42,9 @@ describe('the wall clock', () => {
       {
         name: `steps an hour ${direction} during an ack timeout`,
         receivers: [{ messageFaults: [{ kind: 'withhold' }] }],
-        happens: async (scene) => {
-          await meetsSilence(scene);
-          step(scene, millis);
+        happens: async (run) => {
+          await meetsSilence(run);
+          step(run, millis);
         },
         settlesAfter: 5_000 + BACKOFF_MILLIS,
         warns: [/no ack within 5000 ms/],
@@ -54,11 +54,11 @@ describe('the wall clock', () => {
         name: `steps an hour ${direction} under the system's own clock`,
         receivers: [{ messageFaults: [{ kind: 'reset', when: 'before ack' }, { kind: 'withhold' }] }],
         options: () => ({ ackTimeoutMillis: 300 }),
-        happens: async (scene) => {
-          await meetsFault(scene);
-          step(scene, millis);
-          await until(() => scene.messages.length === 2);
-          step(scene, millis);
+        happens: async (run) => {
+          await meetsFault(run);
+          step(run, millis);
+          await until(() => run.messages.length === 2);
+          step(run, millis);
         },
         settlesWithin: 5_000,
         warns: [/reset the connection/, /no ack within 300 ms/],
@@ -77,16 +77,20 @@ async function block(): Promise<void> {
 }
 
 /** A receiver that answers while this process is blocked, for longer than the limit that `options` set. */
-function blocked(limit: keyof Options, happens: (scene: Scene) => void | Promise<void>, options: Options = {}): Row {
+function blocked(
+  limit: keyof Options,
+  happens: (run: FaultRun) => void | Promise<void>,
+  options: Options = {},
+): FaultCase {
   return {
     name: `is blocked for longer than ${limit}, and the answer is there before that is up`,
     receivers: [],
-    options: async (scene) => {
-      const { endpoint } = scene.use(await ChildReceiver.start());
+    options: async (run) => {
+      const { endpoint } = run.use(await ChildReceiver.start());
       return { endpoint, [limit]: BLOCKED_MILLIS / 2, ...options };
     },
-    happens: async (scene) => {
-      await happens(scene);
+    happens: async (run) => {
+      await happens(run);
       await block();
     },
     settlesWithin: 2_000,
@@ -98,19 +102,19 @@ type Options = Partial<
 >;
 
 describe('the event loop', () => {
-  const sends = async (scene: Scene) => {
-    await scene.prove();
-    scene.send();
+  const sends = async (run: FaultRun) => {
+    await run.prove();
+    run.send();
   };
-  faults([
+  testFaults([
     blocked('ackTimeoutMillis', sends),
     blocked('timeoutMillis', sends, { ackTimeoutMillis: 200 }),
-    blocked('flushTimeoutMillis', async (scene) => {
-      await sends(scene);
-      void scene.exporter.forceFlush();
+    blocked('flushTimeoutMillis', async (run) => {
+      await sends(run);
+      void run.exporter.forceFlush();
     }),
-    blocked('connectTimeoutMillis', async (scene) => {
-      scene.send();
+    blocked('connectTimeoutMillis', async (run) => {
+      run.send();
     }),
   ]);
 });

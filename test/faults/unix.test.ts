@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe } from 'vitest';
 import { until } from '../support/fake-clock.ts';
-import { BACKOFF_MILLIS, faults, meetsFault } from './row.ts';
+import { BACKOFF_MILLIS, meetsFault, testFaults } from './fault-case.ts';
 
 const NO_SUCH_SOCKET = /there is no such socket; is the receiver running\?/;
 const NOBODY = 65_534;
@@ -28,7 +28,7 @@ async function withoutPrivileges(action: () => Promise<void>): Promise<void> {
 let path: string;
 
 describe('a Unix socket', () => {
-  faults([
+  testFaults([
     {
       name: 'is not there yet',
       receivers: [],
@@ -36,9 +36,9 @@ describe('a Unix socket', () => {
         path = freshPath();
         return { endpoint: `unix://${path}` };
       },
-      happens: async (scene) => {
-        await meetsFault(scene);
-        await scene.listen({ path });
+      happens: async (run) => {
+        await meetsFault(run);
+        await run.listen({ path });
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [NO_SUCH_SOCKET],
@@ -46,14 +46,14 @@ describe('a Unix socket', () => {
     {
       name: 'gives no permission',
       receivers: [],
-      options: async (scene) => {
+      options: async (run) => {
         path = freshPath();
-        const { endpoint } = await scene.listen({ path });
+        const { endpoint } = await run.listen({ path });
         chmodSync(path, 0o000);
         return { endpoint };
       },
-      happens: async (scene) => {
-        await withoutPrivileges(() => meetsFault(scene));
+      happens: async (run) => {
+        await withoutPrivileges(() => meetsFault(run));
         chmodSync(path, 0o666);
       },
       settlesAfter: BACKOFF_MILLIS,
@@ -62,16 +62,16 @@ describe('a Unix socket', () => {
     {
       name: 'is made anew',
       receivers: [],
-      options: async (scene) => {
+      options: async (run) => {
         path = freshPath();
-        return { endpoint: (await scene.listen({ path })).endpoint };
+        return { endpoint: (await run.listen({ path })).endpoint };
       },
-      happens: async (scene) => {
-        await scene.prove();
-        await scene.receiver.close();
-        await until(() => scene.sockets.open.length === 0);
-        await meetsFault(scene);
-        await scene.listen({ path });
+      happens: async (run) => {
+        await run.prove();
+        await run.receiver.close();
+        await until(() => run.sockets.open.length === 0);
+        await meetsFault(run);
+        await run.listen({ path });
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [NO_SUCH_SOCKET],

@@ -3,28 +3,15 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Finished, type Started, type Surroundings, startProgram } from '../support/run-program.ts';
+import { type Finished, type ProgramOptions, type Started, startProgram } from '../support/run-program.ts';
+import type { SdkLine } from '../support/sdk-line.ts';
 
 const NAME = 'opentelemetry-exporter-fluent-forward';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A line of the SDK, as an application has it installed. */
-export interface Line {
-  readonly name: string;
-  /** The folder whose dependencies it is made of. */
-  readonly home: string;
-  /** The package that the line's logs API is in. */
-  readonly api: string;
-}
-
-export const LINES: readonly Line[] = [
-  { name: 'SDK 3.x', home: '.', api: '@opentelemetry/api' },
-  { name: 'SDK 0.223', home: 'test/sdk-0.223', api: '@opentelemetry/api-logs' },
-];
-
 const PACKAGES = ['@opentelemetry/api', '@opentelemetry/api-logs', '@opentelemetry/sdk-logs', '@msgpack/msgpack'];
 
-export interface RunOptions extends Omit<Surroundings, 'cwd' | 'nodeOptions'> {
+export interface RunOptions extends Omit<ProgramOptions, 'cwd' | 'nodeOptions'> {
   /** How the module is loaded. */
   readonly flag?: '--import' | '--require';
   /** The module, where it is not that of the installed package. */
@@ -41,7 +28,7 @@ export class Application {
   /** Where this package is installed. */
   readonly package: string;
 
-  constructor(line: Line, packages: readonly string[] = PACKAGES) {
+  constructor(line: SdkLine, packages: readonly string[] = PACKAGES) {
     this.directory = realpathSync(mkdtempSync(join(tmpdir(), 'register-test-')));
     for (const name of packages) this.link(name, line.home);
     this.package = join(this.directory, 'node_modules', NAME);
@@ -61,9 +48,9 @@ export class Application {
   }
 
   start(file: string, options: RunOptions = {}): Started {
-    const { flag = '--import', module = `${NAME}/register`, before = [], behind = [], ...surroundings } = options;
+    const { flag = '--import', module = `${NAME}/register`, before = [], behind = [], ...programOptions } = options;
     return startProgram(join(this.directory, file), {
-      ...surroundings,
+      ...programOptions,
       cwd: this.directory,
       nodeOptions: [...before, flag, module, ...behind],
     });

@@ -2,7 +2,8 @@ import { createRequire } from 'node:module';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ForwardReceiver } from '../../src/testing/index.ts';
 import { deadEndpoint } from '../examples/run-example.ts';
-import { Application, LINES, type RunOptions } from './application.ts';
+import { SDK_LINE } from '../support/sdk-line.ts';
+import { Application, type RunOptions } from './application.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -16,14 +17,14 @@ afterEach(() => receiver.close());
 const recordsOf = () => receiver.entries.map(({ record }) => record as Record<string, unknown>);
 const messages = () => recordsOf().map(({ message }) => message);
 
-describe.each(LINES)('beside $name', (line) => {
+describe('register', () => {
   let application: Application;
   let programs = 0;
 
   beforeAll(() => {
-    application = new Application(line);
-    application.write('hello.mjs', `import { logs } from '${line.api}'; ${HELLO}`);
-    application.write('hello.cjs', `const { logs } = require('${line.api}'); ${HELLO}`);
+    application = new Application(SDK_LINE);
+    application.write('hello.mjs', `import { logs } from '${SDK_LINE.api}'; ${HELLO}`);
+    application.write('hello.cjs', `const { logs } = require('${SDK_LINE.api}'); ${HELLO}`);
   });
   afterAll(() => application.remove());
 
@@ -40,7 +41,7 @@ describe.each(LINES)('beside $name', (line) => {
     const file = `program-${++programs}.cjs`;
     application.write(
       file,
-      `const { logs } = require('${line.api}');
+      `const { logs } = require('${SDK_LINE.api}');
        const logger = logs.getLogger('app');
        const emit = (body) => logger.emit({ body });
        ${code}`,
@@ -67,7 +68,7 @@ describe.each(LINES)('beside $name', (line) => {
       }`);
     expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
     expect(messages()).toEqual(
-      line.api === '@opentelemetry/api' ? ['@opentelemetry/api', '@opentelemetry/api-logs'] : [line.api],
+      SDK_LINE.api === '@opentelemetry/api' ? ['@opentelemetry/api', '@opentelemetry/api-logs'] : [SDK_LINE.api],
     );
   });
 
@@ -105,7 +106,7 @@ describe.each(LINES)('beside $name', (line) => {
     test('aside where a logger provider is registered already', async () => {
       application.write(
         'other-provider.cjs',
-        `require('${line.api}').logs.setGlobalLoggerProvider({
+        `require('${SDK_LINE.api}').logs.setGlobalLoggerProvider({
            getLogger: () => ({ emit: ({ body }) => process.stdout.write('other: ' + body) }),
          });`,
       );
@@ -123,7 +124,7 @@ describe.each(LINES)('beside $name', (line) => {
     });
 
     test('aside where the SDK is not installed, with how to install it', async () => {
-      const bare = new Application(line, ['@opentelemetry/api', '@msgpack/msgpack']);
+      const bare = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);
       bare.write('app.mjs', "process.stdout.write('running')");
       const { code, stdout, stderr } = await bare.run('app.mjs', withReceiver());
       bare.remove();
@@ -137,7 +138,7 @@ describe.each(LINES)('beside $name', (line) => {
 
     test('finds an SDK that only the application can', async () => {
       // As with `npm link`: this package is elsewhere, and has its own API beside it.
-      const elsewhere = new Application(line, ['@opentelemetry/api', '@msgpack/msgpack']);
+      const elsewhere = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);
       const register = require.resolve(`${elsewhere.package}/dist/cjs/register.js`);
       expect(await run('hello.mjs', { module: register })).toMatchObject({ code: 0, stderr: '' });
       elsewhere.remove();

@@ -253,7 +253,7 @@ const KNOWN: readonly { readonly level?: LogLine[0]; readonly pattern: RegExp }[
 ];
 
 /** The lines of this package that the catalogue does not hold. */
-export function strangers(log: readonly LogLine[]): readonly LogLine[] {
+export function unknownMessages(log: readonly LogLine[]): readonly LogLine[] {
   return log.filter(
     ([at, line]) =>
       line.startsWith(NAMESPACE) && !KNOWN.some(({ level = at, pattern }) => level === at && pattern.test(line)),

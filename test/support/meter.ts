@@ -1,23 +1,15 @@
-import type { DataPoint, Histogram, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
-import { SDK_LINES, type Sdk } from './sdks.ts';
+import { type DataPoint, type Histogram, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 
-/** Collects when it is told to. */
-function manualReader({ MetricReader }: Sdk): MetricReader {
-  return new (class extends MetricReader {
-    protected async onForceFlush(): Promise<void> {}
-    protected async onShutdown(): Promise<void> {}
-  })();
+/** Collects when `collect()` is called. */
+class ManualReader extends MetricReader {
+  protected async onForceFlush(): Promise<void> {}
+  protected async onShutdown(): Promise<void> {}
 }
 
 /** A meter provider whose metrics a test collects. */
 export class TestMeter {
-  readonly #reader: MetricReader;
-  readonly provider: MeterProvider;
-
-  constructor(sdk: Sdk = SDK_LINES[0].sdk) {
-    this.#reader = manualReader(sdk);
-    this.provider = new sdk.MeterProvider({ readers: [this.#reader] });
-  }
+  readonly #reader = new ManualReader();
+  readonly provider: MeterProvider = new MeterProvider({ readers: [this.#reader] });
 
   async collect() {
     const { resourceMetrics, errors } = await this.#reader.collect();

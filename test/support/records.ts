@@ -1,24 +1,24 @@
 import { Decoder, type DecoderOptions, ExtensionCodec } from '@msgpack/msgpack';
-import type {
+import {
   LoggerProvider,
-  LoggerProviderOptions,
-  LogRecordExporter,
-  ReadableLogRecord,
+  type LoggerProviderOptions,
+  type LogRecordExporter,
+  type ReadableLogRecord,
+  SimpleLogRecordProcessor,
 } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../src/clock.ts';
 import { BatchEncoder } from '../../src/encode/batch.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
 import { type CreateOptions, createLayout } from '../../src/encode/layout/create.ts';
 import type { Tagger } from '../../src/encode/tag.ts';
-import type { Sdk } from './sdks.ts';
 
 // ---- records ------------------------------------------------------------------------------------
 
 /** The records that a real LoggerProvider hands to its exporter for what `emit` does. */
 export async function emitted(
-  sdk: Sdk,
   options: LoggerProviderOptions,
   emit: (provider: LoggerProvider) => void,
+  sdk = { LoggerProvider, SimpleLogRecordProcessor },
 ): Promise<ReadableLogRecord[]> {
   const records: ReadableLogRecord[] = [];
   const exporter: LogRecordExporter = {

@@ -18,7 +18,7 @@ export interface Started {
   readonly finished: Promise<Finished>;
 }
 
-export interface Surroundings {
+export interface ProgramOptions {
   /** Options of Node.js. */
   nodeOptions?: readonly string[];
   args?: readonly string[];
@@ -38,7 +38,7 @@ const root = new URL('../../', import.meta.url);
  */
 export function startProgram(
   path: string,
-  { nodeOptions = [], args = [], env = {}, files, cwd }: Surroundings = {},
+  { nodeOptions = [], args = [], env = {}, files, cwd }: ProgramOptions = {},
 ): Started {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(OTEL_|NO_COLOR$|FORCE_COLOR$|NODE_OPTIONS$)/.test(name),
@@ -73,12 +73,12 @@ export function startProgram(
   return { child, wrote, finished };
 }
 
-export function runProgram(path: string, surroundings?: Surroundings): Promise<Finished> {
-  return startProgram(path, surroundings).finished;
+export function runProgram(path: string, options?: ProgramOptions): Promise<Finished> {
+  return startProgram(path, options).finished;
 }
 
 /** The number in a row of the table that a program ends with. */
-export function row(stdout: string, label: string): number {
+export function tableValue(stdout: string, label: string): number {
   const value = new RegExp(`^  ${label} +([\\d,]+)(?:  |$)`, 'm').exec(stdout)?.[1];
   if (value === undefined) throw new Error(`no row '${label}' in:\n${stdout}`);
   return Number(value.replaceAll(',', ''));

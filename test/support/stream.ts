@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
+import { batchProcessor } from './batch-processor.ts';
 import type { Fluentd } from './fluentd.ts';
 import { recordOf } from './receiver-process.mjs';
-import { batchProcessor } from './sdks.ts';
-import { Witness } from './witness.ts';
+import { RecordingExporter } from './recording-exporter.ts';
 
 /** Records with numbers, emitted through several processors, so that several chunks are on the way. */
 export class Stream {
@@ -12,7 +12,7 @@ export class Stream {
   /** A load that leaves the machine time for others: a batch from each processor so often, or slower. */
   static readonly ROUND_MILLIS = 50;
   readonly exporter: FluentForwardLogExporter;
-  readonly witness: Witness;
+  readonly recorder: RecordingExporter;
   readonly #providers: readonly LoggerProvider[];
   readonly #running: Promise<void>;
   #emitted = 0;
@@ -21,11 +21,10 @@ export class Stream {
   /** Begins at once. */
   constructor(options: FluentForwardLogExporterOptions, processors: number = 4) {
     this.exporter = new FluentForwardLogExporter(options);
-    this.witness = new Witness(this.exporter);
+    this.recorder = new RecordingExporter(this.exporter);
     this.#providers = Array.from(
       { length: processors },
-      () =>
-        new LoggerProvider({ processors: [batchProcessor({ BatchLogRecordProcessor }, this.witness, Stream.BATCH)] }),
+      () => new LoggerProvider({ processors: [batchProcessor(this.recorder, Stream.BATCH)] }),
     );
     this.#running = this.#run();
   }
@@ -41,21 +40,21 @@ export class Stream {
 
   /** Waits until 500 more records are acknowledged and an export is on its way. */
   async flow(): Promise<void> {
-    const { acknowledged, pending } = this.witness;
+    const { acknowledged, pending } = this.recorder;
     const goal = acknowledged.length + 500;
-    await this.witness.until(() => acknowledged.length >= goal && pending.size > 0);
+    await this.recorder.until(() => acknowledged.length >= goal && pending.size > 0);
   }
 
   /** Waits until every processor waits for a result. */
   async stall(): Promise<void> {
-    await this.witness.until(() => this.witness.pending.size === this.#providers.length);
+    await this.recorder.until(() => this.recorder.pending.size === this.#providers.length);
   }
 
   /** Waits until all that waits for a result now has one, and gives the milliseconds that it took. */
   async recover(): Promise<number> {
     const startedAt = performance.now();
-    const waiting = [...this.witness.pending];
-    await this.witness.until(() => !waiting.some((batch) => this.witness.pending.has(batch)));
+    const waiting = [...this.recorder.pending];
+    await this.recorder.until(() => !waiting.some((batch) => this.recorder.pending.has(batch)));
     return Math.round(performance.now() - startedAt);
   }
 
@@ -72,7 +71,7 @@ export class Stream {
     const outputs = await Promise.all(fluentds.map((fluentd) => fluentd.output()));
     const received = outputs.flat().flatMap((line) => recordOf(line)?.message ?? []);
     const distinct = new Set(received);
-    const acknowledged = this.witness.acknowledged.map(({ body }) => body as string);
+    const acknowledged = this.recorder.acknowledged.map(({ body }) => body as string);
     return {
       lost: acknowledged.filter((body) => !distinct.has(body)),
       duplicates: received.length - distinct.size,
@@ -87,7 +86,7 @@ export class Stream {
         for (let i = 0; i < Stream.BATCH; i++) logger.emit({ body: `record ${this.#emitted++}` });
       }
       const goal = this.#emitted - this.maxPendingRecords;
-      await this.witness.until(() => this.witness.settledRecords >= goal);
+      await this.recorder.until(() => this.recorder.settledRecords >= goal);
       await round;
     }
   }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Connection } from '../../src/connection/connection.ts';
 import type { FluentForwardChannels } from '../../src/index.ts';
-import { cases, named } from '../support/cases.ts';
+import { exporterFixture, named } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { exportBodies } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
@@ -19,7 +19,7 @@ const NAMES: readonly Name[] = [
   'fluent-forward:chunk:acknowledged',
   'fluent-forward:chunk:failed',
 ];
-const { listen, start, warnings } = cases();
+const { listen, start, warnings } = exporterFixture();
 
 /** What was published, in its order, without the prefix of the names. */
 const published: [name: string, message: unknown][] = [];

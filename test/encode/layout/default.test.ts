@@ -1,4 +1,6 @@
-import { ROOT_CONTEXT, SeverityNumber, trace } from '@opentelemetry/api';
+import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import { SeverityNumber } from '@opentelemetry/api-logs';
+import { resourceFromAttributes } from '@opentelemetry/resources';
 import { describe, expect, it } from 'vitest';
 import {
   batchEncoder,
@@ -9,32 +11,27 @@ import {
   record,
   roundTrip,
 } from '../../support/records.ts';
-import { SDK_LINES } from '../../support/sdks.ts';
 
 const SPAN = { traceId: '0AF7651916CD43DD8448EB211C80319C', spanId: 'B7AD6B7169203331', traceFlags: 1 };
 
-describe.each(SDK_LINES)('the default layout of records from $line', ({ sdk }) => {
-  const resource = sdk.resourceFromAttributes({ 'service.name': 'svc', ports: [1, 2] }, { schemaUrl: 'https://r' });
-  const noResource = sdk.resourceFromAttributes({});
+describe('the default layout of records from the SDK', () => {
+  const resource = resourceFromAttributes({ 'service.name': 'svc', ports: [1, 2] }, { schemaUrl: 'https://r' });
+  const noResource = resourceFromAttributes({});
 
   it('has every field that is set', async () => {
-    const [emittedRecord] = await emitted(
-      sdk,
-      { resource, logRecordLimits: { attributeCountLimit: 2 } },
-      (provider) => {
-        const scope = { schemaUrl: 'https://s', attributes: { part: 'db' } };
-        provider.getLogger('lib', '1.0', scope).emit({
-          timestamp: [1_700_000_000, 123_456_789],
-          observedTimestamp: [1_700_000_000, 223_456_789],
-          severityNumber: SeverityNumber.ERROR,
-          severityText: 'ERROR',
-          eventName: 'ev',
-          body: 'hello',
-          attributes: { k: 'v', bytes: Uint8Array.of(1, 2), dropped: 1 },
-          context: trace.setSpanContext(ROOT_CONTEXT, SPAN),
-        });
-      },
-    );
+    const [emittedRecord] = await emitted({ resource, logRecordLimits: { attributeCountLimit: 2 } }, (provider) => {
+      const scope = { schemaUrl: 'https://s', attributes: { part: 'db' } };
+      provider.getLogger('lib', '1.0', scope).emit({
+        timestamp: [1_700_000_000, 123_456_789],
+        observedTimestamp: [1_700_000_000, 223_456_789],
+        severityNumber: SeverityNumber.ERROR,
+        severityText: 'ERROR',
+        eventName: 'ev',
+        body: 'hello',
+        attributes: { k: 'v', bytes: Uint8Array.of(1, 2), dropped: 1 },
+        context: trace.setSpanContext(ROOT_CONTEXT, SPAN),
+      });
+    });
     expect(roundTrip(emittedRecord as NonNullable<typeof emittedRecord>)).toStrictEqual({
       time: [1_700_000_000, 123_456_789],
       record: {
@@ -56,7 +53,7 @@ describe.each(SDK_LINES)('the default layout of records from $line', ({ sdk }) =
   });
 
   it('has no key for what is not set', async () => {
-    const [emittedRecord] = await emitted(sdk, { resource: noResource }, (provider) => {
+    const [emittedRecord] = await emitted({ resource: noResource }, (provider) => {
       provider.getLogger('lib').emit({ timestamp: [5, 7], observedTimestamp: [0, 0], attributes: { a: undefined } });
     });
     expect(roundTrip(emittedRecord as NonNullable<typeof emittedRecord>)).toStrictEqual({
@@ -67,7 +64,7 @@ describe.each(SDK_LINES)('the default layout of records from $line', ({ sdk }) =
 
   it('takes the SDK’s own time where the application gives none', async () => {
     const before = Date.now();
-    const [emittedRecord] = await emitted(sdk, { resource: noResource }, (provider) => {
+    const [emittedRecord] = await emitted({ resource: noResource }, (provider) => {
       provider.getLogger('lib').emit({ body: 'now' });
     });
     const { time, record } = roundTrip(emittedRecord as NonNullable<typeof emittedRecord>);
@@ -80,7 +77,7 @@ describe.each(SDK_LINES)('the default layout of records from $line', ({ sdk }) =
   it('sees the body as the application left it at the export, attributes as they were emitted', async () => {
     const body = { a: 1 };
     const attributes = { list: [1] };
-    const [emittedRecord] = await emitted(sdk, { resource: noResource }, (provider) => {
+    const [emittedRecord] = await emitted({ resource: noResource }, (provider) => {
       provider.getLogger('lib').emit({ body, attributes });
     });
     body.a = 2;
@@ -93,11 +90,11 @@ describe.each(SDK_LINES)('the default layout of records from $line', ({ sdk }) =
   });
 
   it('writes the same resource and scope in every record, and those of other providers as theirs', async () => {
-    const other = sdk.resourceFromAttributes({ 'service.name': 'other' });
+    const other = resourceFromAttributes({ 'service.name': 'other' });
     const records = (
       await Promise.all(
         [resource, other].map((resource) =>
-          emitted(sdk, { resource }, (provider) => {
+          emitted({ resource }, (provider) => {
             for (const name of ['x', 'y', 'x']) provider.getLogger(name).emit({ body: name });
           }),
         ),
@@ -128,7 +125,7 @@ describe.each(SDK_LINES)('the default layout of records from $line', ({ sdk }) =
     const detected = new Promise<string>((resolve) => {
       found = resolve;
     });
-    const pending = sdk.resourceFromAttributes({ 'service.name': 'svc', 'host.id': detected });
+    const pending = resourceFromAttributes({ 'service.name': 'svc', 'host.id': detected });
     const encoder = batchEncoder();
     const encoded = (): unknown => {
       const { chunks } = encoder.encode([record({ resource: pending }), record({ resource: pending })], NOW);

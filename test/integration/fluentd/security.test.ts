@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { diag } from '@opentelemetry/api';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
-import { Authority, type Pair } from '../support/certificates.ts';
-import { until } from '../support/fake-clock.ts';
-import { Fluentd, requireFluentd } from '../support/fluentd.ts';
-import { exportBodies, type LogLine, type Result, recordDiag } from '../support/harness.ts';
+import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../../src/index.ts';
+import { Authority, type Pair } from '../../support/certificates.ts';
+import { until } from '../../support/fake-clock.ts';
+import { Fluentd } from '../../support/fluentd.ts';
+import { exportBodies, type LogLine, type Result, recordDiag } from '../../support/harness.ts';
 
 const TEST_LIMIT_MILLIS = 90_000;
 const VERSIONS = ['TLSv1_2', 'TLSv1_3'] as const;
@@ -21,7 +21,6 @@ const said = () =>
     .filter(([level, text]) => level !== 'debug' && !/connected to \S+( \(\S+\))?$/.test(text))
     .map(([, text]) => text);
 
-beforeEach(requireFluentd);
 beforeEach(() => {
   log.length = 0;
   recordDiag(log);

@@ -1,11 +1,11 @@
 import { setImmediate as immediately } from 'node:timers/promises';
 import { diag } from '@opentelemetry/api';
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { until } from '../support/fake-clock.ts';
-import { Fluentd, requireFluentd } from '../support/fluentd.ts';
-import { exportBodies, type LogLine, recordDiag } from '../support/harness.ts';
-import { openSockets } from '../support/sockets.ts';
-import { Stream } from '../support/stream.ts';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { until } from '../../support/fake-clock.ts';
+import { Fluentd } from '../../support/fluentd.ts';
+import { exportBodies, type LogLine, recordDiag } from '../../support/harness.ts';
+import { openSockets } from '../../support/sockets.ts';
+import { Stream } from '../../support/stream.ts';
 
 /** Side by side, as they wait most of the time. */
 const SIDE_BY_SIDE = { concurrent: true, timeout: 90_000 };
@@ -15,7 +15,6 @@ const RECOVERY_LIMIT_MILLIS = 10_000;
 const log: LogLine[] = [];
 beforeAll(() => recordDiag(log));
 afterAll(() => diag.disable());
-beforeEach(requireFluentd);
 
 /** Nobody listens there. */
 const DEAD_PORT = 1;
@@ -48,7 +47,7 @@ test('killed three times', SIDE_BY_SIDE, async ({ annotate, onTestFinished }) =>
   const interrupted: number[] = [];
   const recoveries: number[] = [];
   const killAndRestart = async (): Promise<void> => {
-    interrupted.push(stream.witness.pendingRecords);
+    interrupted.push(stream.recorder.pendingRecords);
     await fluentd.kill('SIGKILL');
     await fluentd.start();
     recoveries.push(await stream.recover());
@@ -250,14 +249,14 @@ test('a chunk above chunk_size_limit, among small ones', SIDE_BY_SIDE, async ({ 
   expect(took).toBeGreaterThanOrEqual(timeoutMillis);
   expect(took).toBeLessThan(timeoutMillis + 2_000);
   // The worst for a small one is to wait for a connection on which the large one goes first.
-  expect(stream.witness.slowestMillis).toBeLessThan(ackTimeoutMillis + 2_000);
+  expect(stream.recorder.slowestMillis).toBeLessThan(ackTimeoutMillis + 2_000);
   expect(duplicates).toBe(0);
   const tries = fluentd.complaints.filter((line) => line.includes("larger than 'chunk_size_limit', dropped"));
   expect(tries.length).toBeGreaterThan(3);
   expect(fluentd.complaints).toEqual(tries);
   // At the first try small ones follow it; later it may be alone.
   expect(said(fluentd.port).add('overdue')).toEqual(new Set(['skipped', 'overdue', 'refused', 'again']));
-  const slowest = Math.round(stream.witness.slowestMillis);
+  const slowest = Math.round(stream.recorder.slowestMillis);
   await annotate(
     `refused after ${took} ms and ${tries.length} tries; ${stream.emitted} small records, at most ${slowest} ms each`,
   );
@@ -299,7 +298,7 @@ test('one of two workers killed: the other takes over', SIDE_BY_SIDE, async ({ a
   await fluentd.until(() => acceptedBy(0) > 0 && acceptedBy(1) > 0);
   await stream.flow();
   const accepted = acceptedBy(0);
-  const interrupted = stream.witness.pendingRecords;
+  const interrupted = stream.recorder.pendingRecords;
   fluentd.killWorker(0);
   const recovery = await stream.recover();
   await fluentd.until(() => fluentd.runs === 3 && acceptedBy(0) > accepted);
@@ -322,8 +321,8 @@ async function conclude(stream: Stream, fluentds: readonly Fluentd[], connection
   await vi.waitFor(noMoreThan(connections), RECOVERY_LIMIT_MILLIS);
   await stream.end();
   await vi.waitFor(noMoreThan(0), RECOVERY_LIMIT_MILLIS);
-  expect(stream.witness.failures).toEqual([]);
-  expect(stream.witness.acknowledged).toHaveLength(stream.emitted);
+  expect(stream.recorder.failures).toEqual([]);
+  expect(stream.recorder.acknowledged).toHaveLength(stream.emitted);
   const { lost, duplicates } = await stream.compare(...fluentds);
   expect(lost).toEqual([]);
   expect(duplicates).toBeLessThanOrEqual(stream.exporter.stats().resent.records);

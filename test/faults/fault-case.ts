@@ -3,10 +3,10 @@ import { expect, it } from 'vitest';
 import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from '../../src/errors.ts';
 import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
 import type { ForwardReceiverOptions, ReceivedMessage } from '../../src/testing/index.ts';
-import { textOf } from '../support/cases.ts';
+import { textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
-import { Memory } from './footprint.ts';
-import { Scene } from './scene.ts';
+import { FaultRun } from './fault-run.ts';
+import { Memory } from './resource-usage.ts';
 
 /** The first backoff, with chance as {@link harness} has it. */
 export const BACKOFF_MILLIS = 75;
@@ -15,20 +15,20 @@ export const BACKOFF_MILLIS = 75;
 export const HAD_IT = 'the receiver had the whole, and only its ack is missing';
 
 /**
- * A fault, and what it may cost. Of every row this is asserted too: each export calls back once; no
+ * A fault, and what it may cost. This is asserted of every case, too: each export calls back once; no
  * record of an acknowledged export is lost; what arrives again has the same bytes and id; the next
  * export works at once; and nothing is left: no sockets at either end, no timers, no listeners.
  */
-export interface Row {
+export interface FaultCase {
   readonly name: string;
   /** One receiver for each, all behind one name where there are several. Default: one that works. */
   readonly receivers?: readonly ForwardReceiverOptions[];
-  readonly options?: (scene: Scene) => FluentForwardLogExporterOptions | Promise<FluentForwardLogExporterOptions>;
+  readonly options?: (run: FaultRun) => FluentForwardLogExporterOptions | Promise<FluentForwardLogExporterOptions>;
   /** Default: {@link meetsFault}. */
-  readonly happens?: (scene: Scene) => void | Promise<void>;
+  readonly happens?: (run: FaultRun) => void | Promise<void>;
   /** From there until all exports have their results, on the exporter's clock, to the millisecond. Default 0. */
   readonly settlesAfter?: number;
-  /** The row needs real time: no exact one, but at most so many milliseconds. */
+  /** The case needs real time: it settles within so many milliseconds. */
   readonly settlesWithin?: number;
   /** Default: all are acknowledged. */
   readonly results?: readonly ('acknowledged' | ExportErrorCode)[];
@@ -50,53 +50,53 @@ export interface Row {
   readonly isFinal?: boolean;
 }
 
-/** One test for each row. */
-export function faults(rows: readonly Row[]): void {
-  for (const row of rows) it(row.name, () => run(row));
+/** Defines one test for each case. */
+export function testFaults(cases: readonly FaultCase[]): void {
+  for (const faultCase of cases) it(faultCase.name, () => runCase(faultCase));
 }
 
-async function run(row: Row): Promise<void> {
-  const scene = await Scene.set(row);
+async function runCase(faultCase: FaultCase): Promise<void> {
+  const run = await FaultRun.start(faultCase);
   try {
-    const memory = row.grows === undefined ? undefined : new Memory();
-    await (row.happens ?? meetsFault)(scene);
-    await expectSettled(scene, row);
-    if (memory !== undefined) expectMemory(memory, row.grows as number);
-    expectResults(scene, row);
-    expectArrivals(scene, row);
-    expectTold(scene, row);
-    await expectNoExtraSockets(scene, row);
-    if (!row.isFinal) await expectNextWorks(scene);
-    expectRecoveryTold(scene, row);
-    await expectNothingLeft(scene);
+    const memory = faultCase.grows === undefined ? undefined : new Memory();
+    await (faultCase.happens ?? meetsFault)(run);
+    await expectSettled(run, faultCase);
+    if (memory !== undefined) expectMemory(memory, faultCase.grows as number);
+    expectResults(run, faultCase);
+    expectArrivals(run, faultCase);
+    expectTold(run, faultCase);
+    await expectNoExtraSockets(run, faultCase);
+    if (!faultCase.isFinal) await expectNextWorks(run);
+    expectRecoveryTold(run, faultCase);
+    await expectNothingLeft(run);
   } finally {
-    await scene.end();
+    await run.end();
   }
 }
 
 /** An export meets what the receivers' scripts say, and a warning tells it. */
-export async function meetsFault(scene: Scene): Promise<void> {
-  scene.send();
-  await scene.warned();
+export async function meetsFault(run: FaultRun): Promise<void> {
+  run.send();
+  await run.warned();
 }
 
 /** An export meets a receiver that takes it, and nothing is told yet. */
-export async function meetsSilence(scene: Scene): Promise<void> {
-  const before = scene.messages.length;
-  scene.send();
-  await until(() => scene.messages.length > before);
+export async function meetsSilence(run: FaultRun): Promise<void> {
+  const before = run.messages.length;
+  run.send();
+  await until(() => run.messages.length > before);
   await settle();
 }
 
-async function expectSettled(scene: Scene, { settlesAfter = 0, settlesWithin }: Row): Promise<void> {
+async function expectSettled(run: FaultRun, { settlesAfter = 0, settlesWithin }: FaultCase): Promise<void> {
   const start = performance.now();
   if (settlesAfter > 0) {
     await settle();
-    await scene.clock.advance(settlesAfter - 1);
-    expect(scene.isSettled, `settled before ${settlesAfter} ms`).toBe(false);
-    await scene.clock.advance(1);
+    await run.clock.advance(settlesAfter - 1);
+    expect(run.isSettled, `settled before ${settlesAfter} ms`).toBe(false);
+    await run.clock.advance(1);
   }
-  await until(() => scene.isSettled);
+  await until(() => run.isSettled);
   if (settlesWithin !== undefined) expect(performance.now() - start).toBeLessThan(settlesWithin);
 }
 
@@ -104,7 +104,7 @@ function expectMemory({ rssGrowth, bufferGrowth }: Memory, mebibytes: number): v
   expect(Math.max(rssGrowth, bufferGrowth) / 2 ** 20).toBeLessThan(mebibytes);
 }
 
-function expectResults({ exports }: Scene, { results, cause }: Row): void {
+function expectResults({ exports }: FaultRun, { results, cause }: FaultCase): void {
   const given = exports.map(({ result }) => (result?.code === 0 ? 'acknowledged' : result?.error?.code));
   expect(given).toEqual(results ?? exports.map(() => 'acknowledged'));
   const errors = exports.flatMap(({ result }) => result?.error ?? []);
@@ -112,7 +112,7 @@ function expectResults({ exports }: Scene, { results, cause }: Row): void {
   expect([...causes]).toEqual(cause === undefined ? [] : [cause]);
 }
 
-function expectArrivals({ exports, messages }: Scene, { duplicates }: Row): void {
+function expectArrivals({ exports, messages }: FaultRun, { duplicates }: FaultCase): void {
   const arrivals = new Map<unknown, ReceivedMessage[]>();
   for (const message of messages) arrivals.set(textOf(message), [...(arrivals.get(textOf(message)) ?? []), message]);
   const lost = exports.filter(({ body, result }) => result?.code === 0 && !arrivals.has(body));
@@ -124,30 +124,30 @@ function expectArrivals({ exports, messages }: Scene, { duplicates }: Row): void
   expect(count, duplicates?.because).toBe(duplicates?.exactly ?? 0);
 }
 
-function expectTold({ warnings, log }: Scene, { warns = [], debugs }: Row): void {
+function expectTold({ warnings, log }: FaultRun, { warns = [], debugs }: FaultCase): void {
   expect(warnings).toEqual(warns.map((text) => expect.stringMatching(text)));
   if (debugs !== undefined) expect(log).toContainEqual(['debug', expect.stringMatching(debugs)]);
 }
 
-function expectRecoveryTold({ log }: Scene, { warns = [], results, tellsRecovery }: Row): void {
+function expectRecoveryTold({ log }: FaultRun, { warns = [], results, tellsRecovery }: FaultCase): void {
   const told = log.filter(([level, text]) => level === 'info' && text.includes(' again'));
   expect(told).toHaveLength((tellsRecovery ?? (warns.length > 0 && results === undefined)) ? 1 : 0);
 }
 
-async function expectNoExtraSockets(scene: Scene, { keeps = 0 }: Row): Promise<void> {
+async function expectNoExtraSockets(run: FaultRun, { keeps = 0 }: FaultCase): Promise<void> {
   const extra = () => {
-    const { dialled, accepted } = scene.footprint;
-    return Math.max(0, Math.max(dialled, accepted - keeps) - scene.connections);
+    const { dialled, accepted } = run.usage;
+    return Math.max(0, Math.max(dialled, accepted - keeps) - run.connections);
   };
   await expectSoon(extra, 0);
 }
 
-async function expectNextWorks(scene: Scene): Promise<void> {
-  const before = scene.messages.length;
-  const [next] = scene.send();
+async function expectNextWorks(run: FaultRun): Promise<void> {
+  const before = run.messages.length;
+  const [next] = run.send();
   await until(() => next?.result !== undefined);
   expect(next?.result?.code).toBe(0);
-  await until(() => scene.messages.length === before + 1);
+  await until(() => run.messages.length === before + 1);
 }
 
 /** Waits until `look` gives what is expected; a time limit of its own makes a failure say what it gave. */
@@ -157,8 +157,8 @@ export async function expectSoon<T>(look: () => T, expected: T): Promise<void> {
   expect(look()).toEqual(expected);
 }
 
-async function expectNothingLeft(scene: Scene): Promise<void> {
-  await scene.exporter.shutdown();
-  await expectSoon(() => scene.footprint, scene.before);
-  expect(scene.exports.filter(({ calls }) => calls !== 1)).toEqual([]);
+async function expectNothingLeft(run: FaultRun): Promise<void> {
+  await run.exporter.shutdown();
+  await expectSoon(() => run.usage, run.usageBefore);
+  expect(run.exports.filter(({ calls }) => calls !== 1)).toEqual([]);
 }

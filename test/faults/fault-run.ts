@@ -1,11 +1,11 @@
 import { diag } from '@opentelemetry/api';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
-import { named } from '../support/cases.ts';
+import { named } from '../support/exporter-fixture.ts';
 import { FakeClock, settle, until } from '../support/fake-clock.ts';
 import { harness, type LogLine, logRecord, type Result, recordDiag } from '../support/harness.ts';
-import { ClientSockets, RealClock, resources } from './footprint.ts';
-import type { Row } from './row.ts';
+import type { FaultCase } from './fault-case.ts';
+import { ClientSockets, RealClock, resources } from './resource-usage.ts';
 
 /** An export and what it came to. Its one record makes one chunk. */
 export interface Exported {
@@ -20,7 +20,7 @@ interface Closable {
 }
 
 /** The exporter, the receivers, and what has happened between them. */
-export class Scene {
+export class FaultRun {
   readonly exports: Exported[] = [];
   readonly receivers: ForwardReceiver[] = [];
   /** What is said through `diag`. */
@@ -31,24 +31,24 @@ export class Scene {
   clock!: FakeClock | RealClock;
   sockets!: ClientSockets;
   /** What there was before the exporter. */
-  before!: Scene['footprint'];
+  usageBefore!: FaultRun['usage'];
   /** How many the exporter may keep. */
   connections!: number;
 
-  /** Starts what a row needs. */
-  static async set(row: Row): Promise<Scene> {
-    const scene = new Scene();
-    recordDiag(scene.log);
-    for (const options of row.receivers ?? [{}]) await scene.listen(options);
-    const options = { ...scene.#endpoint(), ...(await row.options?.(scene)) };
-    scene.connections = options.connections ?? 1;
-    // The black holes of a row fill up with sockets that are not the exporter's.
-    scene.sockets = new ClientSockets();
-    const { clock, exporter } = row.settlesWithin === undefined ? harness(options) : onRealTime(options);
-    scene.clock = clock;
-    scene.exporter = exporter;
-    scene.before = { ...scene.footprint, accepted: row.keeps ?? 0 };
-    return scene;
+  /** Starts what a case needs. */
+  static async start(faultCase: FaultCase): Promise<FaultRun> {
+    const run = new FaultRun();
+    recordDiag(run.log);
+    for (const options of faultCase.receivers ?? [{}]) await run.listen(options);
+    const options = { ...run.#endpoint(), ...(await faultCase.options?.(run)) };
+    run.connections = options.connections ?? 1;
+    // The black holes of a case fill up with sockets that are not the exporter's.
+    run.sockets = new ClientSockets();
+    const { clock, exporter } = faultCase.settlesWithin === undefined ? harness(options) : onRealTime(options);
+    run.clock = clock;
+    run.exporter = exporter;
+    run.usageBefore = { ...run.usage, accepted: faultCase.keeps ?? 0 };
+    return run;
   }
 
   #endpoint(): { endpoint?: string } {
@@ -119,7 +119,7 @@ export class Scene {
   }
 
   /** What there is at both ends of sockets, and of timers and listeners. */
-  get footprint() {
+  get usage() {
     return {
       timers: this.clock.timers,
       dialled: this.sockets.open.length,

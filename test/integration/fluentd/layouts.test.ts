@@ -1,18 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { beforeEach, expect, test } from 'vitest';
-import { FluentForwardLogExporter } from '../../src/index.ts';
-import { recordFields } from '../support/arbitraries.ts';
-import { expectedEntry, type PlainRecord } from '../support/expected-entry.ts';
-import { Fluentd, requireFluentd } from '../support/fluentd.ts';
-import { NOW, record } from '../support/records.ts';
-import { Witness } from '../support/witness.ts';
+import { expect, test } from 'vitest';
+import { FluentForwardLogExporter } from '../../../src/index.ts';
+import { recordFields } from '../../support/arbitraries.ts';
+import { expectedEntry, type PlainRecord } from '../../support/expected-entry.ts';
+import { Fluentd } from '../../support/fluentd.ts';
+import { RecordingExporter } from '../../support/recording-exporter.ts';
+import { NOW, record } from '../../support/records.ts';
 import { asJson } from './as-json.ts';
 
 const RECORDS = 5_000;
 const BATCH = 250;
-
-beforeEach(requireFluentd);
 
 test.each(['default', 'flat'] as const)(
   '5,000 records with any values arrive field for field in the layout %s',
@@ -25,12 +23,12 @@ test.each(['default', 'flat'] as const)(
       .sample(recordFields, { numRuns: RECORDS, seed: 20_231_114 })
       // A time that no other has, to find it again by.
       .map((fields, n) => record({ ...fields, hrTime: [1_700_000_000 + n, (n * 123_456_789) % 1_000_000_000] }));
-    const witness = new Witness(new FluentForwardLogExporter({ endpoint: fluentd.endpoint, layout }));
+    const recorder = new RecordingExporter(new FluentForwardLogExporter({ endpoint: fluentd.endpoint, layout }));
     for (let n = 0; n < RECORDS; n += BATCH) {
-      await new Promise((done) => witness.export(records.slice(n, n + BATCH), done));
+      await new Promise((done) => recorder.export(records.slice(n, n + BATCH), done));
     }
-    await witness.shutdown();
-    expect(witness.failures).toEqual([]);
+    await recorder.shutdown();
+    expect(recorder.failures).toEqual([]);
 
     const lines = await fluentd.output();
     expect(fluentd.complaints).toEqual([]);

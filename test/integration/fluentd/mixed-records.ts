@@ -1,4 +1,5 @@
-import { type LogRecord, ROOT_CONTEXT, type SpanContext, trace } from '@opentelemetry/api';
+import { ROOT_CONTEXT, type SpanContext, trace } from '@opentelemetry/api';
+import type { LogRecord } from '@opentelemetry/api-logs';
 
 /** A log record, and what Fluentd has to write for it. */
 export interface MixedRecord {

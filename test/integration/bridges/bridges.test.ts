@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ForwardReceiver } from '../../src/testing/index.ts';
-import { Application, type RunOptions } from './application.ts';
-import { INSTRUMENTED_LINES, INSTRUMENTED_PACKAGES, installInstrumented } from './auto-instrumentations.ts';
+import { ForwardReceiver } from '../../../src/testing/index.ts';
+import { Application, type RunOptions } from '../../register/application.ts';
+import { installLocked } from '../registry.mjs';
+import { INSTRUMENTED_LINES, INSTRUMENTED_PACKAGES } from './auto-instrumentations.ts';
 
 const INSTALL_LIMIT_MILLIS = 300_000;
 const AUTO = '@opentelemetry/auto-instrumentations-node/register';
@@ -25,7 +26,7 @@ describe.each(INSTRUMENTED_LINES)('beside $name', (line) => {
   let application: Application;
 
   beforeAll(async () => {
-    await installInstrumented(line);
+    await installLocked(line.home);
     application = new Application(line, INSTRUMENTED_PACKAGES);
     application.write('loggers.cjs', LOGGERS);
     application.write('instrumentations.cjs', INSTRUMENTATIONS);

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { row, runProgram, startProgram } from '../support/run-program.ts';
+import { runProgram, startProgram, tableValue } from '../support/run-program.ts';
 
 const SOAK = 'soak/soak.mjs';
 const SECONDS = 4;
@@ -23,7 +23,7 @@ test('kills receivers, rotates, loses nothing, and leaves nothing behind', LIMIT
   const TMPDIR = temporaryDirectory();
   const args = ['--embedded', '--seconds', String(SECONDS)];
   const { code, stdout, stderr } = await runProgram(SOAK, { args, env: { TMPDIR } });
-  const of = (label: string) => row(stdout, label);
+  const of = (label: string) => tableValue(stdout, label);
   expect(of('emitted')).toBe(RECORDS);
   expect(of('acknowledged')).toBeGreaterThan(0);
   expect(of('acknowledged') + of('dropped')).toBe(RECORDS);
@@ -56,9 +56,9 @@ test('fails when receivers acknowledge records and throw them away', LIMIT, asyn
   const { code, stdout, stderr } = await runProgram(SOAK, {
     args: ['--embedded', '--lossy', '--seconds', String(SECONDS)],
   });
-  const lost = row(stdout, 'lost');
+  const lost = tableValue(stdout, 'lost');
   expect(lost).toBeGreaterThan(0);
-  expect(row(stdout, 'received')).toBe(row(stdout, 'acknowledged') - lost);
+  expect(tableValue(stdout, 'received')).toBe(tableValue(stdout, 'acknowledged') - lost);
   expect(stderr).toContain(`Failed: ${lost.toLocaleString('en-US')} acknowledged records were lost.`);
   expect(stdout).not.toContain('Every acknowledged record');
   expect(code).toBe(1);

@@ -1,13 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
-import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
+import type { AnyValue } from '@opentelemetry/api-logs';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
-import { VALUES } from '../encode/values.ts';
-import { Fluentd, requireFluentd } from '../support/fluentd.ts';
-import { batchEncoder } from '../support/records.ts';
-import { batchProcessor, SDK_LINES } from '../support/sdks.ts';
-import { Witness } from '../support/witness.ts';
+import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../../src/index.ts';
+import { VALUES } from '../../encode/values.ts';
+import { batchProcessor } from '../../support/batch-processor.ts';
+import { Fluentd } from '../../support/fluentd.ts';
+import { RecordingExporter } from '../../support/recording-exporter.ts';
+import { batchEncoder } from '../../support/records.ts';
+import { SDKS } from '../sdks.ts';
 import { asJson } from './as-json.ts';
 import { ATTRIBUTE_LIMIT, LOGGERS, mixedRecord, RESOURCES } from './mixed-records.ts';
 
@@ -16,7 +18,6 @@ const TEST_LIMIT_MILLIS = 90_000;
 /** What the exporter has complained about through `diag`. */
 let said: string[] = [];
 
-beforeEach(requireFluentd);
 beforeEach(() => {
   said = [];
   const hear = (namespace: string, ...rest: unknown[]) => {
@@ -29,7 +30,7 @@ beforeEach(() => {
 });
 afterEach(() => diag.disable());
 
-describe.each(SDK_LINES)('$line', ({ sdk }) => {
+describe.each(SDKS)('$line', ({ sdk }) => {
   test.for([
     { RECORDS: 20_000, compression: 'none' },
     { RECORDS: 5_000, compression: 'gzip' },
@@ -41,12 +42,12 @@ describe.each(SDK_LINES)('$line', ({ sdk }) => {
     async ({ RECORDS, compression }, { annotate }) => {
       const fluentd = await Fluentd.start();
       const exporter = exporterTo(fluentd, { rotationIntervalMillis: 200, compression });
-      const witness = new Witness(exporter);
+      const recorder = new RecordingExporter(exporter);
       const providers = RESOURCES.map(
         (attributes, i) =>
           new sdk.LoggerProvider({
             resource: sdk.resourceFromAttributes(attributes),
-            processors: [batchProcessor(sdk, witness, 100)],
+            processors: [batchProcessor(recorder, 100, sdk.BatchLogRecordProcessor)],
             ...(i === 1 ? { logRecordLimits: { attributeCountLimit: ATTRIBUTE_LIMIT } } : {}),
           }),
       );
@@ -59,14 +60,14 @@ describe.each(SDK_LINES)('$line', ({ sdk }) => {
         const { record, logger } = mixedRecord(n);
         loggers[logger]?.emit(record);
         // More than that, and the processors' queues would overflow.
-        await witness.until(() => n - witness.settledRecords < 500);
+        await recorder.until(() => n - recorder.settledRecords < 500);
       }
       await Promise.all(providers.map((provider) => provider.forceFlush()));
       await Promise.all(providers.map((provider) => provider.shutdown()));
       const seconds = (performance.now() - startedAt) / 1000;
 
-      expect(witness.failures).toEqual([]);
-      expect(witness.acknowledged).toHaveLength(RECORDS);
+      expect(recorder.failures).toEqual([]);
+      expect(recorder.acknowledged).toHaveLength(RECORDS);
       const { bytes, rawBytes } = exporter.stats().sent;
       expect(bytes < rawBytes / 2).toBe(compression === 'gzip');
       const lines = await fluentd.output();
@@ -94,19 +95,19 @@ describe.each(SDK_LINES)('$line', ({ sdk }) => {
 describe('Fluentd writes as JSON, without a complaint', () => {
   test('every kind of value', async () => {
     const fluentd = await Fluentd.start();
-    const witness = new Witness(exporterTo(fluentd));
+    const recorder = new RecordingExporter(exporterTo(fluentd));
     const provider = new LoggerProvider({
-      processors: [batchProcessor({ BatchLogRecordProcessor }, witness, VALUES.length)],
+      processors: [batchProcessor(recorder, VALUES.length)],
     });
     const logger = provider.getLogger('values');
     const encoder = batchEncoder();
     for (const { name, value } of VALUES) {
-      logger.emit({ eventName: name, body: value(encoder) });
+      logger.emit({ eventName: name, body: value(encoder) as AnyValue });
     }
     await provider.forceFlush();
     await provider.shutdown();
 
-    expect(witness.failures).toEqual([]);
+    expect(recorder.failures).toEqual([]);
     const lines = await fluentd.output();
     expect(fluentd.complaints).toEqual([]);
     expect(said).toEqual([]);
@@ -125,7 +126,7 @@ describe('Fluentd writes as JSON, without a complaint', () => {
   test('every kind of time', async () => {
     const fluentd = await Fluentd.start();
     const provider = new LoggerProvider({
-      processors: [batchProcessor({ BatchLogRecordProcessor }, exporterTo(fluentd), 100)],
+      processors: [batchProcessor(exporterTo(fluentd), 100)],
     });
     const logger = provider.getLogger('times');
     const OBSERVED = '1700000001.000000005';

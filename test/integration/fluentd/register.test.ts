@@ -1,12 +1,11 @@
 import { join } from 'node:path';
-import { beforeAll, beforeEach, expect, test } from 'vitest';
-import { Application, LINES } from '../register/application.ts';
-import { Authority, type Pair } from '../support/certificates.ts';
-import { Fluentd, requireFluentd } from '../support/fluentd.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { Application } from '../../register/application.ts';
+import { Authority, type Pair } from '../../support/certificates.ts';
+import { Fluentd } from '../../support/fluentd.ts';
+import { SDK_0, SDK_3 } from '../../support/sdk-line.ts';
 
 const TEST_LIMIT_MILLIS = 60_000;
-
-beforeEach(requireFluentd);
 
 let authority: Authority;
 let server: Pair;
@@ -16,7 +15,7 @@ beforeAll(async () => {
   server = await authority.issue();
 });
 
-test.each(LINES)(
+test.each([SDK_0, SDK_3])(
   'the set-up without code, beside $name, sends to Fluentd until SIGTERM',
   {
     timeout: TEST_LIMIT_MILLIS,

@@ -1,10 +1,10 @@
 import { diag } from '@opentelemetry/api';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
-import { strangers } from './catalogue.ts';
+import { unknownMessages } from './catalogue.ts';
 import { dispose, type Harness, harness, type LogLine, recordDiag } from './harness.ts';
 
-export interface Cases {
+export interface ExporterFixture {
   /** What has been said through `diag` in this test. */
   readonly log: LogLine[];
   warnings(): string[];
@@ -13,7 +13,7 @@ export interface Cases {
 }
 
 /** Receivers and exporters that are closed after each test of the file, which may say only what the catalogue holds. */
-export function cases(): Cases {
+export function exporterFixture(): ExporterFixture {
   const receivers: ForwardReceiver[] = [];
   const harnesses: Harness[] = [];
   const log: LogLine[] = [];
@@ -27,7 +27,7 @@ export function cases(): Cases {
     diag.disable();
     await Promise.all(harnesses.splice(0).map(dispose));
     await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
-    expect(strangers(log)).toEqual([]);
+    expect(unknownMessages(log)).toEqual([]);
   });
 
   return {

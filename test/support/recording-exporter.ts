@@ -4,7 +4,7 @@ import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-lo
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
 
 /** Hands every call on to an exporter, and remembers what was exported and how it ended. */
-export class Witness implements LogRecordExporter {
+export class RecordingExporter implements LogRecordExporter {
   /** Called with each batch before the exporter has it. */
   onExport: (records: readonly ReadableLogRecord[]) => void = () => {};
   exports = 0;

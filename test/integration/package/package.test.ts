@@ -4,8 +4,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Finished, nodeOf, root, run, tool } from '../registry.mjs';
 import { copiesOf, installedFiles, NAME, type Programs, resolvedBy, WITH_SDK_LOGS, WITH_SDK_NODE } from './consumer.ts';
-import { type Finished, install, limited, nodeOf, npmFor, type PackageManager, root, run, tool } from './toolbox.ts';
+import { install, limited, npmFor, type PackageManager } from './toolbox.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -38,11 +39,11 @@ const SDK_NODE: Sdk = {
 
 interface Case {
   readonly manager: PackageManager;
-  readonly node: number;
+  readonly node: string;
   readonly sdk: Sdk;
 }
 
-const CASES: readonly Case[] = [20, 24].flatMap((node) =>
+const CASES: readonly Case[] = ['20', '24'].flatMap((node) =>
   [SDK_3, SDK_0, SDK_NODE].flatMap((sdk) =>
     (['npm', 'pnpm', 'yarn'] as const).map((manager) => ({ manager, node, sdk })),
   ),
@@ -69,7 +70,7 @@ beforeAll(async () => {
   // The scripts would build again what other tests are running.
   const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', `--pack-destination=${workshop}`], root);
   [packed] = JSON.parse(stdout) as [Packed];
-  await Promise.all([nodeOf(20), nodeOf(24)]);
+  await Promise.all([nodeOf('20'), nodeOf('24')]);
   for (const each of CASES) {
     const installed = twoAtATime(() => installFresh(each));
     // Whichever test waits for it tells.
@@ -89,7 +90,7 @@ async function installFresh({ manager, node, sdk }: Case, ...more: string[]): Pr
   const tarball = join(workshop, packed.filename);
   // Yarn 1 takes `engines` for an order, and SDK 3.x asks for Node.js 22.15: it refuses that SDK also without this
   // package, and has to be told not to. The SDK does run on Node.js 20.
-  const flags = manager === 'yarn' && node === 20 && sdk === SDK_3 ? ['--ignore-engines'] : [];
+  const flags = manager === 'yarn' && node === '20' && sdk === SDK_3 ? ['--ignore-engines'] : [];
   const packages = [tarball, ...sdk.packages, ...more];
   return { project, ...(await install(manager, await nodeOf(node), project, packages, flags)) };
 }
@@ -101,7 +102,7 @@ async function installedFor(each: Case): Promise<Installed> {
 }
 
 /** Runs a program that sends three records to itself, and checks what arrived. */
-async function expectDelivery(major: number, file: string): Promise<void> {
+async function expectDelivery(major: string, file: string): Promise<void> {
   const node = await nodeOf(major);
   const { code, stdout, output } = await run(node, [file], dirname(file), node);
   expect(code, output).toBe(0);
@@ -194,7 +195,7 @@ describe.concurrent.each([
 ] as const)('TypeScript beside $sdk.name, installed by $manager', ({ manager, sdk }) => {
   let installed: Promise<Installed>;
   beforeAll(() => {
-    installed = twoAtATime(() => installForTypeScript({ manager, node: 20, sdk }));
+    installed = twoAtATime(() => installForTypeScript({ manager, node: '20', sdk }));
     installed.catch(() => {});
   });
 
@@ -234,7 +235,7 @@ const REQUIRE_BANNER = "import { createRequire } from 'node:module'; const requi
 
 describe.each([SDK_3, SDK_0])('esbuild beside $name', (sdk) => {
   test.each(['esm', 'cjs'] as const)('bundles a program that works: %s', LIMIT, async (format) => {
-    const { project } = await installedFor({ manager: 'npm', node: 20, sdk });
+    const { project } = await installedFor({ manager: 'npm', node: '20', sdk });
     const entry = join(project, `bundle-me-${format}.mjs`);
     writeFileSync(entry, sdk.programs.esm);
     // Beside no node_modules: what is missing in the bundle cannot be found elsewhere.
@@ -246,6 +247,6 @@ describe.each([SDK_3, SDK_0])('esbuild beside $name', (sdk) => {
     if (sdk === SDK_0 && format === 'esm') args.push(`--banner:js=${REQUIRE_BANNER}`);
     const bundled = await run(esbuild, args, project);
     expect(bundled.code, bundled.output).toBe(0);
-    await expectDelivery(20, outfile);
+    await expectDelivery('20', outfile);
   });
 });

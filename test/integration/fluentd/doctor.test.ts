@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { doctor, failureOf, outcomes, REFUSAL, WORKING } from '../../cli/doctor-report.ts';
+import { runCli } from '../../cli/run-cli.ts';
+import { Authority } from '../../support/certificates.ts';
+import { Fluentd } from '../../support/fluentd.ts';
+
+const LIMIT = { timeout: 60_000 };
+const KEY = 'kéy-that-nobody-guesses';
+
+let directory: string;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'doctor-'));
+  const authority = await Authority.create('the authority');
+  file('ca.pem', authority.cert);
+  const { cert, key } = await authority.issue();
+  file('server.pem', cert);
+  file('server.key', key);
+});
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function file(name: string, content: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('doctor against Fluentd', () => {
+  const security = (key: string) => `<security>
+    self_hostname fluentd
+    shared_key ${key}
+  </security>`;
+
+  test('plain: exporting works, and its records are there', LIMIT, async () => {
+    const fluentd = await Fluentd.start();
+    const { code, stdout } = await runCli(['doctor', '--endpoint', fluentd.endpoint, '--tag', 'opentelemetry.doctor']);
+    expect(stdout).toContain('Exporting works.');
+    expect(code).toBe(0);
+    const run = /fluent_forward\.doctor: ([\da-f]{8}) to/.exec(stdout)?.[1];
+    const lines = await fluentd.output();
+    expect(lines.length).toBeGreaterThanOrEqual(4);
+    for (const line of lines) {
+      expect(JSON.parse(line)).toMatchObject({ attributes: { 'fluent_forward.doctor': run } });
+    }
+  });
+
+  test('in TLS, with a shared key', LIMIT, async () => {
+    const source = `<transport tls>
+      cert_path ${directory}/server.pem
+      private_key_path ${directory}/server.key
+      min_version TLS1_2
+      max_version TLS1_3
+    </transport>
+    ${security(KEY)}`;
+    const fluentd = await Fluentd.start({ source });
+    const secure = { CERTIFICATE: join(directory, 'ca.pem'), SHARED_KEY_FILE: file('key', `${KEY}\n`) };
+    const right = await doctor(fluentd.tlsEndpoint, secure);
+    expect(right.works).toBe(true);
+    expect(outcomes(right)).toEqual(['connect passed', 'TLS passed', 'handshake passed', ...WORKING]);
+    expect(
+      failureOf(await doctor(fluentd.tlsEndpoint, { ...secure, SHARED_KEY_FILE: file('wrong', 'x') })),
+    ).toMatchObject({
+      check: 'handshake',
+      text: expect.stringContaining('shared_key mismatch'),
+    });
+    expect(failureOf(await doctor(fluentd.endpoint, REFUSAL))).toMatchObject({
+      check: 'ack',
+      text: expect.stringContaining('TLS'),
+    });
+  });
+
+  test('a chunk over its limit', LIMIT, async () => {
+    const fluentd = await Fluentd.start({ source: 'chunk_size_limit 100k' });
+    expect(failureOf(await doctor(fluentd.endpoint, REFUSAL))).toMatchObject({
+      check: 'large chunk',
+      remedy: expect.stringContaining('chunk_size_limit'),
+    });
+  });
+
+  test('one that takes one message a connection', LIMIT, async () => {
+    const fluentd = await Fluentd.start({ source: 'deny_keepalive true' });
+    const report = await doctor(fluentd.endpoint);
+    expect(report.works, report.stdout).toBe(true);
+    expect(report.findings).toContainEqual(expect.objectContaining({ check: 'rotation', outcome: 'noted' }));
+  });
+});

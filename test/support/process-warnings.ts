@@ -1,0 +1,24 @@
+// Loaded before each test file. Node.js prints no process warnings during the tests; an unexpected one fails the
+// test in which it was raised.
+import { afterEach, expect } from 'vitest';
+
+/** Many tests lose records on purpose. What this warning says is tested in processes of its own. */
+const FIRST_LOSS = 'FLUENT_FORWARD_EXPORT_FAILED';
+
+const unexpected: string[] = [];
+const expected: RegExp[] = [];
+
+process.on('warning', (warning) => {
+  const text = String(warning);
+  if ((warning as NodeJS.ErrnoException).code === FIRST_LOSS || expected.some((pattern) => pattern.test(text))) return;
+  unexpected.push(text);
+});
+
+afterEach(() => {
+  expect(unexpected.splice(0), 'process warnings').toEqual([]);
+});
+
+/** Declares that a test of this file makes Node.js warn. */
+export function expectProcessWarning(pattern: RegExp): void {
+  expected.push(pattern);
+}
