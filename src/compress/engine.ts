@@ -41,10 +41,19 @@ export class StreamEngine implements Engine {
           reject(error ?? new Error('closed'));
           return;
         }
-        resolve(stream.read());
+        const result = this.#result();
         stream.reset();
+        if (result.length > 0) resolve(result);
+        else reject(new Error('no output'));
       });
     });
+  }
+
+  /** All that the stream has written. Up to Node.js 24 one `read()` returns it, from 26 on each returns one buffer. */
+  #result(): Buffer {
+    const parts: Buffer[] = [];
+    for (let part = this.#stream.read(); part !== null; part = this.#stream.read()) parts.push(part);
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
   }
 
   close(): void {
