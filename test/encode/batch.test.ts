@@ -29,8 +29,8 @@ function onlyChunk({ chunks }: EncodedBatch): Chunk {
   return chunks[0] as Chunk;
 }
 
-describe('a message', () => {
-  it('is [tag, bin of the entries, { size, chunk }]', () => {
+describe('chunks', () => {
+  it('a chunk contains its tag, its entries as bin, and an option with size and chunk id', () => {
     const chunk = onlyChunk(encodeBatch([1, 2, 3], { tag: 'größe.tag' }));
     const { tag, payload, option, entries } = decodeChunk(chunk);
     expect(tag).toBe('größe.tag');
@@ -45,12 +45,15 @@ describe('a message', () => {
     expect(bytes.subarray(-25).toString('latin1')).toBe(`\xb8${chunk.id}`);
   });
 
-  it.each([127, 128, 255, 256, 65_535, 65_536, 70_000])('counts %i entries in size', (records) => {
-    const batch = encodeBatch(new Array(records).fill(0), { maxChunkBytes: CEILING });
-    expect(decodeChunk(onlyChunk(batch)).option.size).toBe(records);
-  });
+  it.each([127, 128, 255, 256, 65_535, 65_536, 70_000])(
+    'a chunk counts its entries in the option size: %i',
+    (records) => {
+      const batch = encodeBatch(new Array(records).fill(0), { maxChunkBytes: CEILING });
+      expect(decodeChunk(onlyChunk(batch)).option.size).toBe(records);
+    },
+  );
 
-  it('has an id of its own: base64 of 16 bytes', () => {
+  it('every chunk has its own id, base64 of 16 bytes', () => {
     const ids = new Set<string>();
     const encoder = batchEncoder();
     for (let i = 0; i < 1_000; i++) {
@@ -62,13 +65,13 @@ describe('a message', () => {
     expect(ids.size).toBe(1_000);
   });
 
-  it('has a tag that is UTF-8, also when the option is not', () => {
+  it('the tag of a chunk is valid UTF-8 even if the option tag is not', () => {
     const { bytes } = onlyChunk(encodeBatch([1], { tag: 'a\ud800' }));
     const [tag] = new Decoder({ rawStrings: true }).decode(bytes) as [Uint8Array];
     expect(Buffer.from(tag).toString('hex')).toBe('61efbfbd');
   });
 
-  it('is not made of no records', () => {
+  it('the encoder makes no chunk when there are no records', () => {
     expect(encodeBatch([])).toEqual({
       chunks: [],
       filtered: 0,
@@ -80,8 +83,8 @@ describe('a message', () => {
   });
 });
 
-describe('chunks are cut before maxChunkBytes', () => {
-  it('at the exact byte', () => {
+describe('maxChunkBytes', () => {
+  it('the encoder cuts a chunk at the exact byte of maxChunkBytes', () => {
     const alone = onlyChunk(encodeBatch([400_000])).bytes.length;
     const entry = onlyChunk(encodeBatch([400_000, 400_000])).bytes.length - alone;
     for (let total = MAX - 10; total <= MAX + 10; total++) {
@@ -93,7 +96,7 @@ describe('chunks are cut before maxChunkBytes', () => {
     }
   });
 
-  it('whatever the records’ sizes: in order, each at most the limit, none cut too early', () => {
+  it('the encoder keeps the order, obeys maxChunkBytes and cuts no chunk too early for records of any size', () => {
     const sizes = fc.array(fc.oneof(fc.nat(50), fc.nat(1_500), fc.nat(9_000)), { minLength: 1, maxLength: 60 });
     const property = fc.property(sizes, fc.integer({ min: 2_048, max: 12_000 }), (lengths, maxChunkBytes) => {
       const batch = encodeBatch(lengths, { maxChunkBytes });
@@ -113,23 +116,23 @@ describe('chunks are cut before maxChunkBytes', () => {
     fc.assert(property, RUNS);
   });
 
-  it('and an entry larger than that goes alone', () => {
+  it('an entry larger than maxChunkBytes goes into a chunk of its own', () => {
     expect(lengthsOf(encodeBatch([5, 2_000_000, 6, 7]))).toEqual([[5], [2_000_000], [6, 7]]);
     expect(lengthsOf(encodeBatch([2_000_000, 2_000_000, 1]))).toEqual([[2_000_000], [2_000_000], [1]]);
   });
 
-  it('with no two chunks of one id', () => {
+  it('chunks cut from one batch have different ids', () => {
     const { chunks } = encodeBatch(new Array(2_000).fill(2_000), { maxChunkBytes: 2_048 });
     expect(new Set(chunks.map(({ id }) => id)).size).toBe(2_000);
   });
 });
 
-describe('a record that cannot be sent', () => {
+describe('records that cannot be sent', () => {
   // In one string, for which room must be made, and in many, which end in the room of those before.
   it.each([
     ['string', (length: number) => 'x'.repeat(length)],
     ['array', (length: number) => [...new Array(59).fill('x'.repeat(100_000)), 'x'.repeat(length - 5_900_000)]],
-  ])('is one whose message would take more than 6,000,000 bytes, to the byte: %s', (_, body) => {
+  ])('the encoder drops a record that would need a chunk above 6,000,000 bytes, to the byte: %s', (_, body) => {
     const encode = (length: number): EncodedBatch =>
       batchEncoder({ maxStringBytes: CEILING }).encode([record({ body: body(length) })], NOW);
     const overhead = onlyChunk(encode(5_980_000)).bytes.length - 5_980_000;
@@ -141,7 +144,7 @@ describe('a record that cannot be sent', () => {
   });
 
   // The room for a record must not depend on where in a chunk it begins.
-  it('is the same one behind others', () => {
+  it('a record fits or is dropped regardless of the records before it in the batch', () => {
     const overhead = onlyChunk(encodeBatch([100_000])).bytes.length - 100_000;
     for (const before of [10, 900_000]) {
       const fits = CEILING - SLACK - overhead;
@@ -151,7 +154,7 @@ describe('a record that cannot be sent', () => {
     }
   });
 
-  it('is dropped alone, counted and described', () => {
+  it('the encoder drops only the records that are too large, counts them and gives the reason', () => {
     const half = 'x'.repeat(3_500_000);
     const records = [
       ofLength(1),
@@ -167,7 +170,7 @@ describe('a record that cannot be sent', () => {
     });
   });
 
-  it('is also one that throws where it is read', () => {
+  it('the encoder drops only the records that throw when they are read, with the reason', () => {
     const unreadable = Object.defineProperty({ ...ofLength(1) }, 'body', {
       get() {
         throw new Error('gone');
@@ -178,15 +181,15 @@ describe('a record that cannot be sent', () => {
     expect(batch).toMatchObject({ dropped: 2, dropReason: 'it cannot be read: [Threw: gone]' });
   });
 
-  it('leaves nothing behind when there is no other', () => {
+  it('the encoder returns its buffer to the pool when the only record is too large', () => {
     const pool = new BufferPool();
     expect(encodeBatch([CEILING], { pool }).chunks).toEqual([]);
     expect(pool.retainedBytes).toBeGreaterThan(0);
   });
 });
 
-describe('a chunk’s memory', () => {
-  it('is at most twice its length, whatever the guess was', () => {
+describe('the memory of a chunk', () => {
+  it('a chunk holds at most twice its length in memory, whatever size was guessed for it', () => {
     const encoder = batchEncoder({ maxStringBytes: CEILING });
     // Guesses from 512 bytes a record to the last batch's mean: far too high, far too low, right.
     for (const lengths of [
@@ -204,7 +207,7 @@ describe('a chunk’s memory', () => {
     }
   });
 
-  it('goes back to the pool at the last release, and only then', () => {
+  it('a chunk gives its memory back to the pool at its last release, and only then', () => {
     const pool = new BufferPool();
     const encoder = batchEncoder({ pool });
     const chunk = onlyChunk(encoder.encode([ofLength(3_000)], NOW));
@@ -225,7 +228,7 @@ describe('a chunk’s memory', () => {
     expect(pool.retainedBytes).toBe(held + chunk.heldBytes);
   });
 
-  it('is lent again to the next chunk', () => {
+  it('the next chunk reuses the memory of a chunk that was released', () => {
     const encoder = batchEncoder({ pool: new BufferPool() });
     const buffers = new Set<ArrayBufferLike>();
     for (let i = 0; i < 50; i++) {
@@ -236,7 +239,7 @@ describe('a chunk’s memory', () => {
     expect(buffers.size).toBeLessThanOrEqual(2);
   });
 
-  it('holds nothing of the chunk before: not its bytes, and not more than the pool’s cap', () => {
+  it('reused memory contains nothing of the chunk before, and the pool keeps no more than its cap', () => {
     const pool = new BufferPool();
     const encoder = batchEncoder({ pool });
     const secret = 'secret'.repeat(500);
@@ -249,8 +252,8 @@ describe('a chunk’s memory', () => {
   });
 });
 
-describe('encoding within encoding', () => {
-  it('gives both batches whole', () => {
+describe('nested encoding', () => {
+  it('the encoder completes both batches when a value encodes another batch while it is read', () => {
     const encoder = batchEncoder({ pool: new BufferPool() });
     const inner: EncodedBatch[] = [];
     const logs = {
@@ -267,7 +270,7 @@ describe('encoding within encoding', () => {
     expect(new Set(ids).size).toBe(3);
   });
 
-  it('does not send what the application changes afterwards', () => {
+  it('a chunk does not change when the application changes a body after encoding', () => {
     const body = { a: 1 };
     const batch = batchEncoder().encode([record({ body })], NOW);
     body.a = 2;

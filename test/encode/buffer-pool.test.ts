@@ -12,12 +12,12 @@ describe('BufferPool', () => {
     [65_536, 65_536],
     [65_537, 131_072],
     [6_000_000, 8 * MIB],
-  ])('lends for %i bytes a buffer of %i', (bytes, size) => {
+  ])('the buffer pool rounds the size of a buffer up to a power of two: %i to %i', (bytes, size) => {
     expect(sizeClass(bytes)).toBe(size);
     expect(new BufferPool().acquire(bytes)).toHaveLength(size);
   });
 
-  it('lends a buffer again once it is back, and not before', () => {
+  it('the buffer pool lends a buffer again after its release, and not before', () => {
     const pool = new BufferPool();
     const first = pool.acquire(2048);
     expect(pool.acquire(2048)).not.toBe(first);
@@ -29,7 +29,7 @@ describe('BufferPool', () => {
     expect(pool.acquire(2000)).not.toBe(first);
   });
 
-  it('keeps no more than 4 MiB', () => {
+  it('the buffer pool keeps no more than 4 MiB', () => {
     const pool = new BufferPool();
     for (const buffer of Array.from({ length: 10 }, () => pool.acquire(MIB))) pool.release(buffer);
     expect(pool.retainedBytes).toBe(4 * MIB);
@@ -37,7 +37,7 @@ describe('BufferPool', () => {
     expect(pool.retainedBytes).toBe(4 * MIB);
   });
 
-  it('keeps no buffer of more than 1 MiB', () => {
+  it('the buffer pool keeps no buffer of more than 1 MiB', () => {
     const pool = new BufferPool();
     pool.release(pool.acquire(MIB + 1));
     expect(pool.retainedBytes).toBe(0);

@@ -11,7 +11,7 @@ import { decodeMessage, type ReceivedEntry } from '../../src/testing/message.ts'
 /** A public set of values and of all that MessagePack allows for them. We write no ext, and no timestamp. */
 const TYPES = { array: 1, bignum: 1, bool: 1, map: 1, nil: 1, number: 1, string: 1 };
 const exams = Exam.getExams({ ...TYPES, binary: 1 });
-const named = (exam: Exam): string => exam.stringify(0);
+const titleOf = (exam: Exam): string => exam.stringify(0);
 
 /** The exam's value as JavaScript has it. */
 function valueIn(exam: Exam, type: { toString(): string }): unknown {
@@ -25,38 +25,44 @@ function written(Values: typeof ValueWriter, value: unknown): Buffer {
   return writer.buffer.subarray(0, writer.position);
 }
 
-describe('the writer', () => {
-  it.each(exams.map((exam) => [named(exam), exam] as const))('writes what the suite allows: %s', (_, exam) => {
-    for (const type of exam.getTypes(TYPES)) {
-      expect(exam.matchMsgpack(written(ValueWriter, valueIn(exam, type)))).toBe(true);
-    }
-    // OTLP's integers have a sign.
-    for (const type of exam.getTypes({ ...TYPES, binary: 1 })) {
-      const value = valueIn(exam, type);
-      if (typeof value === 'bigint' && BigInt.asIntN(64, value) !== value) continue;
-      expect(exam.matchMsgpack(written(OtlpValueWriter, value))).toBe(true);
-    }
-  });
+describe('the encoder', () => {
+  it.each(exams.map((exam) => [titleOf(exam), exam] as const))(
+    'the encoder writes a value in a form that the public MessagePack suite allows: %s',
+    (_, exam) => {
+      for (const type of exam.getTypes(TYPES)) {
+        expect(exam.matchMsgpack(written(ValueWriter, valueIn(exam, type)))).toBe(true);
+      }
+      // OTLP's integers have a sign.
+      for (const type of exam.getTypes({ ...TYPES, binary: 1 })) {
+        const value = valueIn(exam, type);
+        if (typeof value === 'bigint' && BigInt.asIntN(64, value) !== value) continue;
+        expect(exam.matchMsgpack(written(OtlpValueWriter, value))).toBe(true);
+      }
+    },
+  );
 });
 
-describe('the decoder in use', () => {
-  it.each(exams.map((exam) => [named(exam), exam] as const))('reads all that the suite has: %s', (_, exam) => {
-    for (const bytes of exam.getMsgpacks().map((bytes) => Buffer.from(bytes))) {
-      expect([...new FrameReader(64 * 1024).push(bytes)]).toEqual([bytes]);
-      const message = Buffer.concat([
-        Uint8Array.of(0x93),
-        encode('tag'),
-        encode(1),
-        Uint8Array.of(0x81),
-        encode('v'),
-        bytes,
-      ]);
-      const [{ record }] = decodeMessage(message, 0).entries as [ReceivedEntry];
-      const { v } = record as { v: unknown };
-      const types = exam.getTypes({ ...TYPES, binary: 1 });
-      expect(types.some((type) => isSame(v, valueIn(exam, type)))).toBe(true);
-    }
-  });
+describe('the decoder', () => {
+  it.each(exams.map((exam) => [titleOf(exam), exam] as const))(
+    'the decoder reads every form that the public MessagePack suite has of a value: %s',
+    (_, exam) => {
+      for (const bytes of exam.getMsgpacks().map((bytes) => Buffer.from(bytes))) {
+        expect([...new FrameReader(64 * 1024).push(bytes)]).toEqual([bytes]);
+        const message = Buffer.concat([
+          Uint8Array.of(0x93),
+          encode('tag'),
+          encode(1),
+          Uint8Array.of(0x81),
+          encode('v'),
+          bytes,
+        ]);
+        const [{ record }] = decodeMessage(message, 0).entries as [ReceivedEntry];
+        const { v } = record as { v: unknown };
+        const types = exam.getTypes({ ...TYPES, binary: 1 });
+        expect(types.some((type) => isSame(v, valueIn(exam, type)))).toBe(true);
+      }
+    },
+  );
 });
 
 function isSame(one: unknown, other: unknown): boolean {

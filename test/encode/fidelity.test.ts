@@ -7,7 +7,7 @@ import { recordFields } from '../support/arbitraries.ts';
 import { expectedEntry, expectedGroup, type PlainRecord } from '../support/expected-entry.ts';
 import { assertReadable, assertReadableAsOtlp } from '../support/readable.ts';
 import { batchEncoder, type DecodedEntry, decodeChunk, NOW, record } from '../support/records.ts';
-import { RUNS, RUNS_LIMIT_MILLIS } from '../support/runs.ts';
+import { RUNS } from '../support/runs.ts';
 
 const layouts = fc.constantFrom<LayoutName>('default', 'flat', 'otlp');
 
@@ -21,8 +21,8 @@ function entriesOf(layout: LayoutName, { chunks }: EncodedBatch): DecodedEntry[]
   });
 }
 
-describe('for records with any values', { timeout: RUNS_LIMIT_MILLIS }, () => {
-  it('a receiver gets what is documented, of every field, in every layout', () => {
+describe('records with any values', () => {
+  it('a receiver decodes every field of any record as documented, in each layout', () => {
     const property = fc.property(layouts, recordFields, (layout, fields) => {
       const given = record(fields);
       const batch = batchEncoder({ layout }).encode([given], NOW);
@@ -40,7 +40,7 @@ describe('for records with any values', { timeout: RUNS_LIMIT_MILLIS }, () => {
     fc.assert(property, RUNS);
   });
 
-  it('the same bytes come of the same record, and a layout function that changes nothing', () => {
+  it('the encoder writes the same bytes for the same record, also through a layout function that changes nothing', () => {
     const property = fc.property(layouts, fc.boolean(), recordFields, (layout, isCustom, fields) => {
       const bytes = (options: Parameters<typeof batchEncoder>[0]): Buffer => {
         const { chunks } = batchEncoder(options).encode([record(fields)], NOW);
@@ -54,7 +54,7 @@ describe('for records with any values', { timeout: RUNS_LIMIT_MILLIS }, () => {
     fc.assert(property, RUNS);
   });
 
-  it('the record is left as it was', () => {
+  it('the encoder leaves the records that it encodes unchanged', () => {
     const property = fc.property(layouts, recordFields, (layout, fields) => {
       const given = record(fields);
       const before = fc.stringify(given);
@@ -65,7 +65,7 @@ describe('for records with any values', { timeout: RUNS_LIMIT_MILLIS }, () => {
   });
 });
 
-describe('wherever a batch is cut', { timeout: RUNS_LIMIT_MILLIS }, () => {
+describe('batches cut into chunks', () => {
   const tag = parseTag('app.${attributes.t:-none}') as TagTemplate;
   const resources = ['r1', 'r2', 'r3'].map((r) => ({ attributes: { r } }));
   const records = fc.array(
@@ -73,7 +73,7 @@ describe('wherever a batch is cut', { timeout: RUNS_LIMIT_MILLIS }, () => {
     { minLength: 1, maxLength: 40 },
   );
 
-  it('no record is lost, none changes its place within its tag and group, and no message passes the limit', () => {
+  it('cutting a batch loses no record, keeps the order within tag and group, and obeys maxChunkBytes', () => {
     const property = fc.property(
       layouts,
       fc.integer({ min: 2_048, max: 9_000 }),

@@ -4,7 +4,7 @@ import { KeyCache } from '../../src/encode/key-cache.ts';
 const BYTES = Buffer.from('\xa1a', 'latin1');
 
 describe('the cache of keys', () => {
-  it('keeps a copy, as the buffer that the bytes are from goes on', () => {
+  it('the key cache keeps a copy of the bytes, as their buffer is used again', () => {
     const cache = new KeyCache();
     const bytes = Buffer.from(BYTES);
     cache.add('a', bytes, 0, bytes.length);
@@ -13,7 +13,7 @@ describe('the cache of keys', () => {
     expect(cache.get('b')).toBeUndefined();
   });
 
-  it('keeps only so many, and none that is long', () => {
+  it('the key cache keeps at most 1024 keys, and none longer than 64 characters', () => {
     const cache = new KeyCache();
     for (let i = 0; i < 2_000; i++) cache.add(`key ${i}`, BYTES, 0, BYTES.length);
     expect(cache.get('key 1023')).toBeDefined();

@@ -23,8 +23,8 @@ function byTag({ chunks }: EncodedBatch): [unknown, unknown[]][] {
   });
 }
 
-describe('a batch with several tags', () => {
-  it('has a message for each, in the order of their first records, with the records in theirs', () => {
+describe('batches with several tags', () => {
+  it('a batch with several tags becomes a chunk for each tag, in the order of first records', () => {
     expect(byTag(encode(['b', 'a', 'b', undefined, 'a', 'b']))).toEqual([
       ['app.b', [0, 2, 5]],
       ['app.a', [1, 4]],
@@ -32,7 +32,7 @@ describe('a batch with several tags', () => {
     ]);
   });
 
-  it('is cut for each tag alone', () => {
+  it('the encoder cuts the records of each tag separately at maxChunkBytes', () => {
     const { chunks } = batchEncoder({ tag: TEMPLATE, maxChunkBytes: 2_048 }).encode(
       Array.from({ length: 20 }, (_, i) => record({ body: 'x'.repeat(500), attributes: { t: i % 2 } })),
       NOW,
@@ -50,7 +50,7 @@ describe('a batch with several tags', () => {
     ]);
   });
 
-  it('has the groups of a layout within each tag', () => {
+  it('the layout otlp groups the records of each tag separately', () => {
     const { chunks } = encode(['a', 'b', 'a', 'a'], { layout: 'otlp' });
     const outlines = chunks.map((chunk) => decodeChunk(chunk).entries.map(({ record }) => record.log ?? '|'));
     expect(outlines).toEqual([
@@ -63,7 +63,7 @@ describe('a batch with several tags', () => {
     ]);
   });
 
-  it('loses no record and no order, whatever the tags', () => {
+  it('a batch loses no record and keeps the order within each tag, whatever the tags', () => {
     const property = fc.property(fc.array(fc.integer({ min: 0, max: 90 }), { maxLength: 200 }), (tags) => {
       const parts = byTag(encode(tags));
       expect(parts.flatMap(([, bodies]) => bodies).sort((a, b) => Number(a) - Number(b))).toEqual([...tags.keys()]);
@@ -74,14 +74,14 @@ describe('a batch with several tags', () => {
     fc.assert(property, RUNS);
   });
 
-  it('has records that cannot be read under the fallback, and drops them there', () => {
+  it('the encoder drops a record that cannot be read and keeps the others of a batch', () => {
     const batch = batchEncoder({ tag: TEMPLATE }).encode([undefined as never, record({ attributes: { t: 'a' } })], NOW);
     expect(byTag(batch).map(([tag]) => tag)).toEqual(['app.a']);
     expect(batch.dropped).toBe(1);
   });
 });
 
-describe('more than 64 tags in a batch', () => {
+describe('batches with more than 64 tags', () => {
   const warnings: string[] = [];
   const warn = (_: string, message: string) => void warnings.push(message);
 
@@ -95,7 +95,7 @@ describe('more than 64 tags in a batch', () => {
       ),
       'opentelemetry.logs',
     ],
-  ])('go to the fallback of %s, with a warning', (_, tag, fallback) => {
+  ])('records beyond 64 tags in a batch get the fallback tag and a warning, with tags from: %s', (_, tag, fallback) => {
     warnings.length = 0;
     const tags = Array.from({ length: 64 }, (_, i) => `t${i}`);
     expect(byTag(encode(tags, { tag, warn })).map(([tag]) => tag)).toEqual(tags.map((tag) => `app.${tag}`));

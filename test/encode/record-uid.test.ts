@@ -18,13 +18,13 @@ describe('RecordUids', () => {
     [[1, 0], 1_000n],
     [[1_700_000_000, 123_999_999], 1_700_000_000_123n],
     [[0xfffffffd, 999_999_999], 4_294_967_293_999n],
-  ] as const)('makes ULIDs of the time %j in milliseconds', (time, millis) => {
+  ] as const)('a record id is a ULID of the time of its record in milliseconds: %j', (time, millis) => {
     const uid = new RecordUids().next(time);
     expect(uid).toMatch(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/);
     expect(parse(uid).millis).toBe(millis);
   });
 
-  it('counts up by one with each, whatever the times', () => {
+  it('record ids count up by one, whatever the times of the records', () => {
     const uids = new RecordUids();
     const counts = Array.from({ length: 5_000 }, (_, i) => parse(uids.next([5 + (i % 3), i])).count);
     counts.forEach((count, i) => {
@@ -32,7 +32,7 @@ describe('RecordUids', () => {
     });
   });
 
-  it('makes ids that sort by time, then in the order of their making', () => {
+  it('record ids sort by time, then in the order in which they were made', () => {
     const uids = new RecordUids();
     const times = [9, 7, 7, 8, 7, 9, 8].map((second) => [second, 0] as const);
     const made = times.map((time, i) => ({ uid: uids.next(time), second: time[0], i }));
@@ -40,7 +40,7 @@ describe('RecordUids', () => {
     expect(byUid).toEqual([...made].sort((a, b) => a.second - b.second || a.i - b.i));
   });
 
-  it('begins anywhere in the lower half of 80 bits', () => {
+  it('record ids start from a random number in the lower half of 80 bits', () => {
     const counts = Array.from({ length: 200 }, () => parse(new RecordUids().next([1, 0])).count);
     expect(new Set(counts).size).toBe(200);
     for (const count of counts) expect(count < 2n ** 79n + 1n).toBe(true);
@@ -52,7 +52,12 @@ describe('RecordUids', () => {
 });
 
 describe('recordUid', () => {
-  const LAYOUTS: readonly EncoderLayout[] = ['default', 'flat', 'otlp', (_, entry) => entry];
+  const LAYOUTS: readonly [name: string, layout: EncoderLayout][] = [
+    ['default', 'default'],
+    ['flat', 'flat'],
+    ['otlp', 'otlp'],
+    ['a function', (_, entry) => entry],
+  ];
 
   /** The ids of the records of a batch. */
   function uidsOf(layout: EncoderLayout, ...fields: Parameters<typeof record>[0][]): unknown[] {
@@ -77,7 +82,7 @@ describe('recordUid', () => {
     });
   }
 
-  it.each(LAYOUTS)('gives each record an id of its time, in the layout %s', (layout) => {
+  it.each(LAYOUTS)('recordUid gives each record an id of its time in the layout: %s', (_, layout) => {
     const attributes = [{ a: 1 }, {}, undefined, null, { 'log.record.uid': undefined }];
     const uids = uidsOf(layout, ...attributes.map((attributes) => ({ attributes }))) as string[];
     expect(uids.map((uid) => parse(uid).millis)).toEqual(new Array(5).fill(1_700_000_000_123n));
@@ -85,24 +90,27 @@ describe('recordUid', () => {
     expect(uids).toEqual([...uids].sort());
   });
 
-  it.each(LAYOUTS)('leaves a record the id that it has, in the layout %s', (layout) => {
+  it.each(LAYOUTS)('recordUid keeps the id that a record already has in the layout: %s', (_, layout) => {
     for (const own of ['mine', 42]) {
       expect(uidsOf(layout, { attributes: { 'log.record.uid': own, a: 1 } })).toEqual([own]);
     }
   });
 
-  it.each(LAYOUTS)('replaces one that no store could tell records by, in the layout %s', (layout) => {
-    const others = Object.fromEntries(JSON.parse('[["__proto__",1],["a",2]]'));
-    for (const own of [null, '', {}, [], Number.NaN, true, new Date(0)]) {
-      const attributes = { 'log.record.uid': own, ...others };
-      expect(uidsOf(layout, { attributes })).toEqual([expect.stringMatching(/^\w{26}$/)]);
-      const [written] = attributesOf(layout, { attributes });
-      expect(written).toMatchObject({ __prot0__: 1, a: 2 });
-      expect(attributes['log.record.uid']).toBe(own);
-    }
-  });
+  it.each(LAYOUTS)(
+    'recordUid replaces an own id by which no store could tell records apart in the layout: %s',
+    (_, layout) => {
+      const others = Object.fromEntries(JSON.parse('[["__proto__",1],["a",2]]'));
+      for (const own of [null, '', {}, [], Number.NaN, true, new Date(0)]) {
+        const attributes = { 'log.record.uid': own, ...others };
+        expect(uidsOf(layout, { attributes })).toEqual([expect.stringMatching(/^\w{26}$/)]);
+        const [written] = attributesOf(layout, { attributes });
+        expect(written).toMatchObject({ __prot0__: 1, a: 2 });
+        expect(attributes['log.record.uid']).toBe(own);
+      }
+    },
+  );
 
-  it.each(LAYOUTS)('gives one beside more attributes than are written, in the layout %s', (layout) => {
+  it.each(LAYOUTS)('recordUid gives an id also to a record with too many attributes in the layout: %s', (_, layout) => {
     const many = Object.fromEntries(Array.from({ length: 65_536 }, (_, i) => [`a${i}`, i]));
     const own = { 'log.record.uid': 'mine' };
     expect(uidsOf(layout, { attributes: { ...own, ...many } })).toEqual(['mine']);
@@ -112,7 +120,7 @@ describe('recordUid', () => {
     expect(uidsOf(layout, { attributes: many })).toEqual([expect.stringMatching(/^[0-9A-Z]{26}$/)]);
   });
 
-  it('takes the entry’s time where the record has none', () => {
+  it('recordUid uses the time of the entry when the record has none', () => {
     const [observed, now] = uidsOf(
       'default',
       { hrTime: [0, 0], hrTimeObserved: [7, 0] },
@@ -122,7 +130,7 @@ describe('recordUid', () => {
     expect(parse(now as string).millis).toBe(1_600_000_000_987n);
   });
 
-  it('is off unless wanted', () => {
+  it('the encoder writes no record id if recordUid is not set', () => {
     const { chunks } = batchEncoder().encode([record()], NOW);
     expect(decodeChunk(chunks[0] as (typeof chunks)[0]).entries[0]?.record).toEqual({});
   });

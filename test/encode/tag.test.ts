@@ -22,7 +22,7 @@ const RECORD = {
   instrumentationScope: { name: '@scope/lib' },
 };
 
-describe('a template', () => {
+describe('tag templates', () => {
   it.each([
     ['app.${resource.service.name}.${severity_text}', 'app.check_out.WARN'],
     ['${scope.name}', '_scope_lib'],
@@ -39,26 +39,29 @@ describe('a template', () => {
     ['${resource.service.name:-none}', 'check_out'],
     ['$a.$.${severity_text}.$', '$a.$.WARN.$'],
     ['größe ${severity_text}', 'größe WARN'],
-  ])('%s is %s', (template, expected) => {
+  ])('a tag template takes its values from the record: %s gives %s', (template, expected) => {
     expect(tagOf(template, RECORD)).toBe(expected);
   });
 
-  it.each(['a.b', '$', 'a$b', '{x}', ' ', '$ {x}', 'ünïcode'])('without placeholders is the tag: %s', (text) => {
-    expect(parseTag(text)).toBe(text);
-  });
+  it.each(['a.b', '$', 'a$b', '{x}', ' ', '$ {x}', 'ünïcode'])(
+    'a tag without placeholders is used as it is: %j',
+    (text) => {
+      expect(parseTag(text)).toBe(text);
+    },
+  );
 
   it.each(['.', '*', '/', '\0', '\n', 'ü', '\ud800', '#', '{', ':'])(
-    'takes %j for _, so that a value stays one part',
+    'a tag template replaces a character that breaks routing, so that a value stays one part: %j',
     (bad) => {
       expect(tagOf('a.${severity_text}.z', { severityText: `x${bad}y` })).toBe('a.x_y.z');
     },
   );
 
-  it('cuts a value at 128 characters', () => {
+  it('a tag template cuts a value at 128 characters', () => {
     expect(tagOf('${severity_text}', { severityText: 'x'.repeat(300) })).toBe('x'.repeat(128));
   });
 
-  it('gives the fallbacks for what cannot be read', () => {
+  it('a tag template uses its fallbacks for fields that cannot be read', () => {
     const throwing = Object.defineProperty({}, 'a', {
       enumerable: true,
       get() {
@@ -85,17 +88,17 @@ describe('a template', () => {
     [`\${severity_text:-${'x'.repeat(129)}}`, 'character 18: a fallback is 1 to 128 of A-Z, a-z, 0-9, _ and -'],
     ['${severity_text}'.repeat(9), 'it can become 1152 bytes long'],
     [`${'é'.repeat(449)}\${severity_text}`, 'it can become 1026 bytes long'],
-  ])('%s is refused: %s', (template, message) => {
+  ])('parseTag rejects an invalid tag template and names the fault: %s is wrong as %s', (template, message) => {
     expect(() => parseTag(template)).toThrow(new RangeError(message));
   });
 
-  it('may become 1024 bytes long', () => {
+  it('a tag template may become 1024 bytes long', () => {
     const template = `${'é'.repeat(448)}\${severity_text}`;
     expect(Buffer.byteLength(tagOf(template, { severityText: 'x'.repeat(200) }))).toBe(1024);
   });
 });
 
-describe('a function', () => {
+describe('tag functions', () => {
   const warnings: string[] = [];
   const call = (makeTag: unknown): string => {
     warnings.length = 0;
@@ -104,39 +107,42 @@ describe('a function', () => {
     );
   };
 
-  it('gives the tag', () => {
+  it('the tag of a record is what the tag function returns', () => {
     expect(call((record: typeof RECORD) => `app.${record.severityText}`)).toBe('app.WARN');
     expect(warnings).toEqual([]);
   });
 
   it.each([
-    ['a b/c:d', 'a_b_c_d'],
-    ['a.b-c_D.9', 'a.b-c_D.9'],
-    ['ü😀', '___'],
-    ['x'.repeat(2_000), 'x'.repeat(1024)],
-  ])('gets characters that break routing replaced, and its length bounded: %s', (given, expected) => {
-    expect(call(() => given)).toBe(expected);
-  });
+    ['blanks and punctuation', 'a b/c:d', 'a_b_c_d'],
+    ['nothing to replace', 'a.b-c_D.9', 'a.b-c_D.9'],
+    ['characters beyond ASCII', 'ü😀', '___'],
+    ['2000 characters', 'x'.repeat(2_000), 'x'.repeat(1024)],
+  ])(
+    'a tag from a function has characters that break routing replaced, and is cut at 1024: %s',
+    (_, given, expected) => {
+      expect(call(() => given)).toBe(expected);
+    },
+  );
 
-  it.each([undefined, ''])('that gives %j gets the fallback', (given) => {
+  it.each([undefined, ''])('the fallback tag is used without a warning when the tag function returns: %j', (given) => {
     expect(call(() => given)).toBe('opentelemetry.logs');
     expect(warnings).toEqual([]);
   });
 
-  it.each<[unknown, string]>([
-    [null, 'null'],
-    [5, 'a number'],
-    [{}, 'an instance of Object'],
-    [['a'], 'an array'],
-    [Promise.resolve('a'), 'an instance of Promise'],
-    [Object.create(null), 'an object'],
-    [{ constructor: { name: Symbol('a') } }, 'an object'],
-  ])('that gives what is no string gets the fallback and a warning: %s', (given, name) => {
+  it.each<[string, unknown, string]>([
+    ['null', null, 'null'],
+    ['a number', 5, 'a number'],
+    ['an instance of Object', {}, 'an instance of Object'],
+    ['an array', ['a'], 'an array'],
+    ['a Promise', Promise.resolve('a'), 'an instance of Promise'],
+    ['an object without a prototype', Object.create(null), 'an object'],
+    ['an object whose class has no readable name', { constructor: { name: Symbol('a') } }, 'an object'],
+  ])('the fallback tag is used, with a warning, when the tag function returns no string: %s', (_, given, name) => {
     expect(call(() => given)).toBe('opentelemetry.logs');
     expect(warnings).toEqual([`the tag function returned ${name}, no string; using opentelemetry.logs`]);
   });
 
-  it('that throws gets the fallback and a warning', () => {
+  it('the fallback tag is used, with a warning, when the tag function throws', () => {
     const thrower = () => {
       throw new Error('no tag');
     };
@@ -144,7 +150,7 @@ describe('a function', () => {
     expect(warnings).toEqual(['the tag function threw: no tag; using opentelemetry.logs']);
   });
 
-  it('that throws an error whose message is no string gets the same', () => {
+  it('the fallback tag is used, with a warning, when the thrown error has no readable message', () => {
     const thrower = () => {
       throw Object.assign(new Error(), { message: Symbol('no tag') });
     };

@@ -14,9 +14,9 @@ function observedTimestamp(hrTimeObserved: unknown): unknown {
   return roundTrip(record({ hrTimeObserved })).record.observed_timestamp;
 }
 
-describe("an entry's time", () => {
+describe('the time of an entry', () => {
   it.each([
-    ['as it is', [1_700_000_000, 123_456_789], [1_700_000_000, 123_456_789]],
+    ['a valid time', [1_700_000_000, 123_456_789], [1_700_000_000, 123_456_789]],
     ['at the first second', [1, 0], [1, 0]],
     ['at the last second', [0xfffffffd, 999_999_999], [0xfffffffd, 999_999_999]],
     ['with a second in nanoseconds', [1, 1_000_000_000], [2, 0]],
@@ -29,7 +29,7 @@ describe("an entry's time", () => {
     ['with a third of a nanosecond', [1, 0.3], [1, 0]],
     ['with seconds that cancel out', [-10, 11e9 + 7], [1, 7]],
     ['with more elements than two', [7, 8, 9], [7, 8]],
-  ])('is the record’s, normalised: %s', (_, hrTime, expected) => {
+  ])('the time of an entry is the normalised time of the record: %s', (_, hrTime, expected) => {
     expect(entryTime(hrTime, OBSERVED)).toEqual(expected);
   });
 
@@ -54,18 +54,18 @@ describe("an entry's time", () => {
     ['a Date', new Date()],
     ['null', null],
     ['undefined', undefined],
-  ])('is the observed one when the record’s is %s, else now', (_, hrTime) => {
+  ])('the time of an entry is the observed time, or now, when the time of the record is: %s', (_, hrTime) => {
     expect(entryTime(hrTime, OBSERVED)).toEqual(OBSERVED);
     expect(entryTime(hrTime, [2, 2e9])).toEqual([4, 0]);
     expect(entryTime(hrTime, hrTime)).toEqual(NOW);
   });
 
-  it('is never second 0, not even where the machine’s own clock says so', () => {
+  it('the time of an entry is never second 0, even if the clock of the machine says so', () => {
     const [chunk] = batchEncoder().encode([record({ hrTime: [0, 0], hrTimeObserved: [0, 0] })], [0, 5]).chunks;
     expect(chunk && decodeChunk(chunk).entries[0]?.time).toEqual([1, 0]);
   });
 
-  it('is the same to the nanosecond for every valid time', () => {
+  it('the time of an entry is exact to the nanosecond for every valid time', () => {
     const property = fc.property(
       fc.integer({ min: 1, max: 0xfffffffd }),
       fc.integer({ min: 0, max: 999_999_999 }),
@@ -76,7 +76,7 @@ describe("an entry's time", () => {
     fc.assert(property, RUNS);
   });
 
-  it('is exact for whatever integers add up to it', () => {
+  it('the time of an entry is exact for any integers that add up to a valid time', () => {
     const property = fc.property(
       fc.integer({ min: -1_000_000, max: 1_000_000 }),
       fc.integer({ min: -(10 ** 15), max: 10 ** 15 }),
@@ -91,7 +91,7 @@ describe("an entry's time", () => {
   });
 
   // Beyond 2^53 nanoseconds a quotient can be off by one, which once gave -2097152 nanoseconds.
-  it('is a time even where floating point has no digits left', () => {
+  it('the time of an entry is right within 10 ms even if floating point has no digits left', () => {
     for (const hrTime of [
       [18_792_335_084_702, -1.8792198165529002e22],
       [-4_499_356_181_915, 4.5014403691759995e21],
@@ -102,7 +102,7 @@ describe("an entry's time", () => {
     }
   });
 
-  it('is read once, whatever an array with getters says the second time', () => {
+  it('the encoder reads the time of a record only once, even if getters change it', () => {
     let reads = 0;
     const restless = Object.defineProperty([5, 0], 1, { get: () => (reads++ === 0 ? 7 : 2e9) });
     expect(entryTime(restless, OBSERVED)).toEqual([5, 7]);
@@ -125,12 +125,15 @@ describe('observed_timestamp', () => {
     [[Number.NaN, 0], undefined],
     ['2023-11-14', undefined],
     [undefined, undefined],
-  ])('%j is %s', (hrTimeObserved, expected) => {
-    const { record: encoded } = roundTrip(record({ hrTimeObserved }));
-    expect(encoded).toStrictEqual(expected === undefined ? {} : { observed_timestamp: expected });
-  });
+  ])(
+    'observed_timestamp is written as RFC 3339, or left out when the time is invalid: %j as %s',
+    (hrTimeObserved, expected) => {
+      const { record: encoded } = roundTrip(record({ hrTimeObserved }));
+      expect(encoded).toStrictEqual(expected === undefined ? {} : { observed_timestamp: expected });
+    },
+  );
 
-  it('is right to the nanosecond for every time', () => {
+  it('observed_timestamp is exact to the nanosecond for every valid time', () => {
     const times = fc.tuple(fc.integer({ min: 1, max: 253_402_300_799 }), fc.integer({ min: 0, max: 999_999_999 }));
     const property = fc.property(times, (time) => {
       const text = observedTimestamp(time) as string;
@@ -140,7 +143,7 @@ describe('observed_timestamp', () => {
     fc.assert(property, RUNS);
   });
 
-  it('is right from record to record, in the same second and in another', () => {
+  it('observed_timestamp is right from record to record, in the same second and in another', () => {
     const times: WallTime[] = [5, 5, 6, 5, 1_700_000_000, 1_700_000_000, 5].map((second, i) => [second, i]);
     const { chunks } = batchEncoder().encode(
       times.map((hrTimeObserved) => record({ hrTimeObserved })),

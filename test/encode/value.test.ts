@@ -13,8 +13,8 @@ function encodeWith(fields: (encoder: ReturnType<typeof batchEncoder>) => Parame
   return decoded;
 }
 
-describe('every kind of value becomes what is documented', () => {
-  it.each(VALUES)('as a body: $name', ({ value, expected }) => {
+describe('kinds of values', () => {
+  it.each(VALUES)('the encoder writes each kind of body as it is documented: $name', ({ value, expected }) => {
     let key = 'body';
     const { entries } = encodeWith((encoder) => {
       const body = value(encoder);
@@ -25,15 +25,18 @@ describe('every kind of value becomes what is documented', () => {
     expect(entries.map((entry) => entry.record)).toStrictEqual([first, { message: 'next' }]);
   });
 
-  it.each(VALUES.filter(({ onlyAsBody }) => !onlyAsBody))('as an attribute: $name', ({ value, expected }) => {
-    const { entries } = encodeWith((encoder) => ({ attributes: { value: value(encoder), last: 1 } }));
-    const attributes = expected === undefined ? { last: 1 } : { value: expected, last: 1 };
-    expect(entries.map((entry) => entry.record)).toStrictEqual([{ attributes }, { message: 'next' }]);
-  });
+  it.each(VALUES.filter(({ onlyAsBody }) => !onlyAsBody))(
+    'the encoder writes each kind of attribute value as it is documented: $name',
+    ({ value, expected }) => {
+      const { entries } = encodeWith((encoder) => ({ attributes: { value: value(encoder), last: 1 } }));
+      const attributes = expected === undefined ? { last: 1 } : { value: expected, last: 1 };
+      expect(entries.map((entry) => entry.record)).toStrictEqual([{ attributes }, { message: 'next' }]);
+    },
+  );
 });
 
-describe('what a table cannot say', () => {
-  it('shows the stack of an Error as it is', () => {
+describe('stacks, limits and keys of values', () => {
+  it('the encoder writes the stack of an Error unchanged', () => {
     const error = new Error('boom');
     expect(roundTrip(record({ body: error })).record).toEqual({
       body: { name: 'Error', message: 'boom', stack: error.stack },
@@ -41,7 +44,7 @@ describe('what a table cannot say', () => {
     expect(error.stack).toContain('value.test.ts');
   });
 
-  it('counts the attributes map as a container of the 50', () => {
+  it('the encoder counts the attributes map as one of the 50 nested containers', () => {
     let value: unknown = 1;
     for (let i = 0; i < 100; i++) value = [value];
     let left = roundTrip(record({ attributes: { value } })).record.attributes as unknown;
@@ -51,14 +54,14 @@ describe('what a table cannot say', () => {
     expect({ arrays, left }).toEqual({ arrays: 47, left: '[Too deep]' });
   });
 
-  it('counts containers anew for each record', () => {
+  it('the encoder counts containers anew for each record', () => {
     const body = Array.from({ length: 9_999 }, () => []);
     const { chunks } = batchEncoder().encode([record({ body }), record({ body })], NOW);
     const records = chunks.flatMap((chunk) => decodeChunk(chunk).entries);
     expect(records.map((entry) => entry.record)).toStrictEqual([{ body }, { body }]);
   });
 
-  it('does not take a container of a record that failed for an ancestor of the next', () => {
+  it('the encoder finds no circular reference to a container of a record that was dropped before', () => {
     const shared = { text: 'x'.repeat(200_000) };
     const tooLarge = Array.from({ length: 40 }, () => shared);
     const { chunks, dropped } = batchEncoder().encode([record({ body: [tooLarge] }), record({ body: [shared] })], NOW);
@@ -66,7 +69,7 @@ describe('what a table cannot say', () => {
     expect(chunks.flatMap((chunk) => decodeChunk(chunk).entries[0]?.record)).toStrictEqual([{ body: [shared] }]);
   });
 
-  it.each([64, 100, 1000])('cuts strings, keys and bytes to maxStringBytes of %i', (maxStringBytes) => {
+  it.each([64, 100, 1000])('the encoder cuts strings, keys and bytes to maxStringBytes: %i', (maxStringBytes) => {
     for (const text of ['x', 'é', '€', '😀'].map((character) => character.repeat(maxStringBytes + 1))) {
       const bytes = Buffer.from(text);
       const { body } = roundTrip(record({ body: [text, { [text]: 1 }, bytes] }), { maxStringBytes }).record;
@@ -91,14 +94,14 @@ describe('what a table cannot say', () => {
       { [`${'k'.repeat(70)}1`]: 1, [`${'k'.repeat(70)}2`]: 2 },
       [`${'k'.repeat(24)}…[truncated 47 bytes]`, `${'k'.repeat(24)}…[truncated 47 bytes] (2)`],
     ],
-  ])('tells keys apart that differ in nothing but %s', (_, body, expected) => {
+  ])('the encoder numbers keys that a receiver could not tell apart: %s', (_, body, expected) => {
     const { chunks } = batchEncoder({ maxStringBytes: 64 }).encode([record({ body })], NOW);
     const { entries, payload } = decodeChunk(chunks[0] as (typeof chunks)[0]);
     expect(assertReadable(payload)).toBe(1);
     expect(Object.keys(entries[0]?.record.body as object)).toEqual(expected);
   });
 
-  it('tells a key apart from the mark of what is cut', () => {
+  it('the encoder numbers the mark of cut elements when a key has its name', () => {
     const body = Object.fromEntries(['…', ...Array.from({ length: 65_536 }, (_, i) => `k${i}`)].map((key) => [key, 0]));
     for (const value of [body, new Map(Object.entries(body))]) {
       const left = roundTrip(record({ body: value })).record.body as Record<string, unknown>;
@@ -107,7 +110,7 @@ describe('what a table cannot say', () => {
     }
   });
 
-  it('cuts no string that just fits', () => {
+  it('the encoder does not cut a string that just fits maxStringBytes', () => {
     for (const character of ['x', 'é', '€', '😀']) {
       const fits = character.repeat(600 / Buffer.byteLength(character));
       const options = { maxStringBytes: 600 };

@@ -31,7 +31,7 @@ function stringOf(character: string, bytes: number): string {
 }
 
 describe('strings', () => {
-  it.each(STRING_BYTES)('of %i bytes are what @msgpack/msgpack writes', (bytes) => {
+  it.each(STRING_BYTES)('the writer encodes a string as @msgpack/msgpack does, by its length in bytes: %i', (bytes) => {
     for (const character of CHARACTERS) {
       const text = stringOf(character, bytes);
       expect(written((writer) => writer.string(text)).equals(encode(text))).toBe(true);
@@ -39,15 +39,18 @@ describe('strings', () => {
   });
 
   // The header is guessed from the number of code units: here the guess is wrong.
-  it.each([31, 32, 255, 256, 65_535, 65_536])('of %i code units are too', (units) => {
-    for (const character of ['a', 'é', '€']) {
-      for (const text of [character.repeat(units), `${'a'.repeat(units - 1)}${character}`]) {
-        expect(written((writer) => writer.string(text)).equals(encode(text))).toBe(true);
+  it.each([31, 32, 255, 256, 65_535, 65_536])(
+    'the writer encodes a string as @msgpack/msgpack does, by its length in code units: %i',
+    (units) => {
+      for (const character of ['a', 'é', '€']) {
+        for (const text of [character.repeat(units), `${'a'.repeat(units - 1)}${character}`]) {
+          expect(written((writer) => writer.string(text)).equals(encode(text))).toBe(true);
+        }
       }
-    }
-  });
+    },
+  );
 
-  it('of any code units are valid UTF-8, with U+FFFD for lone surrogates', () => {
+  it('the writer encodes any code units as valid UTF-8, with the replacement character for lone surrogates', () => {
     const text = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)) });
     const property = fc.property(text, (text) => {
       expect(written((writer) => writer.string(text))).toEqual(Buffer.from(encode(Buffer.from(text).toString())));
@@ -77,11 +80,11 @@ const NUMBERS = [
 ];
 
 describe('numbers', () => {
-  it.each(NUMBERS)('%d is what @msgpack/msgpack writes', (number) => {
+  it.each(NUMBERS)('the writer encodes a number as @msgpack/msgpack does: %s', (number) => {
     expect(written((writer) => writer.number(number))).toEqual(Buffer.from(encode(number)));
   });
 
-  it('of any size are', () => {
+  it('the writer encodes numbers of any size as @msgpack/msgpack does', () => {
     const number = fc.oneof(fc.maxSafeInteger(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }));
     const property = fc.property(number, (number) => {
       expect(written((writer) => writer.number(number))).toEqual(Buffer.from(encode(number)));
@@ -90,15 +93,15 @@ describe('numbers', () => {
   });
 
   it.each([0n, 1n, -1n, 2n ** 53n + 1n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, -(2n ** 53n) - 1n, -(2n ** 63n)])(
-    'the bigint %d keeps every digit',
+    'the writer keeps every digit of a bigint: %d',
     (value) => {
       expect(BigInt(decodeValue(written((writer) => writer.bigint(value))) as bigint)).toBe(value);
     },
   );
 });
 
-describe('the rest', () => {
-  it('nil, booleans and bytes that are MessagePack already', () => {
+describe('other types and the buffer', () => {
+  it('the writer encodes nil and booleans, and copies bytes that are MessagePack already', () => {
     const bytes = written((writer) => {
       writer.arrayHeader(5);
       writer.nil();
@@ -110,34 +113,37 @@ describe('the rest', () => {
     expect(bytes.equals(encode([null, true, false, 'short', 'l'.repeat(5_000)]))).toBe(true);
   });
 
-  it.each([0, 1, 15, 16, 17, 65_535, 65_536, 70_000])('arrays and maps of %i', (size) => {
-    const array = new Array(size).fill(1);
-    const arrayBytes = written((writer) => {
-      writer.arrayHeader(size);
-      for (const element of array) writer.number(element);
-    });
-    expect(arrayBytes.equals(encode(array))).toBe(true);
+  it.each([0, 1, 15, 16, 17, 65_535, 65_536, 70_000])(
+    'the writer encodes an array and a map as @msgpack/msgpack does, by size: %i',
+    (size) => {
+      const array = new Array(size).fill(1);
+      const arrayBytes = written((writer) => {
+        writer.arrayHeader(size);
+        for (const element of array) writer.number(element);
+      });
+      expect(arrayBytes.equals(encode(array))).toBe(true);
 
-    const map = Object.fromEntries(array.map((element, i) => [`k${i}`, element]));
-    const mapBytes = written((writer) => {
-      writer.string('before');
-      const start = writer.startMap();
-      for (const [key, element] of Object.entries(map)) {
-        writer.string(key);
-        writer.number(element);
-      }
-      writer.endMap(start, size);
-      writer.string('behind');
-    });
-    expect(mapBytes.equals(Buffer.concat([encode('before'), encode(map), encode('behind')]))).toBe(true);
-  });
+      const map = Object.fromEntries(array.map((element, i) => [`k${i}`, element]));
+      const mapBytes = written((writer) => {
+        writer.string('before');
+        const start = writer.startMap();
+        for (const [key, element] of Object.entries(map)) {
+          writer.string(key);
+          writer.number(element);
+        }
+        writer.endMap(start, size);
+        writer.string('behind');
+      });
+      expect(mapBytes.equals(Buffer.concat([encode('before'), encode(map), encode('behind')]))).toBe(true);
+    },
+  );
 
-  it('event times as fixext8 of type 0', () => {
+  it('the writer encodes an event time as fixext8 of type 0', () => {
     const bytes = written((writer) => writer.eventTime(0xfffffffd, 999_999_999));
     expect(bytes.toString('hex')).toBe('d700fffffffd3b9ac9ff');
   });
 
-  it('takes no buffer that takes it past its limit', () => {
+  it('the writer throws when bytes would take the buffer past its limit, and writes none of them', () => {
     const writer = new Writer(new BufferPool(), 1024);
     writer.limit = 2000;
     writer.raw(new Uint8Array(1500));
@@ -145,7 +151,7 @@ describe('the rest', () => {
     expect(writer.position).toBe(1500);
   });
 
-  it('gives buffers that it has outgrown back', () => {
+  it('the writer returns a buffer that has become too small to the pool', () => {
     const pool = new BufferPool();
     const writer = new Writer(pool, 1024);
     for (let i = 0; i < 100; i++) writer.string('x'.repeat(100));

@@ -53,11 +53,11 @@ describe('answers', () => {
       { kind: 'hello', hello: { nonce: NOT_UTF8, auth: Buffer.alloc(0), keepAlive: false } },
     ],
     ['a PONG', encode(['PONG', false, Buffer.from('6e6f20ff', 'hex'), NOT_UTF8, 'd']), PONG],
-  ])('%s', (_, bytes, expected) => {
+  ])('the answer reader returns what a receiver sends: %s', (_, bytes, expected) => {
     expect(read(bytes)).toEqual([expected]);
   });
 
-  it('come in order, however they are split', () => {
+  it('the answer reader returns answers in order, however their bytes are split', () => {
     const stream = Buffer.concat([encode({ ack: ID }), encode({}), FLUENT_BIT_HELO, encode({ ack: Buffer.from('b') })]);
     const expected = [ACK, NOT_ACCEPTED, HELLO, { kind: 'ack', chunk: 'b' }];
     expect(read(...[...stream].map((byte) => Buffer.of(byte)))).toEqual(expected);
@@ -67,7 +67,7 @@ describe('answers', () => {
   });
 });
 
-describe('what is no answer is refused', () => {
+describe('data that is no answer', () => {
   it.each([
     ['nil', encode(null), 'a value that is neither map nor array'],
     ['a string', encode('ack'), 'a value that is neither map nor array'],
@@ -105,11 +105,11 @@ describe('what is no answer is refused', () => {
     ['no MessagePack', Buffer.of(0xc1), 'the byte 0xc1, which is no MessagePack'],
     ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request\r\n'), 'a value that is neither map nor array'],
     ['100 MB', Buffer.from('81a361636bdb05f5e100', 'hex'), 'a message of more than 65536 bytes'],
-  ])('%s', (_, bytes, message) => {
+  ])('the answer reader rejects data that is no answer: %s', (_, bytes, message) => {
     expect(() => read(bytes)).toThrow(new FrameError(message));
   });
 
-  it('but the answers before it count', () => {
+  it('the answer reader returns the answers that come before data that is no answer', () => {
     const answers: Answer[] = [];
     expect(() => {
       const data = Buffer.concat([encode({ ack: ID }), encode(null)]);
@@ -118,7 +118,7 @@ describe('what is no answer is refused', () => {
     expect(answers).toEqual([ACK]);
   });
 
-  it('and never with another error, whatever arrives', () => {
+  it('the answer reader throws only FrameError, whatever bytes arrive', () => {
     const pong = encode(['PONG', true, '', 'host', 'digest']);
     const messages = [encode({ ack: ID, list: [1.5, 'x', { y: [] }] }), FLUENT_BIT_HELO, pong].map((bytes) =>
       Buffer.from(bytes),

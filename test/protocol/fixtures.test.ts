@@ -46,12 +46,12 @@ function bytes(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex, 'hex'));
 }
 
-describe('decodeMessage reads what Fluent Bit sends', () => {
+describe('decodeMessage', () => {
   it.each([
     ['forward-mode-plain', 'forward', [{ tag: TAG, time: TIME, record: { log: 'hello' } }], {}],
     ['forward-mode-otlp', 'forward', OTLP_ENTRIES, {}],
     ['compressed-packed-forward-otlp', 'compressed', OTLP_ENTRIES, { compressed: 'gzip' }],
-  ])('%s', (name, mode, entries, option) => {
+  ])('decodeMessage decodes a message that Fluent Bit sent: %s', (name, mode, entries, option) => {
     const data = fixture(name);
     const message = decodeMessage(data, 7);
     expect(message).toMatchObject({ mode, tag: TAG, bytes: data.length, connection: 7 });

@@ -72,11 +72,11 @@ function read(parts: readonly Buffer[], maxBytes = MAX): string[] {
 const EXPECTED = FRAMES.map((frame) => frame.toString('hex'));
 
 describe('frames', () => {
-  it.each(EXPECTED)('%s is one', (hex) => {
+  it.each(EXPECTED)('the frame reader returns a value of any MessagePack type as one frame: %s', (hex) => {
     expect(read([Buffer.from(hex, 'hex')])).toEqual([hex]);
   });
 
-  it('are the same whole, byte by byte, and split in two anywhere', () => {
+  it('the frame reader returns the same frames from whole data, single bytes and any two parts', () => {
     expect(read([STREAM])).toEqual(EXPECTED);
     expect(read([...STREAM].map((byte) => Buffer.of(byte)))).toEqual(EXPECTED);
     for (let at = 0; at <= STREAM.length; at++) {
@@ -84,7 +84,7 @@ describe('frames', () => {
     }
   });
 
-  it('are given as soon as their last byte is there, not before', () => {
+  it('the frame reader returns a frame as soon as its last byte arrives, not before', () => {
     for (const frame of FRAMES) {
       const reader = new FrameReader(MAX);
       for (const byte of frame.subarray(0, -1)) expect([...reader.push(Buffer.of(byte))]).toEqual([]);
@@ -94,7 +94,7 @@ describe('frames', () => {
     }
   });
 
-  it('before a fault in the same data are given first', () => {
+  it('the frame reader returns the frames that come before invalid data', () => {
     const frames: Buffer[] = [];
     expect(() => {
       for (const frame of new FrameReader(MAX).push(bytes(0x01, 0xa1, 'a', 0xc1))) frames.push(frame);
@@ -103,7 +103,7 @@ describe('frames', () => {
   });
 });
 
-describe('limits', () => {
+describe('limits of frames', () => {
   it.each([
     ['a str of 100 MB', bytes(0xdb, 0x05, 0xf5, 0xe1, 0x00)],
     ['a bin of 4 GB', bytes(0xc6, 0xff, 0xff, 0xff, 0xff)],
@@ -112,14 +112,14 @@ describe('limits', () => {
     ['a map of 4 billion', bytes(0xdf, 0xff, 0xff, 0xff, 0xff)],
     ['a map of 40,000 in 64 KiB', bytes(0xdf, 0, 0, 0x9c, 0x40)],
     ['a large str inside of a map', bytes(0x81, 0xa3, 'ack', 0xdb, 0x05, 0xf5, 0xe1, 0x00)],
-  ])('%s is refused when it is announced', (_, header) => {
+  ])('the frame reader rejects a message that is too large when its size is announced: %s', (_, header) => {
     expect(() => read([header])).toThrow(new FrameError(`a message of more than ${MAX} bytes`));
     expect(() => read([...header].map((byte) => Buffer.of(byte)))).toThrow(FrameError);
     // One byte less, and there is no announcement yet.
     expect(read([header.subarray(0, -1)])).toEqual([]);
   });
 
-  it('holds at the exact byte', () => {
+  it('the frame reader applies its limit at the exact byte, for each message anew', () => {
     const str = (length: number): Buffer => bytes(0xda, length >> 8, length & 0xff, 'x'.repeat(length));
     const array = (length: number): Buffer => bytes(0xdc, length >> 8, length & 0xff, new Uint8Array(length));
     for (const make of [str, array]) {
@@ -132,7 +132,7 @@ describe('limits', () => {
     expect(() => read([filled(96)], 3 + 10 * 99 - 1)).toThrow(FrameError);
   });
 
-  it('32 nested containers pass, 33 do not, wherever the stream is split', () => {
+  it('the frame reader accepts 32 nested containers and rejects 33, however the bytes are split', () => {
     for (const container of [bytes(0x91), bytes(0xdc, 0, 1), bytes(0x81, 0xa1, 'k')]) {
       const nested = (depth: number): Buffer => bytes(...new Array(depth).fill(container), 0xc0);
       expect(read([nested(32)])).toHaveLength(1);
@@ -141,13 +141,13 @@ describe('limits', () => {
     }
   });
 
-  it('the byte 0xc1 is refused at once', () => {
+  it('the frame reader rejects the byte 0xc1 at once', () => {
     expect(() => read([bytes(0xc1)])).toThrow(new FrameError('the byte 0xc1, which is no MessagePack'));
     expect(() => read([bytes(0x92, 0x01, 0xc1)])).toThrow(FrameError);
   });
 });
 
-describe('whatever arrives', () => {
+describe('arbitrary bytes', () => {
   /** What a reader makes of `data`: its frames, and whether it refused the rest. */
   function outcome(data: Buffer, cuts: readonly number[]): { frames: string[]; refused: boolean } {
     const reader = new FrameReader(4_096);
@@ -166,7 +166,7 @@ describe('whatever arrives', () => {
     return { frames, refused: false };
   }
 
-  it('is read or refused, and the same however it is split', () => {
+  it('the frame reader reads or rejects any bytes in the same way, however they are split', () => {
     const random = fc.uint8Array({ maxLength: 300 }).map((data) => Buffer.from(data));
     // A flipped byte in a good stream gets further than noise does.
     const broken = fc.tuple(fc.nat(STREAM.length - 1), fc.nat(255)).map(([at, byte]) => {

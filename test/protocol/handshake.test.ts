@@ -79,7 +79,7 @@ describe('PING', () => {
   it.each([
     ['Fluentd', FLUENTD_HELO],
     ['Fluent Bit', FLUENT_BIT_HELO],
-  ])('answers the HELO of %s, byte for byte, all in str', (_, helo) => {
+  ])('the PING that answers a HELO is right to the byte, all in str: %s', (_, helo) => {
     const ping = new Handshake(LOGIN, SALT).ping(helloIn(helo));
     const expected = [
       '96',
@@ -93,18 +93,18 @@ describe('PING', () => {
     expect(Buffer.from(ping).toString('hex')).toBe(expected.join(''));
   });
 
-  it('has a digest also where there is no user', () => {
+  it('the PING has a password digest even if there is no user', () => {
     const ping = new Handshake({ ...LOGIN, username: '', password: '' }, SALT).ping(helloIn(FLUENTD_HELO));
     expect((decode(ping) as unknown[]).slice(4)).toEqual(['', NO_PASSWORD_DIGEST]);
   });
 
-  it('has a new salt of 16 bytes in hexadecimal digits each time', () => {
+  it('every PING has a new salt of 16 bytes in hexadecimal digits', () => {
     const salts = [1, 2].map(() => (decode(new Handshake(LOGIN).ping(helloIn(FLUENTD_HELO))) as string[])[2]);
     expect(salts[0]).toMatch(/^[0-9a-f]{32}$/);
     expect(salts[0]).not.toBe(salts[1]);
   });
 
-  it('is no larger than Fluent Bit reads, with the longest names', () => {
+  it('the PING with the longest names is no larger than Fluent Bit reads', () => {
     const longest = 'x'.repeat(MAX_NAME_BYTES);
     const login = { hostname: longest, username: longest, sharedKey: 'k'.repeat(1024), password: 'p'.repeat(1024) };
     expect(new Handshake(login).ping(helloIn(FLUENT_BIT_HELO)).length).toBeLessThanOrEqual(1023);
@@ -112,7 +112,7 @@ describe('PING', () => {
 });
 
 describe('PONG', () => {
-  it('is good with a digest over the salt, the name of the server, the nonce and the key', () => {
+  it('the handshake accepts a PONG whose digest covers salt, server name, nonce and shared key', () => {
     expect(handshake().check(pong())).toBeUndefined();
   });
 
@@ -125,14 +125,14 @@ describe('PONG', () => {
     ['more than the digest', { digest: Buffer.from(`${SERVER_DIGEST}0`) }, {}],
     ['the digest in capitals', { digest: Buffer.from(SERVER_DIGEST.toUpperCase()) }, {}],
     ['the digest in binary', { digest: Buffer.from(SERVER_DIGEST, 'hex') }, {}],
-  ])('is from an impostor with %s', (_, changes, login) => {
+  ])('the handshake reports a possible impostor when the PONG has: %s', (_, changes, login) => {
     expect(handshake(login).check(pong(changes))).toEqual({
       code: 'FLUENT_FORWARD_SERVER_UNTRUSTED',
       reason: 'the server does not prove that it knows the shared key; it may be an impostor, and is sent nothing',
     });
   });
 
-  it('is not trusted under the name of the client, where its digest may be the one that the client sent', () => {
+  it('the handshake does not trust a server that has the name of the client', () => {
     const failure = handshake().check(pong({ hostname: Buffer.from('client'), digest: Buffer.from(CLIENT_DIGEST) }));
     expect(failure?.code).toBe('FLUENT_FORWARD_SERVER_UNTRUSTED');
     expect(failure?.reason).toContain('the server calls itself client, as this client does');
@@ -143,14 +143,14 @@ describe('PONG', () => {
     ['username/password mismatch', 'check username and password'],
     ["anonymous source host '10.0.0.1' denied", 'look at the <security> section of the server'],
     ['', 'look at the <security> section of the server'],
-  ])('says why the server refuses: %j', (reason, advice) => {
+  ])('the handshake reports the reason when the server refuses the client, with advice: %j', (reason, advice) => {
     expect(handshake().check(pong({ isAccepted: false, reason, digest: Buffer.alloc(0) }))).toEqual({
       code: 'FLUENT_FORWARD_AUTH_FAILED',
       reason: `the server refuses this client: "${reason}"; ${advice}`,
     });
   });
 
-  it("escapes the server's words, and cuts them", () => {
+  it('the handshake escapes and shortens the words of the server in its reports', () => {
     const attack = '\u001b[2J\r\nERROR all is lost \u202egnirts\u2028\u0000\u009b';
     const reason = handshake().check(pong({ isAccepted: false, reason: attack.padEnd(70_000, 'x') }))?.reason as string;
     expect(reason).toContain('"\\u{1b}[2J\\u{d}\\u{a}ERROR all is lost \\u{202e}gnirts\\u{2028}\\u{0}\\u{9b}xxx');

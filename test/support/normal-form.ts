@@ -9,7 +9,7 @@ export interface NormalForm {
   bytes(bytes: Uint8Array): unknown;
 }
 
-/** That of values which every receiver can write as JSON. */
+/** In the layouts default and flat: every receiver can write it as JSON. */
 export const JSON_FORM: NormalForm = {
   text: (text) => text.toWellFormed(),
   number: (number) => (Number.isFinite(number) ? number + 0 : String(number)),
@@ -17,7 +17,7 @@ export const JSON_FORM: NormalForm = {
   bytes: (bytes) => Buffer.from(bytes).toString('base64'),
 };
 
-/** That of values which Fluent Bit turns into OTLP's. */
+/** In the layout otlp: Fluent Bit turns it into the same value of OTLP. */
 export const OTLP_FORM: NormalForm = {
   text: (text) => text.toWellFormed().replaceAll('\0', '␀'),
   number: (number) => number,
@@ -65,7 +65,7 @@ export function normalMap(
 ): Record<string, unknown> {
   const entries = Object.entries(object).filter(([, value]) => value !== undefined);
   const nameIn = (key: string): string => form.text(rename(form.text(key)));
-  // Names that no receiver could tell apart get a number, behind those that are what they were.
+  // Names that need no change stay. Any other that would equal one of them, or one before it, gets a number.
   const given = Object.keys(object)
     .filter((key) => nameIn(key) === rename(key))
     .map(nameIn);

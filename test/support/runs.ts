@@ -8,6 +8,3 @@ export const RUNS: { readonly numRuns: number; readonly seed: number } = {
   numRuns: Number(FUZZ_RUNS ?? 500),
   seed: Number(FUZZ_SEED ?? 20_231_114),
 };
-
-/** The time limit of tests that need more than the usual for so many runs; 0 is none. */
-export const RUNS_LIMIT_MILLIS: number = FUZZ_RUNS === undefined ? 60_000 : 0;

@@ -14,11 +14,11 @@ import {
 
 const SPAN = { traceId: '0AF7651916CD43DD8448EB211C80319C', spanId: 'B7AD6B7169203331', traceFlags: 1 };
 
-describe('the default layout of records from the SDK', () => {
+describe('the layout default for records from the SDK', () => {
   const resource = resourceFromAttributes({ 'service.name': 'svc', ports: [1, 2] }, { schemaUrl: 'https://r' });
   const noResource = resourceFromAttributes({});
 
-  it('has every field that is set', async () => {
+  it('the layout default writes every field that is set', async () => {
     const [emittedRecord] = await emitted({ resource, logRecordLimits: { attributeCountLimit: 2 } }, (provider) => {
       const scope = { schemaUrl: 'https://s', attributes: { part: 'db' } };
       provider.getLogger('lib', '1.0', scope).emit({
@@ -52,7 +52,7 @@ describe('the default layout of records from the SDK', () => {
     });
   });
 
-  it('has no key for what is not set', async () => {
+  it('the layout default writes no key for a field that is not set', async () => {
     const [emittedRecord] = await emitted({ resource: noResource }, (provider) => {
       provider.getLogger('lib').emit({ timestamp: [5, 7], observedTimestamp: [0, 0], attributes: { a: undefined } });
     });
@@ -62,7 +62,7 @@ describe('the default layout of records from the SDK', () => {
     });
   });
 
-  it('takes the SDK’s own time where the application gives none', async () => {
+  it('the layout default writes the time from the SDK when the application gives none', async () => {
     const before = Date.now();
     const [emittedRecord] = await emitted({ resource: noResource }, (provider) => {
       provider.getLogger('lib').emit({ body: 'now' });
@@ -74,7 +74,7 @@ describe('the default layout of records from the SDK', () => {
     expect(Date.parse(record.observed_timestamp as string)).toBe(Math.floor(millis));
   });
 
-  it('sees the body as the application left it at the export, attributes as they were emitted', async () => {
+  it('the layout default writes the body as it is at the export, and attributes as they were emitted', async () => {
     const body = { a: 1 };
     const attributes = { list: [1] };
     const [emittedRecord] = await emitted({ resource: noResource }, (provider) => {
@@ -89,7 +89,7 @@ describe('the default layout of records from the SDK', () => {
     expect(entry?.record).toMatchObject({ body: { a: 2 }, attributes: { list: [1] } });
   });
 
-  it('writes the same resource and scope in every record, and those of other providers as theirs', async () => {
+  it('the layout default writes the right resource and scope when records of several providers alternate', async () => {
     const other = resourceFromAttributes({ 'service.name': 'other' });
     const records = (
       await Promise.all(
@@ -120,7 +120,7 @@ describe('the default layout of records from the SDK', () => {
     ]);
   });
 
-  it('waits for no detector, but does not remember what they have not found yet', async () => {
+  it('the layout default does not wait for resource detectors, and writes what they find later', async () => {
     let found = (_: string): void => {};
     const detected = new Promise<string>((resolve) => {
       found = resolve;
@@ -141,7 +141,7 @@ describe('the default layout of records from the SDK', () => {
 
 type Attributes = Record<string, unknown>;
 
-describe('body', () => {
+describe('the body in the layout default', () => {
   it.each<[unknown, DecodedEntry['record']]>([
     ['text', { message: 'text' }],
     ['', { message: '' }],
@@ -152,21 +152,29 @@ describe('body', () => {
     [['text'], { body: ['text'] }],
     [{ message: 'text' }, { body: { message: 'text' } }],
     [undefined, {}],
-  ])('%j is written as %j, so that neither key ever holds two types', (body, expected) => {
+  ])('the layout default writes a string body as message and any other as body: %j as %j', (body, expected) => {
     expect(roundTrip(record({ body })).record).toStrictEqual(expected);
   });
 });
 
-describe('attributes', () => {
-  it.each([[{}], [{ a: undefined }], [undefined], [null]])('%j have no key', (attributes) => {
+describe('attributes in the layout default', () => {
+  it.each([
+    ['an empty object', {}],
+    ['nothing but undefined', { a: undefined }],
+    ['undefined', undefined],
+    ['null', null],
+  ])('the layout default writes no key for attributes without a value: %s', (_, attributes) => {
     expect(roundTrip(record({ attributes })).record).toStrictEqual({});
   });
 
-  it.each([{ a: null }, { a: {} }, { a: [] }, { toJSON: 'an attribute like any other' }])('%j stay', (attributes) => {
-    expect(roundTrip(record({ attributes })).record).toStrictEqual({ attributes });
-  });
+  it.each([{ a: null }, { a: {} }, { a: [] }, { toJSON: 'an attribute like any other' }])(
+    'the layout default keeps an attribute with an empty value or the name of a method: %j',
+    (attributes) => {
+      expect(roundTrip(record({ attributes })).record).toStrictEqual({ attributes });
+    },
+  );
 
-  it('are a map also behind a body that is larger than a record may be', () => {
+  it('the layout default writes attributes as a map even behind a body that uses up the object limit', () => {
     const body = Array.from({ length: 20_000 }, () => []);
     expect(roundTrip(record({ body, attributes: { a: 1, b: [] } })).record.attributes).toEqual({
       a: 1,
@@ -175,7 +183,7 @@ describe('attributes', () => {
   });
 });
 
-describe('span context', () => {
+describe('span contexts in the layout default', () => {
   const { traceId, spanId } = SPAN;
   const ids = { trace_id: traceId.toLowerCase(), span_id: spanId.toLowerCase() };
 
@@ -196,12 +204,12 @@ describe('span context', () => {
     ['ids that are bytes', { traceId: new Uint8Array(16), spanId: new Uint8Array(8), traceFlags: 1 }, {}],
     ['null', null, {}],
     ['undefined', undefined, {}],
-  ])('%s', (_, spanContext, expected) => {
+  ])('the layout default writes the valid parts of a span context: %s', (_, spanContext, expected) => {
     expect(roundTrip(record({ spanContext })).record).toStrictEqual(expected);
   });
 });
 
-describe('scope and dropped count', () => {
+describe('the scope and the dropped attributes count in the layout default', () => {
   it.each([
     [{ name: '', version: '', schemaUrl: '' }, {}],
     [{ name: 'n', version: undefined, schemaUrl: undefined, attributes: undefined }, { scope: { name: 'n' } }],
@@ -210,11 +218,11 @@ describe('scope and dropped count', () => {
     [{ name: 'n', attributes: { a: undefined } }, { scope: { name: 'n' } }],
     [{ name: '', attributes: { a: 1 } }, { scope: { attributes: { a: 1 } } }],
     [undefined, {}],
-  ])('the scope %j is written as %j', (instrumentationScope, expected) => {
+  ])('the layout default writes the parts of a scope that are set: %O as %O', (instrumentationScope, expected) => {
     expect(roundTrip(record({ instrumentationScope })).record).toStrictEqual(expected);
   });
 
-  it('a count of 0 has no key', () => {
+  it('the layout default writes the dropped attributes count only if it is not 0', () => {
     expect(roundTrip(record({ droppedAttributesCount: 0 })).record).toStrictEqual({});
     expect(roundTrip(record({ droppedAttributesCount: 3 })).record).toStrictEqual({ dropped_attributes_count: 3 });
   });
@@ -225,7 +233,7 @@ describe('the cache of resources and scopes', () => {
   const encoded = (fields: Parameters<typeof record>[0]): unknown =>
     encoder.encode([record(fields)], NOW).chunks.flatMap((chunk) => decodeChunk(chunk).entries)[0]?.record;
 
-  it('goes by identity: what happens to the attributes later does not matter', () => {
+  it('the encoder remembers a resource and a scope by identity and ignores later changes of their attributes', () => {
     const resource = { attributes: { a: 1 } };
     const instrumentationScope = { name: 'n', attributes: { a: 1 } };
     const expected = { resource: { a: 1 }, scope: { name: 'n', attributes: { a: 1 } } };
@@ -243,14 +251,14 @@ describe('the cache of resources and scopes', () => {
     });
   });
 
-  it('remembers also that there is nothing to write', () => {
+  it('the encoder also remembers that a resource has no attributes to write', () => {
     const resource = { attributes: {} as Attributes };
     expect(encoded({ resource })).toEqual({});
     resource.attributes.a = 1;
     expect(encoded({ resource })).toEqual({});
   });
 
-  it('is not confused by records without resource and scope', () => {
+  it('the encoder writes no remembered resource for records without resource and scope', () => {
     const resource = { attributes: { a: 1 } };
     for (const none of [undefined, null]) {
       expect(encoded({ resource })).toEqual({ resource: { a: 1 } });
@@ -258,7 +266,7 @@ describe('the cache of resources and scopes', () => {
     }
   });
 
-  it('survives a getter that logs with another resource', () => {
+  it('the encoder writes the right resource when one of its getters logs with another resource', () => {
     const inner = { attributes: { who: 'inner' } };
     const outer = {
       attributes: {

@@ -28,8 +28,8 @@ const OWN_KEYS = [
   'dropped_attributes_count',
 ];
 
-describe('the flat layout', () => {
-  it('has every field, attributes under their own names', () => {
+describe('the layout flat', () => {
+  it('the layout flat writes every field, with attributes under their own names', () => {
     const entry = roundTrip(
       record({
         hrTimeObserved: [1_700_000_000, 223_456_789],
@@ -70,12 +70,12 @@ describe('the flat layout', () => {
     });
   });
 
-  it('has no key for what is not set', () => {
+  it('the layout flat writes no key for a field that is not set', () => {
     expect(flat({})).toStrictEqual({});
     expect(flat({ resource: undefined, instrumentationScope: null, attributes: null })).toStrictEqual({});
   });
 
-  it.each(OWN_KEYS)('keeps %s for itself, whether the record has it or not', (key) => {
+  it.each(OWN_KEYS)('the layout flat renames an attribute with the name of one of its keys: %s', (key) => {
     expect(flat({ attributes: { [key]: 'theirs' } })).toStrictEqual({ [`attributes.${key}`]: 'theirs' });
     expect(flat({ body: 'ours', severityText: 'ours', attributes: { [key]: 'theirs' } })).toStrictEqual({
       message: 'ours',
@@ -84,7 +84,7 @@ describe('the flat layout', () => {
     });
   });
 
-  it('takes no attribute for one of the resource or the scope', () => {
+  it('the layout flat renames attributes that look like those of the resource or the scope', () => {
     const fields = {
       attributes: { 'resource.a': 1, 'scope.name': 2, 'scope.attributes.a': 3, 'resource.b': 4, resources: 5 },
       resource: { attributes: { a: 'r' } },
@@ -102,7 +102,7 @@ describe('the flat layout', () => {
     });
   });
 
-  it('writes no key twice, whatever the names', () => {
+  it('the layout flat never writes a key twice, whatever the names of attributes', () => {
     const attributes = {
       message: 1,
       'attributes.message': 2,
@@ -135,8 +135,8 @@ describe('the flat layout', () => {
   });
 });
 
-describe('static fields in the flat layout', () => {
-  it('win over attributes of the same name', () => {
+describe('static fields in the layout flat', () => {
+  it('static fields in the layout flat win over attributes of the same name', () => {
     expect(flat({ attributes: { env: 'mine', a: 1 } }, { fields: { env: 'prod', tags: ['x'] } })).toStrictEqual({
       'attributes.env': 'mine',
       a: 1,
@@ -145,9 +145,12 @@ describe('static fields in the flat layout', () => {
     });
   });
 
-  it.each([...OWN_KEYS, 'resource.a', 'scope.name', 'attributes.a'])('cannot be called %s', (name) => {
-    expect(() => batchEncoder({ layout: 'flat', fields: { [name]: 1 } })).toThrow(
-      new RangeError(`option fields: got one with the name "${name}", which the layout flat writes itself`),
-    );
-  });
+  it.each([...OWN_KEYS, 'resource.a', 'scope.name', 'attributes.a'])(
+    'the layout flat rejects a static field with the name of one of its keys: %s',
+    (name) => {
+      expect(() => batchEncoder({ layout: 'flat', fields: { [name]: 1 } })).toThrow(
+        new RangeError(`option fields: got one with the name "${name}", which the layout flat writes itself`),
+      );
+    },
+  );
 });

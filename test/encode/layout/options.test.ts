@@ -32,11 +32,14 @@ describe('resourceAttributes', () => {
     ['otlp', true, { attributes: { a: 1, b: { c: 2 }, toString: 3 }, schema_url: 'https://r' }],
     ['otlp', false, {}],
     ['otlp', ['a'], { attributes: { a: 1 }, schema_url: 'https://r' }],
-  ])('%s, %j', (layout, resourceAttributes, expected) => {
-    expect(RESOURCE_OF[layout]({ resourceAttributes })).toStrictEqual(expected);
-  });
+  ])(
+    'resourceAttributes selects what a layout writes of the resource: %s with %j',
+    (layout, resourceAttributes, expected) => {
+      expect(RESOURCE_OF[layout]({ resourceAttributes })).toStrictEqual(expected);
+    },
+  );
 
-  it('takes a getter that throws for a value', () => {
+  it('resourceAttributes keeps an attribute whose getter throws, with the error as its value', () => {
     const attributes = Object.defineProperty({}, 'a', {
       enumerable: true,
       get() {
@@ -49,8 +52,8 @@ describe('resourceAttributes', () => {
   });
 });
 
-describe('fields in the default layout', () => {
-  it('stand behind all others, of any kind of value', () => {
+describe('static fields in the layout default', () => {
+  it('static fields of any kind of value stand behind all other keys in the layout default', () => {
     const encoded = roundTrip(record({ body: 'b', attributes: { env: 'mine' } }), {
       fields: { env: 'prod', at: new Date(0), n: [1n], none: undefined },
     });
@@ -63,7 +66,7 @@ describe('fields in the default layout', () => {
     });
   });
 
-  it('are encoded once', () => {
+  it('the encoder encodes static fields only once', () => {
     let reads = 0;
     const fields = Object.defineProperty({}, 'a', { enumerable: true, get: () => ++reads });
     const encoder = batchEncoder({ fields });
@@ -74,7 +77,7 @@ describe('fields in the default layout', () => {
   });
 
   it.each(['message', 'body', 'resource', 'resource_schema_url', 'dropped_attributes_count'])(
-    'cannot be called %s',
+    'the layout default rejects a static field with the name of one of its keys: %s',
     (name) => {
       expect(() => batchEncoder({ fields: { [name]: 1 } })).toThrow(
         new RangeError(`option fields: got one with the name "${name}", which the layout default writes itself`),

@@ -62,7 +62,7 @@ function outline(entries: readonly DecodedEntry[]): string[] {
   });
 }
 
-describe('a record from the SDK', () => {
+describe('records from the SDK', () => {
   async function fixtureRecord() {
     const resource = resourceFromAttributes({ 'service.name': 'svc' }, { schemaUrl: 'https://r' });
     const [made] = await emitted({ resource }, (provider) => {
@@ -85,7 +85,7 @@ describe('a record from the SDK', () => {
   }
 
   it.each(['forward-mode-otlp', 'compressed-packed-forward-otlp'])(
-    'is what Fluent Bit makes of it: %s',
+    'the layout otlp writes the same entries as Fluent Bit itself sends: %s',
     async (name) => {
       const hex = readFileSync(new URL(`../../fixtures/${name}.hex`, import.meta.url), 'utf8').replaceAll(/\s/g, '');
       const fixture = decodeMessage(Buffer.from(hex, 'hex'), 0);
@@ -107,8 +107,8 @@ function normal(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, item]) => [key, /^(resource|scope)_id$/.test(key) ? 0 : normal(item)]));
 }
 
-describe('fields', () => {
-  it('that are not set have no key; the body has one always', () => {
+describe('fields in the layout otlp', () => {
+  it('the layout otlp always writes a body, and no key for other fields that are not set', () => {
     expect(only({})).toStrictEqual({
       time: [1_700_000_000, 123_456_789],
       metadata: { otlp: { timestamp: 1_700_000_000_123_456_789n } },
@@ -128,13 +128,13 @@ describe('fields', () => {
     [[-1, 0], undefined],
     [[0, 0], undefined],
     ['now', undefined],
-  ])('times: %j is %s', (time, expected) => {
+  ])('the layout otlp writes a time as nanoseconds, or nothing when it is invalid: %j as %s', (time, expected) => {
     const number = (value: unknown) => (value === undefined ? undefined : BigInt(value as number));
     expect(number(otlp({ hrTime: time }).timestamp)).toBe(expected);
     expect(number(otlp({ hrTimeObserved: time }).observed_timestamp)).toBe(expected);
   });
 
-  it('times are exact, and of type uint64 whatever they are', () => {
+  it('the layout otlp writes every valid time exactly and as uint64', () => {
     const property = fc.property(fc.nat(18_446_744_072), fc.nat(999_999_999), (seconds, nanoseconds) => {
       const chunk = encode([{ hrTime: [seconds, nanoseconds], hrTimeObserved: [1, 0] }]).chunks[0];
       const bytes = Buffer.from(chunk?.bytes ?? []);
@@ -147,7 +147,7 @@ describe('fields', () => {
     fc.assert(property, RUNS);
   });
 
-  it('the entry’s time falls back where Fluent Bit could not read it, the timestamp does not', () => {
+  it('the layout otlp keeps a timestamp beyond 32 bits although the time of the entry falls back', () => {
     expect(only({ hrTime: [2 ** 32, 5], hrTimeObserved: [7, 8] })).toMatchObject({
       time: [7, 8],
       metadata: { otlp: { timestamp: 4_294_967_296_000_000_005n } },
@@ -167,7 +167,7 @@ describe('fields', () => {
     [{ traceId: 'zz'.repeat(16), spanId: 'cd'.repeat(8) }, { span_id: 0xcd }],
     [{ traceId: '0'.repeat(32), spanId: 5, traceFlags: 1 }, {}],
     [null, {}],
-  ])('ids are bytes, invalid ones absent: %j', (spanContext, expected) => {
+  ])('the layout otlp writes valid ids as bytes and leaves invalid ones out: %j', (spanContext, expected) => {
     const { trace_id, span_id, ...flags } = expected as Record<string, number>;
     const { timestamp: _, ...fields } = otlp({ spanContext });
     expect(fields).toStrictEqual({
@@ -210,12 +210,12 @@ describe('fields', () => {
       { 'a␀': 1, 'a␀ (2)': 2 },
     ],
     ['Date', new Date(0), '1970-01-01T00:00:00.000Z'],
-  ])('a value stays what it is in OTLP: %s', (_, value, expected) => {
+  ])('the layout otlp writes a body and an attribute as values of OTLP: %s', (_, value, expected) => {
     expect(only({ body: value }).record).toStrictEqual({ log: expected });
     expect(otlp({ attributes: { value } }).attributes).toStrictEqual({ value: expected });
   });
 
-  it('counts the containers around a body and an attribute', () => {
+  it('the layout otlp counts the containers around a body or an attribute towards the limit of 50', () => {
     let value: unknown = 1;
     for (let i = 0; i < 100; i++) value = [value];
     const arrays = (nested: unknown): number => (Array.isArray(nested) ? 1 + arrays(nested[0]) : 0);
@@ -231,10 +231,10 @@ describe('fields', () => {
   });
 });
 
-describe('what Fluent Bit drops', () => {
+describe('fields that Fluent Bit drops', () => {
   const attributesOf = (fields: Fields, options: EncoderOptions = {}): unknown => otlp(fields, options).attributes;
 
-  it('the event name is an attribute too if wanted', () => {
+  it('the layout otlp also writes the event name as an attribute if eventNameAttribute is true', () => {
     const eventName = 'ev';
     expect(otlp({ eventName }, { eventNameAttribute: true })).toMatchObject({
       event_name: 'ev',
@@ -246,7 +246,7 @@ describe('what Fluent Bit drops', () => {
     expect(attributesOf({ eventName: '' }, { eventNameAttribute: true })).toBeUndefined();
   });
 
-  it('warns once of event names while nothing is said of them', () => {
+  it('the layout otlp warns once about event names if eventNameAttribute is not set', () => {
     for (const [eventNameAttribute, expected] of [
       [undefined, 1],
       [true, 0],
@@ -267,7 +267,7 @@ describe('what Fluent Bit drops', () => {
     }
   });
 
-  it('the count of dropped attributes is an attribute', () => {
+  it('the layout otlp writes the dropped attributes count as an attribute', () => {
     expect(attributesOf({ droppedAttributesCount: 3, attributes: { a: 1 } })).toStrictEqual({
       a: 1,
       'otel.dropped_attributes_count': 3,
@@ -278,8 +278,8 @@ describe('what Fluent Bit drops', () => {
   });
 });
 
-describe('static fields', () => {
-  it('are attributes, which those of the record win over', () => {
+describe('static fields in the layout otlp', () => {
+  it('static fields in the layout otlp are attributes, and those of the record win', () => {
     const fields = { env: 'prod', region: 'eu', toString: 'x' };
     expect(otlp({ attributes: { env: 'mine', region: undefined } }, { fields }).attributes).toStrictEqual({
       env: 'mine',
@@ -293,18 +293,21 @@ describe('static fields', () => {
     ['otel.dropped_attributes_count', {}],
     ['otel.event.name', { eventNameAttribute: true }],
     ['log.record.uid', { recordUid: true }],
-  ])('cannot be called %s where that is written: %j', (name, options) => {
-    expect(() => batchEncoder({ layout: 'otlp', fields: { [name]: 1 }, ...options })).toThrow(
-      new RangeError(`option fields: got one with the name "${name}", which the layout otlp writes itself`),
-    );
-  });
+  ])(
+    'the layout otlp rejects a static field with the name of an attribute that is written: %s with %j',
+    (name, options) => {
+      expect(() => batchEncoder({ layout: 'otlp', fields: { [name]: 1 }, ...options })).toThrow(
+        new RangeError(`option fields: got one with the name "${name}", which the layout otlp writes itself`),
+      );
+    },
+  );
 });
 
-describe('groups', () => {
+describe('groups of records', () => {
   const R = (r: string) => ({ attributes: { r } });
   const S = (name: string) => ({ name });
 
-  it('are those of resource and scope, in the order of their first records', () => {
+  it('the layout otlp groups records by resource and scope, in the order of their first records', () => {
     const [r1, r2, s1, s2] = [R('r1'), R('r2'), S('s1'), S('s2')];
     const records = [
       { body: 1, resource: r1, instrumentationScope: s1 },
@@ -320,7 +323,7 @@ describe('groups', () => {
     expect(batch.chunks.map(({ records }) => records)).toEqual([5]);
   });
 
-  it('are the same for equal content in other objects, whatever the order of the attributes', () => {
+  it('equal resources and scopes in different objects form one group, whatever the order of their attributes', () => {
     const resources = [{ attributes: { a: 1, b: 2 } }, { attributes: { b: 2, a: 1 } }, { attributes: { a: 1, b: 3 } }];
     const scopes = [S('s'), { name: 's', version: '', attributes: {} }, { name: 's', version: '1' }];
     const records = resources.flatMap((resource) =>
@@ -349,7 +352,7 @@ describe('groups', () => {
     }
   });
 
-  it('are the same whatever the order of keys in nested maps', () => {
+  it('the ids of a group do not depend on the order of keys in nested maps', () => {
     const [one, other] = [
       { m: { a: 1, b: [{ c: 1, d: { e: 1, f: 2 } }] } },
       { m: { b: [{ d: { f: 2, e: 1 }, c: 1 }], a: 1 } },
@@ -365,12 +368,14 @@ describe('groups', () => {
     expect(third.metadata?.scope_id).not.toBe(first.metadata?.scope_id);
   });
 
-  it('have the same ids in another process', () => {
+  it('the ids of a group are the same in another process', () => {
+    // The time limits are long, as a busy machine may take seconds for what usually takes milliseconds.
     const program = `
       import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
       import { ForwardReceiver } from 'opentelemetry-exporter-fluent-forward/testing';
       const receiver = await ForwardReceiver.listen();
-      const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, layout: 'otlp' });
+      const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, layout: 'otlp',
+        timeoutMillis: 100_000, ackTimeoutMillis: 90_000, connectTimeoutMillis: 90_000 });
       const record = { hrTime: [5, 0], hrTimeObserved: [5, 0], attributes: {}, body: 'x', droppedAttributesCount: 0,
         resource: { attributes: { b: [1.5, 'ü'], a: 1 }, schemaUrl: 'https://r' },
         instrumentationScope: { name: 'n', version: '1', schemaUrl: 'https://s', attributes: { z: 1, y: 2 } } };
@@ -399,7 +404,7 @@ describe('groups', () => {
     expect(header?.metadata).toMatchObject({ resource_id: 173_778_863_758_253, scope_id: 163_699_053_563_046 });
   });
 
-  it('tell by their ids what their headers tell: name, version, schema URLs, attributes', () => {
+  it('the ids of groups differ when name, version, schema URL or attributes differ', () => {
     const variants = [
       { resource: {} },
       { resource: { attributes: { a: 1 } } },
@@ -414,7 +419,7 @@ describe('groups', () => {
     expect(new Set(starts.map(({ metadata }) => JSON.stringify(metadata))).size).toBe(variants.length);
   });
 
-  it('stand for nothing where a record has no resource or scope', () => {
+  it('records without resource and scope share a group whose resource and scope are empty', () => {
     const none = [{}, { resource: undefined, instrumentationScope: null }, { resource: 5, instrumentationScope: 'x' }];
     const [header] = entriesOf(encode(none));
     expect(header?.record).toStrictEqual({ resource: {}, scope: {} });
@@ -423,7 +428,7 @@ describe('groups', () => {
     );
   });
 
-  it('see what a detector has found meanwhile', () => {
+  it('a group has the resource attributes that a detector has found meanwhile', () => {
     const resource = { attributes: { r: 'before' }, asyncAttributesPending: true };
     const encoder = batchEncoder({ layout: 'otlp' });
     const lines = () => outline(entriesOf(encoder.encode([record({ body: 1, resource })], NOW)));
@@ -435,7 +440,7 @@ describe('groups', () => {
     expect(lines()).toEqual(['after -', '1', 'end']);
   });
 
-  it('are not there without a record that could be encoded', () => {
+  it('the layout otlp writes no group without a record that could be encoded', () => {
     const tooLarge = Array.from({ length: 30 }, () => 'x'.repeat(262_000));
     const resource = R('large');
     const unreadable = Object.defineProperty(record(), 'resource', {
@@ -453,10 +458,10 @@ describe('groups', () => {
   });
 });
 
-describe('cutting', () => {
+describe('groups cut into chunks', () => {
   const resource = { attributes: { r: 'r'.repeat(100) } };
 
-  it('repeats the group in each message, and counts its header and end', () => {
+  it('every chunk of a group repeats its header and end, and counts them in the option size', () => {
     const records = Array.from({ length: 30 }, (_, i) => ({ body: `${i} ${'x'.repeat(300)}`, resource }));
     const batch = encode(records, { maxChunkBytes: 2_048 });
     expect(batch.chunks.length).toBeGreaterThan(5);
@@ -471,7 +476,7 @@ describe('cutting', () => {
     expect(bodies.map(({ record }) => record.log)).toEqual(records.map(({ body }) => body));
   });
 
-  it('at the exact byte, group included', () => {
+  it('the layout otlp cuts a chunk at the exact byte of maxChunkBytes, header and end included', () => {
     const sizes = (second: number): number[] =>
       encode(
         [
@@ -486,7 +491,7 @@ describe('cutting', () => {
     expect(sizes(second - 1)[0]).toBe(2_048 - 4);
   });
 
-  it('between two groups leaves no empty one', () => {
+  it('the layout otlp leaves no empty group when a chunk is cut between two groups', () => {
     const bodies = [700, 700, 700].map((length) => 'x'.repeat(length));
     const records = bodies.map((body, i) => ({ body, resource: { attributes: { r: `r${i}` } } }));
     const lines = encode(records, { maxChunkBytes: 2_048 }).chunks.map((chunk) =>
@@ -498,7 +503,7 @@ describe('cutting', () => {
     ]);
   });
 
-  it('gives a record the room that its group leaves of 6,000,000 bytes', () => {
+  it('the layout otlp drops a record that exceeds 6,000,000 bytes together with its group, to the byte', () => {
     const encoded = (length: number) => encode([{ body: 'x'.repeat(length), resource }], { maxStringBytes: 6_000_000 });
     const overhead = (encoded(5_900_000).chunks[0]?.bytes.length ?? 0) - 5_900_000;
     for (let total = 6_000_000 - 6; total <= 6_000_000; total++) {
@@ -508,7 +513,7 @@ describe('cutting', () => {
     }
   });
 
-  it('drops the records of a group that no message can hold', () => {
+  it('the layout otlp drops only the records of a group that no chunk can hold', () => {
     const large = { attributes: { r: Array.from({ length: 30 }, () => 'x'.repeat(262_000)) } };
     const batch = encode([{ body: 1, resource: large }, { body: 2 }]);
     expect(outline(entriesOf(batch))).toEqual(['- -', '2', 'end']);
