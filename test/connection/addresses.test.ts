@@ -67,7 +67,7 @@ function addressesOf(...answer: string[]) {
 const host = ({ target }: Address) => ('host' in target ? target.host : '');
 
 describe('the choice of an address', () => {
-  it('goes around the ring, whatever order the answers have', async () => {
+  it('the exporter dials its addresses in turn, whatever their order in the answers', async () => {
     const { dial, answer } = addressesOf('10.0.0.1', '10.0.0.2', '10.0.0.3');
     const hosts = [host(await dial())];
     answer('10.0.0.3', '10.0.0.1', '10.0.0.2');
@@ -75,7 +75,7 @@ describe('the choice of an address', () => {
     expect(hosts).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.1', '10.0.0.2', '10.0.0.3']);
   });
 
-  it('starts anywhere', async () => {
+  it('the exporter starts with a random address of the answer', async () => {
     const starts = new Set<string>();
     for (let i = 0; i < 50; i++) {
       const addresses = made({
@@ -87,7 +87,7 @@ describe('the choice of an address', () => {
     expect(starts.size).toBe(3);
   });
 
-  it('never falls on the one just left while another is healthy', async () => {
+  it('a new connection avoids the address just left while another is healthy', async () => {
     const { dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const first = await dial();
     const second = await dial(first);
@@ -96,7 +96,7 @@ describe('the choice of an address', () => {
     expect(await dial(second)).toBe(second);
   });
 
-  it('falls on the address with the fewest connections', async () => {
+  it('a new connection goes to the address with the fewest connections', async () => {
     const { addresses } = addressesOf('10.0.0.1', '10.0.0.2', '10.0.0.3');
     const chosen = [];
     for (let i = 0; i < 6; i++) chosen.push(host(await addresses.acquire(undefined)));
@@ -104,7 +104,7 @@ describe('the choice of an address', () => {
     expect(chosen.slice(3).sort()).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3']);
   });
 
-  it('leaves out who failed, longer each time, and tries it again by one connection', async () => {
+  it('a failed address is left out for longer each time, then tried by one connection', async () => {
     const { addresses, clock, dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const bad = await dial();
     await fail(bad);
@@ -123,7 +123,7 @@ describe('the choice of an address', () => {
     expect(await dial(good)).toBe(bad);
   });
 
-  it('falls on who failed longest ago when all have', async () => {
+  it('a new connection goes to the address that failed longest ago if all have failed', async () => {
     const { addresses, clock, dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const first = await dial();
     const second = await dial(first);
@@ -134,7 +134,7 @@ describe('the choice of an address', () => {
     expect(await dial()).toBe(second);
   });
 
-  it('stays within the family that last worked, and falls back to the other', async () => {
+  it('a new connection stays in the IP family that last worked, and falls back to the other', async () => {
     const { addresses, dial, fail } = addressesOf('::1', '127.0.0.1', '::2', '127.0.0.2');
     const six = await dial();
     expect(six.family).toBe(6);
@@ -145,7 +145,7 @@ describe('the choice of an address', () => {
     const four = await dial(otherSix);
     expect(four.family).toBe(4);
     addresses.succeeded(four);
-    // The same receivers stand behind the other family: no reason to go there once it may be tried again.
+    // Both families lead to the same receivers, so there is no reason to change once the other may be tried again.
     addresses.succeeded(six);
     addresses.succeeded(four);
     const families = new Set<number>();
@@ -153,7 +153,7 @@ describe('the choice of an address', () => {
     expect([...families]).toEqual([4]);
   });
 
-  it('takes new addresses up and lets those go that are not in the answer any more', async () => {
+  it('a new answer adds new addresses and removes the missing ones', async () => {
     const { dial, answer, lookups } = addressesOf('10.0.0.1');
     const one = await dial();
     answer('10.0.0.2');
@@ -162,7 +162,7 @@ describe('the choice of an address', () => {
     expect(lookups()).toBe(3);
   });
 
-  it('writes and dials IPv6 addresses, duplicates and ports of their own', async () => {
+  it('an answer may hold IPv6 addresses, ports and duplicates, and each address counts once', async () => {
     const clock = new FakeClock();
     const addresses = made({
       endpoints: parseEndpoints('tcp://fluent:1000'),
@@ -174,8 +174,8 @@ describe('the choice of an address', () => {
   });
 });
 
-describe('an SRV record’s targets', () => {
-  it('have a family each, as they are receivers of their own', async () => {
+describe('the targets of SRV records', () => {
+  it('the exporter chooses the IP family for each SRV target separately', async () => {
     const { addresses, answerWith } = addressesOf('10.0.0.1');
     answerWith([
       { address: '10.0.0.1', target: 'a.example' },
@@ -193,14 +193,14 @@ describe('an SRV record’s targets', () => {
   });
 });
 
-describe('a lookup', () => {
-  it('that gives what is no address among good ones leaves it out', async () => {
+describe('lookups', () => {
+  it('a lookup leaves out an invalid address beside valid ones', async () => {
     const addresses = made({ resolver: async () => [{ address: '10.0.0.1' }, { address: '10.0.0.2', port: 0 }] });
     await addresses.acquire(undefined);
     expect(addresses.all.map(({ text }) => text)).toEqual(['10.0.0.1:24224']);
   });
 
-  it('that is refused changes nothing', async () => {
+  it('an empty answer does not change the known addresses', async () => {
     const { addresses, answerWith } = addressesOf('10.0.0.1');
     const address = await addresses.acquire(undefined);
     answerWith([]);
@@ -214,14 +214,14 @@ describe('a lookup', () => {
     [{ port: 65_536 }, 'address 10.0.0.1, port 65536'],
     [{ priority: -1 }, 'priority -1, weight 1'],
     [{ weight: 0.5 }, 'priority 0, weight 0.5'],
-  ])('that gives %j has failed', async (resolved, reason) => {
+  ])('a lookup fails if the resolver returns only an invalid address: %j', async (resolved, reason) => {
     const addresses = made({ resolver: async () => [{ address: '10.0.0.1', ...resolved }] });
     await expect(addresses.acquire(undefined)).rejects.toThrow(
       `no address for tcp://fluent:24224: the resolver gave ${reason}`,
     );
   });
 
-  it('is made once for dials at the same time, and again for a later one', async () => {
+  it('dials at the same time share one lookup, and a later dial makes another', async () => {
     const { addresses, lookups } = addressesOf('10.0.0.1', '10.0.0.2');
     await Promise.all([addresses.acquire(undefined), addresses.acquire(undefined)]);
     expect(lookups()).toBe(1);
@@ -229,7 +229,7 @@ describe('a lookup', () => {
     expect(lookups()).toBe(2);
   });
 
-  it('that never ends holds up one dial, and not the lookups after it', async () => {
+  it('a lookup that never ends delays one dial and no later lookup', async () => {
     const clock = new FakeClock();
     let lookups = 0;
     const addresses = made({
@@ -242,7 +242,7 @@ describe('a lookup', () => {
     expect(host(await addresses.acquire(undefined))).toBe('10.0.0.1');
   });
 
-  it('that throws what cannot be read keeps the last answer all the same', async () => {
+  it('the last answer stays in use if the resolver rejects with an unreadable value', async () => {
     const clock = new FakeClock();
     let answer = async () => [{ address: '10.0.0.1' }];
     const addresses = made({
@@ -254,7 +254,7 @@ describe('a lookup', () => {
     expect(host(await addresses.acquire(undefined))).toBe('10.0.0.1');
   });
 
-  it('that gives parts of the whole forgets neither failures nor connections', async () => {
+  it('a partial answer does not erase the failures and connections of other addresses', async () => {
     const { addresses, answer, dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const bad = await dial();
     await fail(bad);
@@ -268,7 +268,7 @@ describe('a lookup', () => {
     expect(await addresses.acquire(next)).toBe(used);
   });
 
-  it('of a name goes through the system’s resolver', async () => {
+  it('the system resolver looks up the host name of an endpoint', async () => {
     const clock = new FakeClock();
     const addresses = made({
       endpoints: parseEndpoints('tcp://localhost'),

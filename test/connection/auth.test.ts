@@ -5,7 +5,7 @@ import { encode } from '@msgpack/msgpack';
 import { describe, expect, it } from 'vitest';
 import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
 import type { ForwardReceiver, HandshakeFault, ReceiverSecurity } from '../../src/testing/index.ts';
-import { exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
+import { advanceUntil, disconnected, exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Result } from '../support/harness.ts';
 
@@ -15,24 +15,38 @@ const STYLES = ['fluentd', 'fluent-bit'] as const;
 const KEY = { sharedKey: 'a shared kéy' };
 const USERS = { alice: 'p w', bob: 'x' };
 
-/** Exports one record to a receiver that will not have it, until the deadline. */
-async function fail(
+const TIMEOUT_MILLIS = 8_000;
+
+/** Exports one record to a receiver that ends each connection, until the export times out. */
+async function fail(receiver: ForwardReceiver, options: FluentForwardLogExporterOptions): Promise<Result> {
+  const made = start({ endpoint: receiver.endpoint, timeoutMillis: TIMEOUT_MILLIS, ...options });
+  let isDone = false;
+  const result = made.send('not for everybody').finally(() => {
+    isDone = true;
+  });
+  await until(() => warnings().length > 0);
+  await advanceUntil(made, 500, () => isDone);
+  return result;
+}
+
+/** Exports one record to a receiver that lets each handshake hang, until the export times out. */
+async function hang(
   receiver: ForwardReceiver,
   options: FluentForwardLogExporterOptions,
-  isUnderWay: () => boolean = () => warnings().length > 0,
+  isHanging: () => boolean,
 ): Promise<Result> {
-  const { clock, send } = start({ endpoint: receiver.endpoint, timeoutMillis: 8_000, ...options });
+  const { clock, send } = start({ endpoint: receiver.endpoint, timeoutMillis: TIMEOUT_MILLIS, ...options });
   const result = send('not for everybody');
-  await until(isUnderWay);
+  await until(isHanging);
   await settle();
-  await clock.advance(8_000);
+  await clock.advance(TIMEOUT_MILLIS);
   return result;
 }
 
 describe.each(STYLES)('a receiver in the style of %s', (style) => {
   const security: ReceiverSecurity = { ...KEY, style };
 
-  it('takes a client with its key, over several connections', async () => {
+  it('the exporter with the right shared key delivers over several connections', async () => {
     const receiver = await listen({ security });
     const made = start({ endpoint: receiver.endpoint, ...KEY, rotationIntervalMillis: 1_000 });
     expect((await made.send('a')).code).toBe(0);
@@ -41,7 +55,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect(warnings()).toEqual([]);
   });
 
-  it('takes a user with the right password', async () => {
+  it('the exporter with the right username and password delivers', async () => {
     const receiver = await listen({ security: { ...security, users: USERS } });
     const { send } = start({ endpoint: receiver.endpoint, ...KEY, username: 'alice', password: 'p w' });
     expect((await send('a')).code).toBe(0);
@@ -51,7 +65,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     ['a wrong password', { username: 'alice', password: 'x' }],
     ['an unknown user', { username: 'mallory', password: 'x' }],
     ['no user', {}],
-  ])('refuses %s, which is told at once', async (_, user) => {
+  ])('the exporter reports the refusal of its login at once: %s', async (_, user) => {
     const receiver = await listen({ security: { ...security, users: USERS } });
     const { error } = await fail(receiver, { ...KEY, ...user });
     expect(error?.cause).toMatchObject({
@@ -62,12 +76,12 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
       /mismatch"; check username and password; 1 record\(s\) wait, and the next try is in \d+ ms$/,
     );
     expect(receiver.messageCount).toBe(0);
-    // With backoff, like any fault.
+    // Refusals are followed by a backoff, like any fault.
     expect(receiver.connectionCount).toBeGreaterThan(2);
     expect(receiver.connectionCount).toBeLessThan(12);
   });
 
-  it('refuses a wrong key', async () => {
+  it('the exporter reports the refusal of a wrong shared key', async () => {
     const receiver = await listen({ security });
     const refusals: (string | undefined)[] = [];
     receiver.on('handshake', (_, refusal) => refusals.push(refusal));
@@ -84,7 +98,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect(receiver.messageCount).toBe(0);
   });
 
-  it('tells a client without a key that it wants one, and blames no chunk', async () => {
+  it('the exporter without a shared key reports that the receiver wants one, and calls no chunk refused', async () => {
     const receiver = await listen({ security });
     const { error } = await fail(receiver, {});
     expect(error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
@@ -95,7 +109,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect(warnings().join()).not.toContain('refuse it');
   });
 
-  it('takes a client whose key was changed, once it is there', async () => {
+  it('the exporter connects once the right shared key is in the key file', async () => {
     const receiver = await listen({ security });
     const path = join(mkdtempSync(join(tmpdir(), 'key-')), 'key');
     writeFileSync(path, 'the old key\n');
@@ -114,7 +128,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     ]);
   });
 
-  it('is sent nothing before its PONG', async () => {
+  it('the exporter sends no record before PONG', async () => {
     const receiver = await listen({ security, handshakeFaults: () => ({ kind: 'withhold', message: 'PONG' }) });
     let received = 0;
     receiver.on('invalid', () => received++);
@@ -122,7 +136,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     receiver.once('handshake', () => {
       passed = true;
     });
-    const { error } = await fail(receiver, KEY, () => passed);
+    const { error } = await hang(receiver, KEY, () => passed);
     expect(error?.cause).toMatchObject({
       code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
       message: `${receiver.endpoint}: no PONG within 5000 ms: the server does not answer the authentication`,
@@ -130,7 +144,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect([receiver.messageCount, received]).toEqual([0, 0]);
   });
 
-  it('that dies before its HELO is no receiver that refuses', async () => {
+  it('the exporter reports no refusal if the receiver closes before HELO', async () => {
     const receiver = await listen({ security, connectionFaults: () => ({ kind: 'close', afterBytes: 0 }) });
     const { error } = await fail(receiver, KEY);
     expect(error?.cause).toMatchObject({
@@ -139,7 +153,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     });
   });
 
-  it('may take its time, a byte at a time', async () => {
+  it('the exporter accepts a HELO and a PONG that arrive byte by byte', async () => {
     const receiver = await listen({
       security,
       handshakeFaults: [
@@ -155,26 +169,29 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect(warnings()).toEqual([]);
   });
 
-  it.each(['HELO', 'PONG'] as const)('may not take for ever with a %s that drips', async (message) => {
-    const receiver = await listen({ security, handshakeFaults: () => ({ kind: 'drip', message, millis: 20 }) });
-    let isDripping = false;
-    receiver.once(message === 'HELO' ? 'connection' : 'handshake', () => {
-      isDripping = true;
-    });
-    const ended: number[] = [];
-    receiver.on('disconnect', (connection) => ended.push(connection));
-    const { error } = await fail(receiver, KEY, () => isDripping);
-    expect(error?.cause).toMatchObject({
-      code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
-      message: expect.stringContaining(`no ${message} within 5000 ms`),
-    });
-    await until(() => ended.includes(0));
-  });
+  it.each(['HELO', 'PONG'] as const)(
+    'the exporter ends a dial if a message is incomplete after connectTimeoutMillis: %s',
+    async (message) => {
+      const receiver = await listen({ security, handshakeFaults: () => ({ kind: 'drip', message, millis: 1_000 }) });
+      let isDripping = false;
+      receiver.once(message === 'HELO' ? 'connection' : 'handshake', () => {
+        isDripping = true;
+      });
+      const ended: number[] = [];
+      receiver.on('disconnect', (connection) => ended.push(connection));
+      const { error } = await hang(receiver, KEY, () => isDripping);
+      expect(error?.cause).toMatchObject({
+        code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
+        message: expect.stringContaining(`no ${message} within 5000 ms`),
+      });
+      await until(() => ended.includes(0));
+    },
+  );
 
   it.each<[string, HandshakeFault, string]>([
-    ['that does not know the key', { kind: 'impostor' }, 'does not prove that it knows the shared key'],
-    ["that sends the client's digest back", { kind: 'reflect' }, 'the server calls itself me, as this client does'],
-  ])('%s is sent nothing', async (_, fault, reason) => {
+    ['no proof of the shared key', { kind: 'impostor' }, 'does not prove that it knows the shared key'],
+    ["the client's own digest", { kind: 'reflect' }, 'the server calls itself me, as this client does'],
+  ])('the exporter sends no record to an untrusted server: %s', async (_, fault, reason) => {
     const receiver = await listen({ security, handshakeFaults: () => fault });
     const { error } = await fail(receiver, { ...KEY, hostname: 'me' });
     expect(error?.cause).toMatchObject({
@@ -186,7 +203,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect(receiver.connectionCount).toBeGreaterThan(1);
   });
 
-  it('of the name of the client is not trusted, though it knows the key', async () => {
+  it('the exporter does not trust a server with the hostname of the client', async () => {
     const receiver = await listen({ security: { ...security, selfHostname: 'same' } });
     const { error } = await fail(receiver, { ...KEY, hostname: 'same' });
     expect(error?.cause).toMatchObject({ code: 'FLUENT_FORWARD_SERVER_UNTRUSTED' });
@@ -206,14 +223,14 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     ['a web page', 'HELO', Buffer.from('HTTP/1.1 400\r\n\r\n'), /answered with a value that is neither map nor array/],
     ['100 MB', 'HELO', Buffer.from('92a448454c4fdb05f5e100', 'hex'), /a message of more than 65536 bytes/],
     ['a deep hole', 'PONG', Buffer.alloc(40, 0x91), /nested deeper than 32/],
-  ])('is left when it sends %s in place of %s', async (_, message, bytes, warning) => {
+  ])('the exporter ends a dial on a wrong handshake message: %s in place of %s', async (_, message, bytes, warning) => {
     const receiver = await listen({ security, handshakeFaults: () => ({ kind: 'replace', message, bytes }) });
     const { error } = await fail(receiver, KEY);
     expect(error?.cause).toMatchObject({ code: 'FLUENT_FORWARD_BAD_ANSWER', message: expect.stringMatching(warning) });
     expect(receiver.messageCount).toBe(0);
   });
 
-  it('that says HELO once more later is left', async () => {
+  it('the exporter closes a connection that sends HELO again after the handshake', async () => {
     const helo = encode(['HELO', { nonce: Buffer.of(1), auth: Buffer.of(1) }]);
     const receiver = await listen({ security, messageFaults: [{ kind: 'garbage', bytes: helo }] });
     const { clock, send } = start({ endpoint: receiver.endpoint, ...KEY });
@@ -224,7 +241,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect((await result).code).toBe(0);
   });
 
-  it('delays no export while it shakes hands with the successor of a connection', async () => {
+  it('exports do not wait for the handshake of a successor connection', async () => {
     const receiver = await listen({ security });
     receiver.handshakeFaults = [undefined, { kind: 'withhold', message: 'PONG' }];
     const { clock, send } = start({ endpoint: receiver.endpoint, ...KEY, rotationIntervalMillis: 20_000 });
@@ -235,11 +252,11 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     for (let i = 0; i < 20; i++) expect((await send(i)).code).toBe(0);
     expect(receiver.messages.every(({ connection }) => connection === 0)).toBe(true);
     await clock.advance(5_000);
-    expect(receiver.openConnections).toBe(1);
+    await until(() => receiver.openConnections === 1);
     expect((await send('b')).code).toBe(0);
   });
 
-  it('that refuses the successor of a connection is reported, and the connection stays', async () => {
+  it('the exporter reports a refused successor and keeps the connection in use', async () => {
     const receiver = await listen({ security });
     receiver.handshakeFaults = [undefined, { kind: 'refuse', reason: 'shared_key mismatch' }];
     const made = start({ endpoint: receiver.endpoint, ...KEY, rotationIntervalMillis: 1_000 });
@@ -256,7 +273,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     expect(log.some(([, text]) => text.includes(' again '))).toBe(false);
   });
 
-  it('among others that refuses is reported at once, and another takes the records', async () => {
+  it('the exporter reports one refusing receiver at once and delivers to another', async () => {
     const [good, bad] = [await listen({ security }), await listen({ security: { sharedKey: 'other', style } })];
     const made = start({ ...named(bad, good), ...KEY });
     made.chance = 0.25;
@@ -264,8 +281,7 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
     for (let i = 0; i < 4; i++) {
       sent.push((await made.send(i)).code);
       for (const receiver of [good, bad]) receiver.resetConnections();
-      await until(() => good.openConnections + bad.openConnections === 0);
-      await settle();
+      await disconnected(made);
     }
     expect(sent).toEqual([0, 0, 0, 0]);
     expect(bad.connectionCount).toBeGreaterThan(0);
@@ -273,8 +289,8 @@ describe.each(STYLES)('a receiver in the style of %s', (style) => {
   });
 });
 
-describe('a receiver that takes one message a connection', () => {
-  it('and says so in its HELO gets one, without a failure', async () => {
+describe('receivers without keepalive', () => {
+  it('the exporter opens a connection for each message if HELO forbids keepalive', async () => {
     const receiver = await listen({ security: { ...KEY, keepalive: false } });
     const { send } = start({ endpoint: receiver.endpoint, ...KEY });
     const results = await Promise.all(Array.from({ length: 10 }, (_, i) => send(i)));
@@ -284,7 +300,7 @@ describe('a receiver that takes one message a connection', () => {
     expect(warnings()).toEqual([]);
   });
 
-  it('gets no second one where it does not close', async () => {
+  it('the exporter sends no second message if a receiver without keepalive does not close', async () => {
     const receiver = await listen({
       security: { ...KEY, keepalive: false },
       messageFaults: () => ({ kind: 'repeat', times: 1 }),
@@ -296,8 +312,8 @@ describe('a receiver that takes one message a connection', () => {
   });
 });
 
-describe('a client with a key', () => {
-  it('leaves no timer behind where the key is still waited for at shutdown()', async () => {
+describe('the shared key', () => {
+  it('shutdown leaves no timer behind while the shared key is still being read', async () => {
     const receiver = await listen({ security: KEY });
     let reads = 0;
     const sharedKey = () => (++reads === 1 ? Promise.resolve(KEY.sharedKey) : new Promise<string>(() => {}));
@@ -309,9 +325,9 @@ describe('a client with a key', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('says what to do when the server has none', async () => {
+  it('the exporter reports what to do if the server wants no shared key', async () => {
     const receiver = await listen();
-    const { error } = await fail(receiver, KEY, () => receiver.connectionCount === 1);
+    const { error } = await hang(receiver, KEY, () => receiver.connectionCount === 1);
     expect(error?.cause).toMatchObject({
       code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
       message:
@@ -321,7 +337,7 @@ describe('a client with a key', () => {
     expect(receiver.messageCount).toBe(0);
   });
 
-  it('writes nothing into a log that the server could command it by', async () => {
+  it('log messages and errors escape control characters from the server', async () => {
     const reason = '\u001b[31mshared_key\u001b[0m\nmismatch\u202e';
     const receiver = await listen({ security: KEY, handshakeFaults: () => ({ kind: 'refuse', reason }) });
     const { error } = await fail(receiver, KEY);

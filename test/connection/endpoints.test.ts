@@ -1,50 +1,76 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ForwardReceiver } from '../../src/testing/index.ts';
-import { exporterFixture } from '../support/exporter-fixture.ts';
+import { connected, exporterFixture } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
+import type { Harness } from '../support/harness.ts';
+import { HeldAck } from '../support/held-ack.ts';
 
 const { listen, start, warnings } = exporterFixture();
 
 const counts = (...receivers: ForwardReceiver[]) => receivers.map(({ entryCount }) => entryCount);
 
-/** A port where nothing listens, until it is listened on. */
+/** A port where nothing listens until the test does. The system gives ports below 32,768 to no other process by chance. */
 async function freePort(): Promise<number> {
-  const receiver = await listen();
-  const { port } = receiver;
-  await receiver.close();
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(10_000 * Math.random());
+    try {
+      const receiver = await listen({ port });
+      await receiver.close();
+      return port;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+  }
+}
+
+/** Has each connection carry one chunk, whose ack comes when all have theirs: none takes a second one before. */
+async function proveEach({ send }: Harness, receivers: readonly ForwardReceiver[]): Promise<void> {
+  const ack = new HeldAck();
+  for (const receiver of receivers) receiver.messageFaults = () => ack.fault;
+  const results = receivers.map((_, i) => send(`proof ${i}`));
+  await until(() => receivers.every(({ entryCount }) => entryCount === 1));
+  for (const receiver of receivers) receiver.messageFaults = [];
+  ack.release();
+  for (const result of results) expect((await result).code).toBe(0);
 }
 
 describe('several endpoints', () => {
-  it('share the load over a connection to each', async () => {
+  it('two connections go to two endpoints and share the load', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { send } = start({ endpoint: [a.endpoint, b.endpoint], connections: 2 });
+    const made = start({ endpoint: [a.endpoint, b.endpoint], connections: 2 });
+    const { send } = made;
     await send('first');
-    await until(() => a.openConnections + b.openConnections === 2);
+    await connected(made, 2);
     for (let i = 0; i < 19; i++) expect((await send(i)).code).toBe(0);
     expect(counts(a, b)).toEqual([10, 10]);
   });
 
-  it('come in a string too, with TCP and Unix sockets side by side', async () => {
-    const [a, b] = [await listen(), await listen({ path: `/tmp/forward-${process.pid}-endpoints.sock` })];
-    const { clock, send } = start({ endpoint: `${a.endpoint},${b.endpoint}`, rotationIntervalMillis: 1_000 });
+  it('the endpoint option accepts a string with TCP and Unix sockets side by side', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'endpoints-')), 'forward.sock');
+    const [a, b] = [await listen(), await listen({ path })];
+    const made = start({ endpoint: `${a.endpoint},${b.endpoint}`, rotationIntervalMillis: 1_000 });
+    const { clock, send } = made;
     await send('first');
     await clock.advance(500);
-    await until(() => a.connectionCount + b.connectionCount === 2);
+    await connected(made, 2);
     await send('second');
     expect(counts(a, b)).toEqual([1, 1]);
   });
 
-  it('take a chunk each before one takes a second, whatever their weights', async () => {
+  it('each endpoint takes one chunk before any takes a second, whatever the weights', async () => {
     const receivers = [await listen(), await listen(), await listen()];
     const [a, b, c] = receivers as [ForwardReceiver, ForwardReceiver, ForwardReceiver];
-    const { clock, send } = start({
+    const made = start({
       endpoint: [{ url: a.endpoint, weight: 9 }, b.endpoint, c.endpoint],
       connections: 3,
       rotationIntervalMillis: 0,
     });
-    // Proves all three: they may have several chunks in flight from now on.
-    await Promise.all([send('x'), send('y'), send('z')]);
+    const { clock, send } = made;
+    // They may have several chunks in flight from now on.
+    await proveEach(made, receivers);
     for (const receiver of receivers) receiver.messageFaults = () => ({ kind: 'withhold' });
     const results = [send('x'), send('y'), send('z'), send('second')];
     await until(() => counts(...receivers).reduce((sum, count) => sum + count) === 7);
@@ -54,14 +80,15 @@ describe('several endpoints', () => {
     for (const result of results) expect((await result).code).toBe(0);
   });
 
-  it('have chunks in flight in proportion to their weights', async () => {
+  it('endpoints have chunks in flight in proportion to their weights', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { clock, send } = start({
+    const made = start({
       endpoint: [{ url: a.endpoint, weight: 3 }, b.endpoint],
       connections: 2,
       rotationIntervalMillis: 0,
     });
-    await Promise.all([send('x'), send('y')]);
+    const { clock, send } = made;
+    await proveEach(made, [a, b]);
     for (const receiver of [a, b]) receiver.messageFaults = () => ({ kind: 'withhold' });
     const results = Array.from({ length: 8 }, (_, i) => send(i));
     await until(() => a.entryCount + b.entryCount === 10);
@@ -71,27 +98,31 @@ describe('several endpoints', () => {
     for (const result of results) expect((await result).code).toBe(0);
   });
 
-  it('get the load that they weigh', async () => {
+  it('endpoints get records in proportion to their weights', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { send } = start({ endpoint: [{ url: a.endpoint, weight: 3 }, b.endpoint], connections: 2 });
+    const made = start({ endpoint: [{ url: a.endpoint, weight: 3 }, b.endpoint], connections: 2 });
+    const { send } = made;
     await send('first');
-    await until(() => a.openConnections + b.openConnections === 2);
+    await connected(made, 2);
     for (let i = 0; i < 39; i++) await send(i);
     expect(counts(a, b)).toEqual([30, 10]);
   });
 
-  it('have their weights in the dials of a single connection, which never stays where it is', async () => {
+  it('a single connection dials endpoints by weight and never one endpoint twice in a row', async () => {
     const receivers = [await listen(), await listen(), await listen()];
     const [a, b, c] = receivers as [ForwardReceiver, ForwardReceiver, ForwardReceiver];
-    const { clock, send } = start({
+    const made = start({
       endpoint: [`${a.endpoint}?weight=2`, b.endpoint, c.endpoint],
       rotationIntervalMillis: 1_000,
     });
+    const { clock, send } = made;
     await send('first');
     await clock.advance(500);
     const route: number[] = [];
     for (let dials = 2; dials <= 17; dials++) {
       await until(() => receivers.reduce((sum, { connectionCount }) => sum + connectionCount, 0) === dials);
+      // The one in use, and its successor.
+      await connected(made, 2);
       const before = counts(...receivers);
       await send(dials);
       route.push(counts(...receivers).findIndex((count, i) => count > (before[i] ?? 0)));
@@ -103,7 +134,7 @@ describe('several endpoints', () => {
     expect(Math.abs((shares[1] ?? 0) - (shares[2] ?? 0))).toBeLessThanOrEqual(1);
   });
 
-  it('do without one that cannot be looked up', async () => {
+  it('the exporter goes on without an endpoint that cannot be looked up, and warns', async () => {
     const receiver = await listen();
     const { send } = start({
       endpoint: [receiver.endpoint, 'tcp://nowhere'],
@@ -121,7 +152,7 @@ describe('several endpoints', () => {
     ]);
   });
 
-  it('wait for one whose lookup hangs for half of connectTimeoutMillis', async () => {
+  it('a dial waits half of connectTimeoutMillis for an endpoint whose lookup hangs', async () => {
     const receiver = await listen();
     const { clock, send } = start({
       endpoint: ['tcp://silent', receiver.endpoint],
@@ -135,7 +166,7 @@ describe('several endpoints', () => {
     expect((await result).code).toBe(0);
   });
 
-  it('that stand for the same address are one receiver', async () => {
+  it('two endpoints with the same address count as one receiver', async () => {
     const receiver = await listen();
     const { port } = receiver;
     const { exporter, send } = start({
@@ -147,7 +178,7 @@ describe('several endpoints', () => {
     expect(exporter.stats().addresses).toMatchObject([{ endpoint: `tcp://one:${port}`, isStandby: false }]);
   });
 
-  it('that are a standby and a primary for an address are its primary, in whatever order', async () => {
+  it('an address of a standby and a primary endpoint counts as primary, in any order', async () => {
     const [x, y] = [await listen(), await listen()];
     const { send } = start({
       endpoint: ['tcp://all?standby=true', 'tcp://zone'],
@@ -159,16 +190,17 @@ describe('several endpoints', () => {
     expect(counts(x, y)).toEqual([10, 0]);
   });
 
-  it('do not compare the priorities of their SRV records, which rank within a name', async () => {
+  it('the exporter compares SRV priorities within a name and not between endpoints', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { clock, send } = start({
+    const made = start({
       endpoint: ['srv+tcp://_forward._tcp.a.example', 'tcp://b'],
       connections: 2,
       rotationIntervalMillis: 0,
       resolver: async ({ host }) =>
         host === 'b' ? [{ address: '127.0.0.1', port: b.port }] : [{ address: '127.0.0.1', port: a.port, priority: 1 }],
     });
-    await Promise.all([send('x'), send('y')]);
+    const { clock, send } = made;
+    await proveEach(made, [a, b]);
     for (let i = 0; i < 10; i++) await send(i);
     expect(counts(a, b)).toEqual([6, 6]);
     // Nor is there a way back from one to the other.
@@ -176,14 +208,14 @@ describe('several endpoints', () => {
     expect([a.connectionCount, b.connectionCount]).toEqual([1, 1]);
   });
 
-  it('are two where one is in TLS', async () => {
+  it('the same address with TLS and without TLS counts as two receivers', async () => {
     const receiver = await listen();
     const place = receiver.endpoint.replace('tcp://', '');
     const { exporter } = start({ endpoint: [`tcp://${place}`, `tls://${place}`] });
     expect(exporter.stats().addresses.map(({ endpoint }) => endpoint)).toEqual([`tcp://${place}`, `tls://${place}`]);
   });
 
-  it('are all named where none has an address', async () => {
+  it('the error names all endpoints if none has an address', async () => {
     const { clock, send } = start({
       endpoint: 'tcp://a,tcp://b',
       resolver: async ({ host }) => {
@@ -200,8 +232,8 @@ describe('several endpoints', () => {
   });
 });
 
-describe('a standby endpoint', () => {
-  it('gets nothing while a primary is healthy, over many rotations', async () => {
+describe('standby endpoints', () => {
+  it('a standby gets no connection while a primary is healthy, over many rotations', async () => {
     const [primary, standby] = [await listen(), await listen()];
     const { clock, send } = start({
       endpoint: [{ url: standby.endpoint, standby: true }, primary.endpoint],
@@ -218,7 +250,7 @@ describe('a standby endpoint', () => {
   });
 
   it.each([0, 60_000])(
-    'takes over while no primary is healthy, and gives back (rotation %d)',
+    'a standby takes over while no primary is healthy and gives back later: rotationIntervalMillis %d',
     async (rotationIntervalMillis) => {
       const [port, standby] = [await freePort(), await listen()];
       const { clock, send } = start({
@@ -243,7 +275,7 @@ describe('a standby endpoint', () => {
     },
   );
 
-  it('is left for a primary whose name could not be looked up before', async () => {
+  it('the exporter leaves a standby once the name of the primary can be looked up', async () => {
     const [primary, standby] = [await listen(), await listen()];
     let isKnown = false;
     const { clock, send } = start({
@@ -266,7 +298,7 @@ describe('a standby endpoint', () => {
     expect(clock.now()).toBeLessThanOrEqual(130_000);
   });
 
-  it('is not left for another standby where the primary stays away', async () => {
+  it('the exporter keeps its connection to a standby while the primary stays away', async () => {
     const port = await freePort();
     const standbys = [await listen(), await listen()];
     const { clock, exporter, send } = start({
@@ -282,21 +314,23 @@ describe('a standby endpoint', () => {
     expect(exporter.stats().addresses[0]?.failures).toBeGreaterThan(5);
   });
 
-  it('is left by one connection first, and then by all', async () => {
+  it('one connection leaves a standby first, and all follow after an ack of the primary', async () => {
     const [port, standby] = [await freePort(), await listen()];
-    const { clock, send } = start({
+    const made = start({
       endpoint: [`tcp://127.0.0.1:${port}`, `${standby.endpoint}?standby=true`],
       rotationIntervalMillis: 0,
       connections: 3,
     });
+    const { clock, send } = made;
     await send('a');
+    await connected(made, 3);
     await until(() => standby.openConnections === 3);
     const primary = await listen({ port, messageFaults: [{ kind: 'withhold' }] });
     for (let i = 0; primary.connectionCount === 0 && i < 30; i++) await clock.advance(1_000);
     await settle();
     // Not acknowledged yet.
     void send('trial');
-    await primary.waitForEntries(1);
+    await until(() => primary.entryCount === 1);
     await clock.advance(3_000);
     expect([primary.connectionCount, standby.openConnections]).toEqual([1, 3]);
     // The ack timeout: it has failed the trial, and the next one succeeds.
@@ -309,8 +343,8 @@ describe('a standby endpoint', () => {
   });
 });
 
-describe('priorities of SRV records', () => {
-  it('are kept as standbys are', async () => {
+describe('SRV priorities', () => {
+  it('the exporter returns to the preferred SRV priority once its address is reachable', async () => {
     const [port, second] = [await freePort(), await listen()];
     const { clock, send } = start({
       endpoint: 'srv+tcp://_forward._tcp.fluent.example',

@@ -20,8 +20,8 @@ function many(bytes: Uint8Array, count: number): Buffer {
 
 const NOTHING = new Uint8Array(0);
 
-describe('acks that nobody waits for', () => {
-  it('end the connection when there are more than there can be stale ones', async () => {
+describe('unexpected acks', () => {
+  it('the exporter closes a connection that sends more stale acks than chunks can be in flight', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'garbage', bytes: many(STALE, 2_200) }] });
     const { clock, send } = start({ endpoint: receiver.endpoint });
     const result = send('a');
@@ -32,7 +32,7 @@ describe('acks that nobody waits for', () => {
     expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1]);
   });
 
-  it('end a connection that is idle, too', async () => {
+  it('the exporter closes an idle connection that sends too many stale acks', async () => {
     const receiver = await listen({ messageFaults: acked(NOTHING, many(STALE, 4_400)) });
     const { send } = start({ endpoint: receiver.endpoint });
     expect((await send('a')).code).toBe(0);
@@ -40,7 +40,7 @@ describe('acks that nobody waits for', () => {
     expect(warnings()[0]).toMatch(/bytes that acknowledge nothing; another connection is opened/);
   });
 
-  it('may be as many as chunks may be in flight, again after each ack', async () => {
+  it('the exporter accepts as many stale acks as chunks can be in flight, again after each ack', async () => {
     expect(STALE).toHaveLength(30);
     const receiver = await listen({ messageFaults: acked(many(STALE, 1_024), many(STALE, 1_024)) });
     const { send } = start({ endpoint: receiver.endpoint });
@@ -50,7 +50,7 @@ describe('acks that nobody waits for', () => {
     expect(warnings()).toEqual([]);
   });
 
-  it('end the connection also as refusals of nothing', async () => {
+  it('the exporter closes a connection that sends too many refusals without a chunk in flight', async () => {
     const receiver = await listen({ messageFaults: acked(NOTHING, Buffer.alloc(140_000, 0x80)) });
     const { send } = start({ endpoint: receiver.endpoint });
     expect((await send('a')).code).toBe(0);
@@ -59,8 +59,8 @@ describe('acks that nobody waits for', () => {
   });
 });
 
-describe('an answer without an end', () => {
-  it('ends the connection within the time for an ack', async () => {
+describe('incomplete answers', () => {
+  it('the exporter closes a connection whose answer is incomplete after ackTimeoutMillis', async () => {
     const receiver = await listen({ messageFaults: acked(NOTHING, STALE.subarray(0, 7)) });
     const { clock, send } = start({ endpoint: receiver.endpoint });
     expect((await send('a')).code).toBe(0);
@@ -72,7 +72,7 @@ describe('an answer without an end', () => {
     expect(warnings()).toEqual([expect.stringMatching(/an answer of the server is incomplete after 5000 ms; another/)]);
   });
 
-  it('is not told where an ack is late at the same time', async () => {
+  it('the exporter reports the late ack if an incomplete answer expires at the same time', async () => {
     const faults: (MessageFault | undefined)[] = [undefined];
     const receiver = await listen({
       messageFaults: (message) => (faults.length > 0 ? faults.pop() : acked(NOTHING, STALE.subarray(0, 7))(message)),
@@ -92,7 +92,7 @@ describe('an answer without an end', () => {
     expect((await result).code).toBe(0);
   });
 
-  it('is not one that comes in pieces', async () => {
+  it('the exporter keeps a connection whose answers arrive in pieces', async () => {
     let next: Buffer = Buffer.alloc(0);
     // Each answer ends with the beginning of the next.
     const receiver = await listen({
@@ -112,16 +112,17 @@ describe('an answer without an end', () => {
     expect(warnings()).toEqual([]);
   });
 
-  it('does not live on the bytes that keep coming', async () => {
-    // A string of 60,000 bytes, of which one comes now and then.
+  it('an incomplete answer expires although single bytes keep arriving', async () => {
+    // The head of a string of 60,000 bytes. Each later message is answered with one byte of it.
     const receiver = await listen({ messageFaults: acked(NOTHING, Buffer.from('daea60', 'hex')) });
     const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
     expect((await send('a')).code).toBe(0);
     await settle();
-    receiver.messageFaults = () => ({ kind: 'drip', millis: 1 });
+    receiver.messageFaults = () => ({ kind: 'garbage', bytes: Buffer.of(0x61) });
     for (let i = 0; i < 3; i++) {
       await clock.advance(1_500);
       void send('b');
+      await until(() => receiver.messageCount === i + 2);
       await settle();
     }
     expect(receiver.connectionCount).toBe(1);

@@ -25,8 +25,8 @@ function addressesOf(endpoint: string, tlsServerName?: string): Addresses {
 
 const failureOf = (addresses: Addresses) => addresses.acquire(undefined).catch((error: Error) => error.message);
 
-describe('a name of SRV records', () => {
-  it('brings addresses, ports, priorities and weights', async () => {
+describe('SRV lookups', () => {
+  it('an SRV lookup returns addresses with their ports, priorities and weights', async () => {
     const dns = await DnsServer.start();
     dns.srv.set(NAME, [
       { priority: 1, weight: 20, port: 1001, target: '127.0.0.1' },
@@ -44,7 +44,7 @@ describe('a name of SRV records', () => {
     ]);
   });
 
-  it('is asked at every dial, and its targets are looked up with all their addresses', async () => {
+  it('each dial asks for the SRV records again and looks up their targets', async () => {
     const dns = await DnsServer.start();
     dns.srv.set(NAME, [{ port: 1001, target: 'localhost' }]);
     const addresses = addressesOf(`srv+tcp://${NAME}`);
@@ -54,7 +54,7 @@ describe('a name of SRV records', () => {
     expect(dns.queries).toBe(2);
   });
 
-  it('leaves out a target that does not resolve, and fails when none does', async () => {
+  it('an SRV lookup leaves out an unresolvable target, and fails if no target resolves', async () => {
     const dns = await DnsServer.start();
     dns.srv.set(NAME, [
       { port: 1, target: 'nowhere.invalid' },
@@ -69,7 +69,7 @@ describe('a name of SRV records', () => {
     );
   });
 
-  it('that does not exist is told with what to do, a short one above all', async () => {
+  it('the error for a missing SRV name says that the full name is needed', async () => {
     await DnsServer.start();
     expect(await failureOf(addressesOf('srv+tcp://_forward._tcp.fluent'))).toBe(
       'no address for srv+tcp://_forward._tcp.fluent: there are no SRV records for _forward._tcp.fluent (ENOTFOUND); ' +
@@ -77,7 +77,7 @@ describe('a name of SRV records', () => {
     );
   });
 
-  it('that cannot be looked up any more keeps its last answer', async () => {
+  it('the exporter warns and keeps the last SRV answer if a later lookup fails', async () => {
     const dns = await DnsServer.start();
     const receiver = await listen();
     dns.srv.set(NAME, [{ port: receiver.port, target: '127.0.0.1' }]);
@@ -94,7 +94,7 @@ describe('a name of SRV records', () => {
     ]);
   });
 
-  it('is verified by the configured name, never by that of a target', async () => {
+  it('TLS verifies the configured name and never the name of an SRV target', async () => {
     const dns = await DnsServer.start();
     dns.srv.set(NAME, [{ port: 1001, target: 'localhost' }]);
     const { target } = await addressesOf(`srv+tls://${NAME}`).acquire(undefined);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ForwardReceiver } from '../../src/testing/index.ts';
-import { exporterFixture, named, textOf } from '../support/exporter-fixture.ts';
+import { connected, exporterFixture, named, textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Harness, harness } from '../support/harness.ts';
 
@@ -16,11 +16,13 @@ function start(options: Parameters<typeof harness>[0]): Harness {
 const connectionsOf = (receiver: ForwardReceiver) => receiver.messages.map(({ connection }) => connection);
 
 describe('rotation', () => {
-  it('replaces a connection in use once its successor has acknowledged a chunk', async () => {
+  it('rotation replaces a connection in use once a chunk is acknowledged on the successor', async () => {
     const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint });
+    const made = start({ endpoint: receiver.endpoint });
+    const { clock, send } = made;
     await send('a');
     await clock.advance(INTERVAL / 2);
+    await connected(made, 2);
     await until(() => receiver.connectionCount === 2);
     expect(receiver.openConnections).toBe(2);
     await send('b');
@@ -30,13 +32,15 @@ describe('rotation', () => {
     expect(warnings()).toEqual([]);
   });
 
-  it('goes on doing so, an interval after each takeover', async () => {
+  it('each rotation follows one interval after the last takeover', async () => {
     const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint });
+    const made = start({ endpoint: receiver.endpoint });
+    const { clock, send } = made;
     await send('first');
     await clock.advance(INTERVAL / 2);
     for (let rotation = 1; rotation <= 5; rotation++) {
       await until(() => receiver.connectionCount === rotation + 1);
+      await connected(made, 2);
       await send(rotation);
       await clock.advance(INTERVAL - 1);
       await send('still');
@@ -47,7 +51,7 @@ describe('rotation', () => {
     expect(new Set(receiver.messages.map(({ chunk }) => chunk)).size).toBe(receiver.messages.length);
   });
 
-  it('falls uniformly within the first interval, and later within ± 10 %', async () => {
+  it('the first rotation comes anywhere within the interval, later ones vary by 10 percent', async () => {
     for (const [chance, firstAt, nextAfter] of [
       [0, INTERVAL, INTERVAL * 0.9],
       [0.75, INTERVAL / 4, INTERVAL * 1.05],
@@ -62,6 +66,7 @@ describe('rotation', () => {
       expect(receiver.connectionCount).toBe(1);
       await made.clock.advance(1);
       await until(() => receiver.connectionCount === 2);
+      await connected(made, 2);
       await made.send('b');
       await made.clock.advance(nextAfter - 1);
       await made.send('c');
@@ -72,7 +77,7 @@ describe('rotation', () => {
     }
   });
 
-  it('staggers the connections of a process', async () => {
+  it('the first rotations of several connections are staggered over the interval', async () => {
     const [a, b] = [await listen(), await listen()];
     const { clock, send } = start({ ...named(a, b), connections: 2 });
     const total = () => a.connectionCount + b.connectionCount;
@@ -89,7 +94,7 @@ describe('rotation', () => {
     await until(() => total() === 4);
   });
 
-  it('does not happen with an interval of 0', async () => {
+  it('no connection is replaced if rotationIntervalMillis is 0', async () => {
     const receiver = await listen();
     const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
     await send('a');
@@ -98,13 +103,14 @@ describe('rotation', () => {
     expect(receiver.connectionCount).toBe(1);
   });
 
-  it('keeps the old connection working until the successor has acknowledged', async () => {
+  it('the old connection takes chunks until one is acknowledged on the successor', async () => {
     const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint, ackTimeoutMillis: 5_000 });
+    const made = start({ endpoint: receiver.endpoint, ackTimeoutMillis: 5_000 });
+    const { clock, send } = made;
     await send('a');
     receiver.messageFaults = ({ connection }) => (connection === 1 ? { kind: 'withhold' } : undefined);
     await clock.advance(INTERVAL / 2);
-    await until(() => receiver.connectionCount === 2);
+    await connected(made, 2);
     const probe = send('probe');
     await until(() => receiver.messageCount === 2);
     for (const body of ['b', 'c', 'd']) expect((await send(body)).code).toBe(0);
@@ -119,7 +125,7 @@ describe('rotation', () => {
     expect(again?.chunk).toBe(first?.chunk);
   });
 
-  it('opens the successor of an idle connection in the background and closes both after two idle intervals', async () => {
+  it('an idle connection gets a successor, and both close after two idle intervals', async () => {
     const receiver = await listen();
     const { clock, send } = start({ endpoint: receiver.endpoint });
     await send('a');
@@ -136,30 +142,33 @@ describe('rotation', () => {
     expect(warnings()).toEqual([]);
   });
 
-  it('prefers another address, on a fresh lookup', async () => {
+  it('rotation looks the name up again and prefers another address', async () => {
     const [a, b, c] = [await listen(), await listen(), await listen()];
     const behind = [a];
     let lookups = 0;
-    const { clock, send } = start({
+    const made = start({
       endpoint: 'tcp://fluent',
       resolver: async () => {
         lookups++;
         return behind.map(({ port }) => ({ address: '127.0.0.1', port }));
       },
     });
+    const { clock, send } = made;
     await send('a');
     behind.push(b, c);
     await clock.advance(INTERVAL / 2);
     await until(() => b.connectionCount + c.connectionCount === 1);
+    await connected(made, 2);
     await send('b');
     await clock.advance(INTERVAL);
     await until(() => a.connectionCount + b.connectionCount + c.connectionCount === 3);
+    await connected(made, 2);
     await send('c');
     expect(lookups).toBe(3);
     expect([a, b, c].map(({ entryCount }) => entryCount)).toEqual([1, 1, 1]);
   });
 
-  it('leaves as many connections on each address as there were', async () => {
+  it('rotation keeps the number of connections on each address', async () => {
     const [a, b] = [await listen(), await listen()];
     const made = start({ ...named(a, b), connections: 2 });
     await made.send('a');
@@ -168,14 +177,14 @@ describe('rotation', () => {
     for (let rotation = 1; rotation <= 6; rotation++) {
       await made.clock.advance(INTERVAL / 2);
       await Promise.all([made.send('x'), made.send('y'), made.send('z')]);
-      await settle();
+      await until(() => a.openConnections + b.openConnections === 2);
       expect([a.openConnections, b.openConnections]).toEqual([1, 1]);
     }
     expect(a.connectionCount).toBeGreaterThan(2);
     expect(b.connectionCount).toBeGreaterThan(2);
   });
 
-  it('tries the next address at once where a dial fails, and tells nobody', async () => {
+  it('rotation tries the next address at once and without a warning if a dial fails', async () => {
     // Nothing listens on port 1.
     const [a, b] = [await listen(), await listen()];
     const ports = [a.port, 1, b.port];
@@ -187,19 +196,21 @@ describe('rotation', () => {
     await made.clock.advance(INTERVAL / 2);
     // No time passes between the dial that fails and the next.
     await until(() => b.connectionCount === 1);
+    await connected(made, 2);
     expect((await made.send('b')).code).toBe(0);
     expect([a.entryCount, b.entryCount]).toEqual([1, 1]);
     expect(warnings()).toEqual([]);
   });
 
-  it('works while lookups fail, give nothing, hang or give rubbish, with the last good answer', async () => {
+  it('rotation uses the last good answer while lookups fail, hang or return nothing usable', async () => {
     const receiver = await listen();
     let answer: () => Promise<unknown> = async () => [{ address: '127.0.0.1', port: receiver.port }];
-    const { clock, send } = start({
+    const made = start({
       endpoint: 'tcp://fluent',
       connectTimeoutMillis: INTERVAL,
       resolver: () => answer() as Promise<{ address: string; port: number }[]>,
     });
+    const { clock, send } = made;
     await send('a');
     await clock.advance(INTERVAL / 2);
     let connections = 2;
@@ -212,20 +223,23 @@ describe('rotation', () => {
       async () => 'nonsense',
     ]) {
       await until(() => receiver.connectionCount === connections);
+      await connected(made, 2);
       expect((await send('x')).code).toBe(0);
       answer = bad;
       await clock.advance(INTERVAL);
       connections++;
       await until(() => receiver.connectionCount === connections);
     }
-    // A lookup that hangs is waited for half of connectTimeoutMillis.
+    // The exporter waits for a lookup that hangs for half of connectTimeoutMillis.
     answer = () => new Promise(() => {});
+    await connected(made, 2);
     await send('x');
     await clock.advance(INTERVAL);
     expect((await send('y')).code).toBe(0);
     expect(receiver.connectionCount).toBe(connections);
     await clock.advance(INTERVAL / 2);
     await until(() => receiver.connectionCount === connections + 1);
+    await connected(made, 2);
     await send('z');
     await clock.advance(INTERVAL * 1.5);
     await until(() => receiver.connectionCount === connections + 2);
@@ -235,13 +249,15 @@ describe('rotation', () => {
     );
   });
 
-  it('has its successor take over at once when the old connection dies', async () => {
+  it('the successor takes over at once if the old connection dies', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'close', when: 'before ack' }] });
-    const { clock, send } = start({ endpoint: receiver.endpoint, connections: 1, maxInFlightChunks: 2 });
+    const made = start({ endpoint: receiver.endpoint, connections: 1, maxInFlightChunks: 2 });
+    const { clock, send } = made;
     await send('a');
     await clock.advance(INTERVAL / 2);
+    await connected(made, 2);
     await until(() => receiver.openConnections === 2);
-    // The successor gets the first of the two, and dies of it; the old one goes on.
+    // The successor gets the first of the two and is closed for it. The old connection goes on.
     const results = [send('b'), send('c')];
     await until(() => warnings().length > 0);
     await settle();
@@ -249,28 +265,31 @@ describe('rotation', () => {
     for (const result of results) expect((await result).code).toBe(0);
 
     await clock.advance(INTERVAL);
+    await connected(made, 2);
     await until(() => receiver.openConnections === 2);
     const successor = receiver.connectionCount - 1;
     const old = receiver.messages.at(-1)?.connection;
     expect(old).not.toBe(successor);
     receiver.resetConnection(old ?? -1);
-    await until(() => receiver.openConnections === 1);
-    await settle();
+    await connected(made, 1);
     expect((await send('d')).code).toBe(0);
     expect(receiver.messages.at(-1)?.connection).toBe(successor);
   });
 
-  it('waits while two old connections still owe acks', async () => {
+  it('rotation waits while two old connections still wait for acks', async () => {
     const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint, ackTimeoutMillis: 20_000, maxInFlightChunks: 4 });
+    const made = start({ endpoint: receiver.endpoint, ackTimeoutMillis: 20_000, maxInFlightChunks: 4 });
+    const { clock, send } = made;
     await send('first');
     for (const connection of [1, 2]) {
-      // One chunk stays unanswered on the old connection, and the successor proves itself by another.
+      // One chunk stays unanswered on the old connection, and another is acknowledged on the successor.
       receiver.messageFaults = (message) => (message.connection < connection ? { kind: 'withhold' } : undefined);
-      void send('owed');
-      await settle();
+      const messages = receiver.messageCount;
+      void send('unanswered');
+      await until(() => receiver.messageCount === messages + 1);
       await clock.advance(INTERVAL);
       await until(() => receiver.connectionCount === connection + 1);
+      await until(() => made.exporter.stats().connections.filter(({ state }) => state === 'open').length === 2);
       await send('probe');
     }
     await clock.advance(INTERVAL);

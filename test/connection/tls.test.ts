@@ -9,13 +9,13 @@ import type { TlsOptions as ClientTlsOptions, FluentForwardLogExporterOptions } 
 import type { ForwardReceiver } from '../../src/testing/index.ts';
 import { Authority, type Pair } from '../support/certificates.ts';
 import { DnsServer } from '../support/dns-server.ts';
-import { exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
+import { advanceUntil, exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { expectProcessWarning } from '../support/process-warnings.ts';
 import { runProgram } from '../support/run-program.ts';
 
 const { listen, start, warnings, log } = exporterFixture();
-const told = () => warnings().map((text) => text.replace(/^opentelemetry-exporter-fluent-forward /, ''));
+const unprefixed = () => warnings().map((text) => text.replace(/^opentelemetry-exporter-fluent-forward /, ''));
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
 let authority: Authority;
@@ -34,7 +34,7 @@ function version(name: (typeof VERSIONS)[number]): TlsOptions {
   return { minVersion: name, maxVersion: name };
 }
 
-/** What a server needs to ask its clients for certificates. */
+/** Options of a server that requires client certificates. */
 function mutual(name: (typeof VERSIONS)[number]): TlsOptions {
   return { ...server, ca: authority.cert, requestCert: true, rejectUnauthorized: true, ...version(name) };
 }
@@ -43,15 +43,14 @@ function startWith(receiver: ForwardReceiver, tls: ClientTlsOptions, options: Fl
   return start({ endpoint: receiver.endpoint, tls: { ca: authority.cert, ...tls }, ...options });
 }
 
-/** Exports one record to a receiver that will not have it. The deadline is before a second dial. */
+/** Exports one record to a receiver that does not take it. The deadline is before a second dial. */
 async function fail(options: FluentForwardLogExporterOptions): Promise<{ code: string | undefined; cause: Error }> {
   const timeoutMillis = 50;
   const { clock, send } = start({ ...options, timeoutMillis });
-  // That the deadline is so near has been warned about.
+  // The exporter has warned that the deadline is so short.
   log.length = 0;
   const result = send('x');
   await until(() => warnings().length > 0);
-  await settle();
   await clock.advance(timeoutMillis);
   const { error } = await result;
   return { code: error?.code, cause: error?.cause as Error };
@@ -63,8 +62,23 @@ async function failWith(receiver: ForwardReceiver, tls: ClientTlsOptions): Promi
   expect(cause).toMatchObject({ code: 'FLUENT_FORWARD_TLS_FAILED' });
   expect(warnings().join()).not.toContain('refuse it');
   expect(receiver.messageCount).toBe(0);
-  for (const text of [...log.map(([, said]) => said), String(cause.cause)]) expect(text).not.toMatch(/\p{C}/u);
+  for (const text of [...log.map(([, logged]) => logged), String(cause.cause)]) expect(text).not.toMatch(/\p{C}/u);
   return cause.message.replace(`${receiver.endpoint}: `, '');
+}
+
+/** Opens and closes a FIFO for a reader that waits for a writer, once there is one. The reader finds it empty. */
+async function endFifo(path: string): Promise<void> {
+  let writer: number | undefined;
+  await until(() => {
+    try {
+      writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      // There is no reader yet.
+      if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    }
+    return writer !== undefined;
+  });
+  closeSync(writer as number);
 }
 
 function file(name: string, content: string): string {
@@ -73,19 +87,22 @@ function file(name: string, content: string): string {
   return path;
 }
 
-/** What a server sees of a client. */
-interface Seen {
+/** A connection of a client, as the server sees it. */
+interface ClientConnection {
   readonly isReused: boolean;
   readonly alpn: string | false | null;
   readonly serverName: unknown;
   readonly client: string | undefined;
 }
 
-/** TLS in front of a receiver, by a server that tells what it sees. */
-async function terminator(receiver: ForwardReceiver, options: TlsOptions): Promise<{ endpoint: string; seen: Seen[] }> {
-  const seen: Seen[] = [];
+/** A TLS server in front of a receiver. It records its connections. */
+async function terminator(
+  receiver: ForwardReceiver,
+  options: TlsOptions,
+): Promise<{ endpoint: string; connections: ClientConnection[] }> {
+  const connections: ClientConnection[] = [];
   const front = createTlsServer(options, (socket) => {
-    seen.push({
+    connections.push({
       isReused: socket.isSessionReused(),
       alpn: socket.alpnProtocol,
       serverName: (socket as TLSSocket & { servername: unknown }).servername,
@@ -98,11 +115,11 @@ async function terminator(receiver: ForwardReceiver, options: TlsOptions): Promi
   await new Promise<void>((done) => front.listen(0, '127.0.0.1', done));
   onTestFinished(() => void front.close());
   const { port } = front.address() as { port: number };
-  return { endpoint: `tls://127.0.0.1:${port}`, seen };
+  return { endpoint: `tls://127.0.0.1:${port}`, connections };
 }
 
 describe.each(VERSIONS)('a receiver in %s', (name) => {
-  it('takes and acknowledges, over rotating connections', async () => {
+  it('the exporter delivers over rotating TLS connections', async () => {
     const receiver = await listen({ tls: { ...server, ...version(name) } });
     const made = startWith(receiver, {}, { rotationIntervalMillis: 1_000 });
     expect(receiver.endpoint).toMatch(/^tls:/);
@@ -112,14 +129,14 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     expect(warnings()).toEqual([]);
   });
 
-  it('takes a large chunk, and several in one turn', async () => {
+  it('the exporter delivers a large chunk and several chunks in one turn over TLS', async () => {
     const receiver = await listen({ tls: { ...server, ...version(name) } });
     const { send } = startWith(receiver, {}, { maxChunkBytes: 6_000_000, maxStringBytes: 6_000_000 });
     const results = await Promise.all([send('x'.repeat(5_000_000)), send('a'), send('b')]);
     expect(results.map(({ code }) => code)).toEqual([0, 0, 0]);
   });
 
-  it('and with a shared key', async () => {
+  it('the exporter delivers over TLS with a shared key', async () => {
     const receiver = await listen({
       tls: { ...server, ...version(name) },
       security: { sharedKey: 'k', style: 'fluent-bit', users: { u: 'p' } },
@@ -129,7 +146,7 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     expect(warnings()).toEqual([]);
   });
 
-  it('that refuses a user says why, though it closes in the same breath', async () => {
+  it('the exporter reports why its login is refused although the TLS connection closes at once', async () => {
     const receiver = await listen({
       tls: { ...server, ...version(name) },
       security: { sharedKey: 'k', users: { u: 'p' } },
@@ -138,9 +155,10 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     expect(cause.message).toContain('"username/password mismatch"; check username and password');
   });
 
-  it('meets each connection with a full handshake, the name of the server and no ALPN', async () => {
+  it('each connection makes a full TLS handshake with the server name and without ALPN', async () => {
     const receiver = await listen();
-    const { endpoint, seen } = await terminator(receiver, { ...server, ...version(name), ALPNProtocols: ['x'] });
+    const options = { ...server, ...version(name), ALPNProtocols: ['x'] };
+    const { endpoint, connections } = await terminator(receiver, options);
     const made = start({
       endpoint,
       tls: { ca: authority.cert, serverName: 'receiver.test' },
@@ -151,19 +169,19 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
       await made.clock.advance(1_100);
       await sendOver(connection, made, receiver);
     }
-    expect(seen).toEqual(
+    expect(connections).toEqual(
       Array(4).fill({ isReused: false, alpn: false, serverName: 'receiver.test', client: undefined }),
     );
   });
 
-  it('takes a client with a certificate', async () => {
+  it('the exporter delivers with a client certificate', async () => {
     const receiver = await listen({ tls: mutual(name) });
     const { send } = startWith(receiver, client);
     expect((await send('a')).code).toBe(0);
     expect(warnings()).toEqual([]);
   });
 
-  it('that wants a certificate is told of as such', async () => {
+  it('the exporter reports that the server probably wants a client certificate', async () => {
     const receiver = await listen({ tls: mutual(name) });
     expect(await failWith(receiver, {})).toBe(
       name === 'TLSv1.2'
@@ -175,7 +193,7 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     );
   });
 
-  it('that refuses a certificate is told of with the file, also when it just closes', async () => {
+  it('the exporter names the client certificate file if the server closes without an alert', async () => {
     const receiver = await listen({ tls: mutual(name) });
     const cert = file('client.pem', expired.cert);
     const message = await failWith(receiver, { cert, key: expired.key });
@@ -186,26 +204,25 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     );
   });
 
-  it('that refuses a certificate refuses no chunk, however often', async () => {
+  it('a refused client certificate never counts as a refused chunk', async () => {
     let ended = 0;
     const front = createTlsServer(mutual(name), (socket) => socket.on('error', () => {}));
     front.on('connection', (socket: Socket) => socket.once('close', () => ended++));
     await new Promise<void>((done) => front.listen(0, '127.0.0.1', done));
     onTestFinished(() => void front.close());
     const { port } = front.address() as { port: number };
-    const { clock, send } = start({ endpoint: `tls://127.0.0.1:${port}`, tls: { ca: authority.cert, ...expired } });
-    const result = send('x');
-    for (let dial = 1; dial <= 4; dial++) {
-      await until(() => ended >= dial);
-      await settle();
-      await clock.advance(5_000);
-    }
-    await clock.advance(10_000);
+    const made = start({ endpoint: `tls://127.0.0.1:${port}`, tls: { ca: authority.cert, ...expired } });
+    let isDone = false;
+    const result = made.send('x').finally(() => {
+      isDone = true;
+    });
+    await advanceUntil(made, 1_000, () => isDone);
     expect((await result).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
+    await until(() => ended >= 4);
     expect(warnings().join()).not.toContain('refuse it');
   });
 
-  it('is not believed without its own certificate, but on request', async () => {
+  it('the exporter rejects an unknown authority unless insecureSkipVerify is set', async () => {
     const other = await Authority.create('another');
     const receiver = await listen({ tls: { ...server, ...version(name) } });
     const ca = file('ca.pem', other.cert);
@@ -216,7 +233,7 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     expect((await send('a')).code).toBe(0);
   });
 
-  it('delays no export while it shakes hands with the successor of a connection', async () => {
+  it('exports do not wait for the TLS handshake of a successor connection', async () => {
     let shakes = 0;
     const receiver = await listen({
       tls: {
@@ -244,32 +261,32 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
     expect((await send('b')).code).toBe(0);
   });
 
-  it('that stops reading is noticed', async () => {
+  it('the exporter reports a TLS server that stops reading, and resends the chunk', async () => {
     const receiver = await listen({
       tls: { ...server, ...version(name) },
       connectionFaults: [{ kind: 'stop reading', afterBytes: 1_000 }],
     });
-    const limits = { ackTimeoutMillis: 1_000, maxChunkBytes: 6_000_000, maxStringBytes: 6_000_000 };
+    const limits = { ackTimeoutMillis: 2_000, maxChunkBytes: 6_000_000, maxStringBytes: 6_000_000 };
     const { clock, send } = startWith(receiver, {}, limits);
     const result = send('x'.repeat(5_900_000));
     // The socket's own time limit, on Node.js's clock.
     await until(() => warnings().length > 0);
-    expect(warnings()[0]).toContain('the server has read nothing for 1000 ms');
+    expect(warnings()[0]).toContain('the server has read nothing for 2000 ms');
     await clock.advance(100);
     expect((await result).code).toBe(0);
     expect(receiver.messages.map(({ connection }) => connection)).toEqual([1]);
   });
 });
 
-describe('the certificate of a server', () => {
+describe('server certificates', () => {
   it.each<[string, () => Promise<Pair>, RegExp, ClientTlsOptions?]>([
     [
-      'that has expired',
+      'expired',
       () => authority.issue({ fromDay: -3, toDay: -2 }),
       /^the server's certificate, or one above it, has expired$/,
     ],
     [
-      'that is not valid yet',
+      'not valid yet',
       () => authority.issue({ fromDay: 2, toDay: 3 }),
       /^the server's certificate, or one above it, is not valid yet$/,
     ],
@@ -279,47 +296,47 @@ describe('the certificate of a server', () => {
       /^the server's certificate is for IP Address:127\.0\.0\.2, DNS:other\.test, and not for 127\.0\.0\.1; is tls\.serverName right\?$/,
     ],
     [
-      'with a common name only, and that of another host',
+      'only the common name of another host',
       () => authority.issue({ names: [], commonName: 'common.test' }),
       /^the server's certificate is for common\.test, and not for receiver\.test; is tls\.serverName right\?$/,
       { serverName: 'receiver.test' },
     ],
     [
-      'with a name that commands a terminal',
+      'an alternative name with terminal control characters',
       () => authority.issue({ names: ['\u001b[31m\nb.test', 'c.test'] }),
       /^the server's certificate is for [\x20-\x7e]*, and not for 127\.0\.0\.1/,
     ],
     [
-      'with a common name that does',
+      'a common name with terminal control characters',
       () => authority.issue({ names: [], commonName: '\u001b[31m\u202eb.test' }),
       /^the server's certificate is for \\u\{1b\}\[31m\\u\{202e\}b\.test, and not for receiver\.test/,
       { serverName: 'receiver.test' },
     ],
     [
-      'by another authority of the same name',
+      'issued by another authority of the same name',
       async () => (await Authority.create()).issue(),
       /^the server's certificate is by an authority that is not in tls\.ca; tls\.ca has to hold it$/,
     ],
-  ])('%s is refused', async (_, issue, message, tls = {}) => {
+  ])('the exporter rejects a bad server certificate: %s', async (_, issue, message, tls = {}) => {
     const receiver = await listen({ tls: await issue() });
     expect(await failWith(receiver, tls)).toMatch(message);
   });
 
-  it("has to be by an authority of Node.js's own list where none is given", async () => {
+  it('the exporter trusts only the authorities of Node.js if tls.ca is not set', async () => {
     const receiver = await listen({ tls: server });
     expect(await failWith(receiver, { ca: undefined })).toMatch(
       /authority that is not in Node\.js's own list; tls\.ca/,
     );
   });
 
-  it('is verified also where NODE_TLS_REJECT_UNAUTHORIZED switches that off for the rest of the process', async () => {
+  it('the exporter verifies server certificates even if NODE_TLS_REJECT_UNAUTHORIZED is 0', async () => {
     expectProcessWarning(/NODE_TLS_REJECT_UNAUTHORIZED/);
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     const receiver = await listen({ tls: server });
     await failWith(receiver, { ca: undefined });
   });
 
-  it('has to hold the name of the endpoint, and not that of the address', async () => {
+  it('a server certificate has to name the host of the endpoint, not its address', async () => {
     const names: string[] = [];
     const SNICallback: TlsOptions['SNICallback'] = (name, done) => {
       names.push(name);
@@ -328,13 +345,13 @@ describe('the certificate of a server', () => {
     const receiver = await listen({ tls: { ...server, SNICallback } });
     const { send } = start({ ...named(receiver), endpoint: 'tls://receiver.test.', tls: { ca: authority.cert } });
     expect((await send('a')).code).toBe(0);
-    // The dot of the root has no place there.
+    // SNI has no place for the dot of the root.
     expect(names).toEqual(['receiver.test']);
     const { cause } = await fail({ ...named(receiver), endpoint: 'tls://other.test', tls: { ca: authority.cert } });
     expect(cause.message).toContain('and not for other.test; is tls.serverName right?');
   });
 
-  it('has to hold tls.serverName where that is given, which may be an address', async () => {
+  it('a server certificate has to name tls.serverName if set, also an IP address', async () => {
     const receiver = await listen({ tls: server });
     const at = { ...named(receiver), endpoint: 'tls://other.test' };
     for (const serverName of ['receiver.test', '127.0.0.1', '::1']) {
@@ -346,8 +363,8 @@ describe('the certificate of a server', () => {
   });
 });
 
-describe('a server that does not speak TLS as wanted', () => {
-  it('because it speaks none', async () => {
+describe('servers without the expected TLS', () => {
+  it('the exporter reports a server that does not answer in TLS', async () => {
     const receiver = await listen({ security: { sharedKey: 'k' } });
     const { cause } = await fail({ endpoint: receiver.endpoint.replace('tcp', 'tls'), tls: { ca: authority.cert } });
     expect(cause).toMatchObject({
@@ -356,7 +373,7 @@ describe('a server that does not speak TLS as wanted', () => {
     });
   });
 
-  it('because it says nothing at all', async () => {
+  it('the exporter reports a TLS handshake timeout if the server sends nothing', async () => {
     const silent = createServer(() => {});
     await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done));
     onTestFinished(() => void silent.close());
@@ -376,7 +393,7 @@ describe('a server that does not speak TLS as wanted', () => {
     });
   });
 
-  it('because it closes', async () => {
+  it('the exporter reports a server that closes in the TLS handshake', async () => {
     const receiver = await listen({ connectionFaults: () => ({ kind: 'close', afterBytes: 1 }) });
     const { cause } = await fail({ endpoint: receiver.endpoint.replace('tcp', 'tls'), tls: { ca: authority.cert } });
     expect(cause.message).toMatch(
@@ -384,14 +401,14 @@ describe('a server that does not speak TLS as wanted', () => {
     );
   });
 
-  it('because its version is too old', async () => {
+  it('the exporter reports a server whose TLS version is below tls.minVersion', async () => {
     const receiver = await listen({ tls: { ...server, ...version('TLSv1.2') } });
     expect(await failWith(receiver, { minVersion: 'TLSv1.3' })).toBe(
       'the server speaks no version of TLS from tls.minVersion on',
     );
   });
 
-  it('because the client does not: it is told to', async () => {
+  it('the exporter without TLS reports that the server wants TLS', async () => {
     // What OpenSSL answers to what is not TLS, from a server that wants it.
     const alert = Buffer.from('15030100020246', 'hex');
     const receiver = await listen({ messageFaults: () => ({ kind: 'garbage', bytes: alert }) });
@@ -401,7 +418,7 @@ describe('a server that does not speak TLS as wanted', () => {
     );
   });
 
-  it('is not what resets a connection that has worked', async () => {
+  it('the reset of a connection that has worked is not reported as a TLS problem', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
     const { clock, send } = start({ endpoint: receiver.endpoint });
     expect((await send('a')).code).toBe(0);
@@ -413,10 +430,10 @@ describe('a server that does not speak TLS as wanted', () => {
   });
 });
 
-describe('certificates of this side', () => {
-  it('are read anew at each dial', async () => {
+describe('certificates of the exporter', () => {
+  it('the exporter reads its certificate files again at each dial', async () => {
     const receiver = await listen();
-    const { endpoint, seen } = await terminator(receiver, mutual('TLSv1.3'));
+    const { endpoint, connections } = await terminator(receiver, mutual('TLSv1.3'));
     const cert = file('cert.pem', client.cert);
     const key = file('key.pem', client.key);
     const made = start({ endpoint, tls: { ca: authority.cert, cert, key }, rotationIntervalMillis: 1_000 });
@@ -426,49 +443,50 @@ describe('certificates of this side', () => {
     writeFileSync(key, renewed.key);
     await made.clock.advance(1_000);
     await sendOver(1, made, receiver);
-    // Halfway through the next renewal.
+    // The next renewal has replaced only one of the files so far.
     writeFileSync(cert, client.cert);
     await made.clock.advance(1_100);
     await sendOver(2, made, receiver);
-    expect(told()).toEqual([expect.stringMatching(/key values mismatch\); going on with the last good ones$/)]);
+    expect(unprefixed()).toEqual([expect.stringMatching(/key values mismatch\); going on with the last good ones$/)]);
     writeFileSync(key, client.key);
     await made.clock.advance(1_100);
     await sendOver(3, made, receiver);
-    expect(seen.map(({ client: name }) => name)).toEqual(['client', 'renewed client', 'renewed client', 'client']);
+    const names = connections.map(({ client: name }) => name);
+    expect(names).toEqual(['client', 'renewed client', 'renewed client', 'client']);
   });
 
   it.each<[string, (paths: { ca: string; cert: string; key: string }) => void, RegExp]>([
     [
-      'of another key',
+      'the certificate of another key',
       ({ cert }) => writeFileSync(cert, expired.cert),
       /cert\.pem\) and tls\.key \(.*key\.pem\) cannot be used .*key values mismatch/,
     ],
     [
-      'missing',
+      'a missing file',
       ({ cert }) => rmSync(cert),
       /^tls:\S+: the certificates cannot be read anew \(tls\.cert \(.*cert\.pem\): ENOENT: no such file or directory/,
     ],
     [
-      'empty',
+      'an empty file',
       ({ key }) => writeFileSync(key, ''),
       /^tls:\S+: the certificates cannot be read anew \(tls\.key \(.*key\.pem\): there is no PEM text in it/,
     ],
     [
-      'no certificate',
+      'a file without a certificate',
       ({ ca }) => writeFileSync(ca, client.key),
       /^tls:\S+: the certificates cannot be read anew \(tls\.ca \(.*ca\.pem\) does not hold whole certificates/,
     ],
     [
-      'cut off',
+      'a certificate that is cut off',
       ({ ca }) => writeFileSync(ca, `${authority.cert}${authority.cert.slice(0, -40)}`),
       /^tls:\S+: the certificates cannot be read anew \(tls\.ca \(.*ca\.pem\) does not hold whole certificates/,
     ],
     [
-      'damaged',
+      'a damaged certificate',
       ({ ca }) => writeFileSync(ca, authority.cert.replace(/MII/, 'XXX')),
       /^tls:\S+: the certificates cannot be read anew \(tls\.ca \(.*ca\.pem\) holds what is no certificate/,
     ],
-  ])('that are %s are not taken in place of good ones, and warned about', async (_, damage, reason) => {
+  ])('the exporter warns about bad files and keeps the last good certificates: %s', async (_, damage, reason) => {
     const receiver = await listen({ tls: mutual('TLSv1.3') });
     const paths = {
       ca: file('ca.pem', authority.cert),
@@ -480,18 +498,18 @@ describe('certificates of this side', () => {
     damage(paths);
     await clock.advance(500);
     await until(() => receiver.connectionCount === 2);
-    expect(told()).toEqual([expect.stringMatching(reason)]);
+    expect(unprefixed()).toEqual([expect.stringMatching(reason)]);
     expect(warnings()[0]).toMatch(/\); going on with the last good ones$/);
     expect((await send('b')).code).toBe(0);
   });
 
-  it('that were never good fail the dial, which blames no address, until they are', async () => {
+  it('dials without usable certificates fail until the files are good, and no address is to blame', async () => {
     const receiver = await listen({ tls: mutual('TLSv1.3') });
     const missing = join(mkdtempSync(join(tmpdir(), 'tls-')), 'cert.pem');
     const { clock, send } = startWith(receiver, { cert: missing, key: client.key });
     const result = send('a');
     await until(() => warnings().length > 0);
-    expect(told()[0]?.replace(/\d+ ms$/, '… ms')).toBe(
+    expect(unprefixed()[0]?.replace(/\d+ ms$/, '… ms')).toBe(
       `${receiver.endpoint}: tls.cert (${missing}): ENOENT: no such file or directory; 1 record(s) wait, and the next try is in … ms`,
     );
     writeFileSync(missing, client.cert);
@@ -500,17 +518,17 @@ describe('certificates of this side', () => {
     expect(receiver.connectionCount).toBe(1);
   });
 
-  it('that were never good have a code of their own', async () => {
+  it('the error code of unreadable certificates is FLUENT_FORWARD_CREDENTIALS_UNREADABLE', async () => {
     const receiver = await listen({ tls: server });
     const { cause } = await fail({ ...named(receiver), endpoint: 'tls://fluent', tls: { ca: '/nonexistent/ca.pem' } });
     expect(cause).toMatchObject({
       code: 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE',
-      // Without the address, which is not to blame.
+      // The address is not to blame, so it is not named.
       message: 'tls://fluent:24224: tls.ca (/nonexistent/ca.pem): ENOENT: no such file or directory',
     });
   });
 
-  it('may be encrypted', async () => {
+  it('the exporter uses an encrypted private key with the right tls.passphrase', async () => {
     const receiver = await listen({ tls: mutual('TLSv1.3') });
     const locked = await authority.issue({ names: ['locked'], passphrase: 'a passphrase' });
     const { send } = startWith(receiver, { ...locked, passphrase: 'a passphrase' });
@@ -527,13 +545,12 @@ describe('certificates of this side', () => {
     }
   });
 
-  it('that take too long to read fail the dial within its limit', async () => {
+  it('a dial fails after connectTimeoutMillis while a certificate file is still being read', async () => {
     const receiver = await listen({ tls: server });
-    // Reading it waits for a writer.
+    // A reader of a FIFO waits for a writer.
     const path = join(mkdtempSync(join(tmpdir(), 'tls-')), 'ca.pem');
     execFileSync('mkfifo', [path]);
-    // A writer that does not wait for the reader, and is gone at once.
-    onTestFinished(() => closeSync(openSync(path, constants.O_RDWR | constants.O_NONBLOCK)));
+    onTestFinished(() => endFifo(path));
     const { clock, send } = startWith(receiver, { ca: path }, { timeoutMillis: 6_000 });
     const result = send('a');
     await settle();
@@ -544,7 +561,7 @@ describe('certificates of this side', () => {
     });
   });
 
-  it('that take too long to read are the last good ones', async () => {
+  it('the exporter keeps the last good certificates if reading them again takes too long', async () => {
     const receiver = await listen({ tls: server });
     const give = vi.fn(async () => authority.cert);
     const made = startWith(receiver, { ca: give }, { rotationIntervalMillis: 20_000 });
@@ -555,7 +572,7 @@ describe('certificates of this side', () => {
       await made.clock.advance(2_500);
       await sendOver(connection, made, receiver);
     }
-    expect(told()).toEqual([
+    expect(unprefixed()).toEqual([
       `${receiver.endpoint}: the certificates cannot be read anew (no answer within 2500 ms); going on with the last good ones`,
     ]);
     // One call at a time, however many dials there are.
@@ -563,21 +580,23 @@ describe('certificates of this side', () => {
   });
 });
 
-it('an idle connection in TLS does not hold the process', async () => {
+it('an idle TLS connection does not keep the process alive', async () => {
   const receiver = await listen({ tls: server });
-  // Killed, it would have no code.
+  // A process that has to be killed has no exit code.
   const ended = await runProgram('test/contract/program.mjs', {
     env: {
       SDK: import.meta.resolve('@opentelemetry/sdk-logs'),
       OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint,
       OTEL_EXPORTER_FLUENT_FORWARD_CERTIFICATE: file('ca.pem', authority.cert),
+      OTEL_EXPORTER_FLUENT_FORWARD_CONNECT_TIMEOUT: '20000',
+      OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '20000',
     },
   });
   expect(ended).toMatchObject({ code: 0, stdout: '', stderr: '' });
   expect(receiver.entryCount).toBe(3);
 });
 
-it('sockets in TLS send without delay', async () => {
+it('the exporter sets TCP_NODELAY on TLS sockets', async () => {
   const receiver = await listen({ tls: server });
   const noDelay = vi.spyOn(Socket.prototype, 'setNoDelay');
   const { send } = startWith(receiver, {});
@@ -586,10 +605,10 @@ it('sockets in TLS send without delay', async () => {
   vi.restoreAllMocks();
 });
 
-describe('SRV records in TLS', () => {
+describe('TLS with SRV records', () => {
   const NAME = '_forward._tcp.receiver.test';
 
-  it('are verified by the name without the service and the protocol, or tls.serverName', async () => {
+  it('TLS with SRV records verifies the name without service and protocol, or tls.serverName', async () => {
     const receiver = await listen({ tls: { ...server, ...version('TLSv1.3') } });
     const dns = await DnsServer.start();
     dns.srv.set(NAME, [{ port: receiver.port, target: 'localhost.' }]);
@@ -602,7 +621,8 @@ describe('SRV records in TLS', () => {
     expect(receiver.messageCount).toBe(2);
   });
 
-  it('are not verified by the name of their target, which whoever forges an answer chooses', async () => {
+  it('TLS with SRV records rejects a certificate that holds only the target name', async () => {
+    // Whoever forges an answer chooses the target name.
     const receiver = await listen({ tls: await authority.issue({ names: ['localhost', '127.0.0.1'] }) });
     const dns = await DnsServer.start();
     dns.srv.set(NAME, [{ port: receiver.port, target: 'localhost.' }]);

@@ -14,8 +14,8 @@ function freshPath(): string {
   return join(mkdtempSync(join(tmpdir(), 'forward-')), 'forward.sock');
 }
 
-describe('a Unix socket', () => {
-  it('takes and acknowledges chunks, and rotates like any other', async () => {
+describe('Unix sockets', () => {
+  it('the exporter delivers over a Unix socket and rotates the connection', async () => {
     const receiver = await listen({ path: freshPath() });
     const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 1_000 });
     expect((await send('a')).code).toBe(0);
@@ -25,19 +25,22 @@ describe('a Unix socket', () => {
     expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1]);
   });
 
-  it.each(['fluentd', 'fluent-bit'] as const)('shakes hands with a receiver in the style of %s', async (style) => {
-    const receiver = await listen({ path: freshPath(), security: { sharedKey: 'k', users: { u: 'p' }, style } });
-    const login = { sharedKey: 'k', username: 'u', password: 'p' };
-    const { send } = start({ endpoint: receiver.endpoint, ...login });
-    expect((await send('a')).code).toBe(0);
-    const stranger = start({ endpoint: receiver.endpoint, ...login, sharedKey: 'other' });
-    void stranger.send('b');
-    await until(() => warnings().length > 0);
-    expect(warnings()[0]).toContain('check sharedKey');
-    expect(receiver.messageCount).toBe(1);
-  });
+  it.each(['fluentd', 'fluent-bit'] as const)(
+    'the exporter shakes hands over a Unix socket with a receiver in the style of %s',
+    async (style) => {
+      const receiver = await listen({ path: freshPath(), security: { sharedKey: 'k', users: { u: 'p' }, style } });
+      const login = { sharedKey: 'k', username: 'u', password: 'p' };
+      const { send } = start({ endpoint: receiver.endpoint, ...login });
+      expect((await send('a')).code).toBe(0);
+      const stranger = start({ endpoint: receiver.endpoint, ...login, sharedKey: 'other' });
+      void stranger.send('b');
+      await until(() => warnings().length > 0);
+      expect(warnings()[0]).toContain('check sharedKey');
+      expect(receiver.messageCount).toBe(1);
+    },
+  );
 
-  it('whose receiver acknowledges nothing may be that of an input that cannot', async () => {
+  it('the ack timeout on a Unix socket is reported with a hint about in_unix of Fluentd', async () => {
     const receiver = await listen({ path: freshPath(), messageFaults: () => ({ kind: 'withhold' }) });
     const { clock, send } = start({ endpoint: receiver.endpoint });
     void send('a');
@@ -51,7 +54,7 @@ describe('a Unix socket', () => {
 
   it.each<[string, () => string, RegExp]>([
     [
-      'is a file',
+      'a file',
       () => {
         const path = freshPath();
         writeFileSync(path, '');
@@ -60,7 +63,7 @@ describe('a Unix socket', () => {
       /: (connection refused; is that a socket, and the receiver running\?|that is no socket)$/,
     ],
     [
-      'is a socket of no receiver',
+      'a socket without a receiver',
       () => {
         const path = freshPath();
         // Killed, it leaves its socket behind.
@@ -70,9 +73,9 @@ describe('a Unix socket', () => {
       },
       /: connection refused; is that a socket, and the receiver running\?$/,
     ],
-    ['is not there', freshPath, /: there is no such socket; is the receiver running\?$/],
-    ['lies below a file', () => join(import.meta.filename, 'x'), /: the connect failed: connect ENOTDIR /],
-  ])('that %s fails with a clear error', async (_, path, message) => {
+    ['a missing path', freshPath, /: there is no such socket; is the receiver running\?$/],
+    ['a path below a file', () => join(import.meta.filename, 'x'), /: the connect failed: connect ENOTDIR /],
+  ])('the exporter reports a failed connect to a Unix socket: %s', async (_, path, message) => {
     const { clock, send } = start({ endpoint: `unix://${path()}`, timeoutMillis: 1_000 });
     log.length = 0;
     const result = send('a');
@@ -86,7 +89,7 @@ describe('a Unix socket', () => {
     });
   });
 
-  it('that may not be opened fails with a clear error', async () => {
+  it('the exporter reports a Unix socket without permission to connect', async () => {
     const path = freshPath();
     chmodSync(dirname(path), 0o755);
     await listen({ path });
@@ -107,7 +110,7 @@ describe('a Unix socket', () => {
     await clock.advance(100);
   });
 
-  it('with a path longer than the system allows is refused at once', () => {
+  it('the endpoint option rejects a socket path longer than the system allows', () => {
     expect(() => start({ endpoint: `unix:///tmp/${'x'.repeat(104)}` })).toThrow(
       /^option endpoint: .*at most 10[37] bytes/,
     );

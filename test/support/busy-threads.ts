@@ -12,7 +12,7 @@ export function occupyThreads(): { release(): Promise<void> } {
   const directory = mkdtempSync(join(tmpdir(), 'busy-threads-'));
   const pipe = join(directory, 'pipe');
   execFileSync('mkfifo', [pipe]);
-  // Each waits in its thread for somebody who writes.
+  // Each occupies its thread until there is a writer.
   const readers = Array.from({ length: THREADS }, () => open(pipe, 'r'));
   let released: Promise<void> | undefined;
   const release = async () => {

@@ -2,17 +2,18 @@ import { diag } from '@opentelemetry/api';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
 import { unknownMessages } from './catalogue.ts';
+import { until } from './fake-clock.ts';
 import { dispose, type Harness, harness, type LogLine, recordDiag } from './harness.ts';
 
 export interface ExporterFixture {
-  /** What has been said through `diag` in this test. */
+  /** What the exporters of this test have logged through `diag`. */
   readonly log: LogLine[];
   warnings(): string[];
   listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver>;
   start(options: Parameters<typeof harness>[0]): Harness;
 }
 
-/** Receivers and exporters that are closed after each test of the file, which may say only what the catalogue holds. */
+/** Receivers and exporters that are closed after each test of the file, which may log only what the catalogue holds. */
 export function exporterFixture(): ExporterFixture {
   const receivers: ForwardReceiver[] = [];
   const harnesses: Harness[] = [];
@@ -52,6 +53,36 @@ export function named(...behind: ForwardReceiver[]) {
     endpoint: 'tcp://fluent',
     resolver: async () => behind.map(({ port }) => ({ address: '127.0.0.1', port })),
   };
+}
+
+/** Waits until the exporter has `count` connections, all of them open. */
+export async function connected({ exporter }: Harness, count: number): Promise<void> {
+  await until(() => {
+    const { connections } = exporter.stats();
+    return connections.length === count && connections.every(({ state }) => state === 'open');
+  });
+}
+
+/** Waits until the exporter knows that all of its connections are lost. The receiver knows it earlier. */
+export async function disconnected({ exporter }: Harness): Promise<void> {
+  await until(() => exporter.stats().connections.length === 0);
+}
+
+/**
+ * Advances the clock in steps until `isDone`, but not while `isBusy`, by default while there is a connection. A clock
+ * that runs ahead of the sockets would make a slow machine look like a slow receiver.
+ */
+export async function advanceUntil(
+  { clock, exporter }: Harness,
+  stepMillis: number,
+  isDone: () => boolean,
+  isBusy: () => boolean = () => exporter.stats().connections.length > 0,
+): Promise<void> {
+  for (;;) {
+    await until(() => isDone() || !isBusy());
+    if (isDone()) return;
+    await clock.advance(stepMillis);
+  }
 }
 
 /** Exports records one by one until the receiver gets one on this connection, which is acknowledged then. */

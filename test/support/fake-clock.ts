@@ -57,12 +57,22 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets the event loop go round a few times: loopback sockets deliver within that. */
+/**
+ * Lets the event loop go round a few times, in which plain sockets on loopback connect and deliver. What the thread pool
+ * does (files, names, compression), a TLS handshake and another process take longer: wait for those by `until`.
+ */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await new Promise((done) => setImmediate(done));
 }
 
-/** Waits until `condition` holds; the test's own time limit ends it otherwise. */
+/** Shorter than the time limit of a test, so that a failure names the condition. */
+const UNTIL_LIMIT_MILLIS = 100_000;
+
+/** Waits until `condition` holds, however slow the machine is. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((done) => setTimeout(done, 1));
+  const limit = performance.now() + UNTIL_LIMIT_MILLIS;
+  while (!condition()) {
+    if (performance.now() > limit) throw new Error(`after ${UNTIL_LIMIT_MILLIS} ms there is still not: ${condition}`);
+    await new Promise((done) => setTimeout(done, 1));
+  }
 }

@@ -41,7 +41,7 @@ export function exportBodies(exporter: Pick<LogRecordExporter, 'export'>, ...bod
 export interface Harness {
   readonly clock: FakeClock;
   readonly exporter: FluentForwardLogExporter;
-  /** What a number from `random()` is from now on; each differs a little, as addresses are told apart by theirs. */
+  /** What `random()` returns from now on. Each number differs a little, so that addresses get different turns. */
   chance: number;
   send(...bodies: unknown[]): Promise<Result>;
 }
@@ -64,7 +64,7 @@ export async function dispose({ clock, exporter }: Harness): Promise<void> {
 
 export type LogLine = readonly [level: 'error' | 'warn' | 'info' | 'debug', text: string];
 
-/** Records in `lines` what is said through `diag` until `diag.disable()`. */
+/** Records in `lines` what is logged through `diag` until `diag.disable()`. */
 export function recordDiag(lines: LogLine[]): void {
   const at =
     (level: LogLine[0]) =>
