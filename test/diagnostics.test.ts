@@ -7,13 +7,13 @@ import { type LogLine, recordDiag } from './support/harness.ts';
 afterEach(() => diag.disable());
 
 describe('a warning', () => {
-  it('is told once a minute for each cause, then with the count of those left out', async () => {
+  it('Diagnostics logs a warning once a minute per cause with the count of suppressed ones', async () => {
     const log: LogLine[] = [];
     recordDiag(log);
     const clock = new FakeClock();
     const diagnostics = new Diagnostics(clock);
-    const told = ['first', 'second', 'third'].map((text) => diagnostics.warn('cause', text));
-    expect(told).toEqual([true, false, false]);
+    const isLogged = ['first', 'second', 'third'].map((text) => diagnostics.warn('cause', text));
+    expect(isLogged).toEqual([true, false, false]);
     expect(diagnostics.warn('another cause', 'another')).toBe(true);
     await clock.advance(60_000);
     diagnostics.warn('cause', 'fourth');

@@ -12,7 +12,7 @@ describe('a layout function', () => {
     return body === 'filtered' ? undefined : entry;
   };
 
-  it('leaves records out without a failure, counted', async () => {
+  it('an export succeeds without the records that the layout function leaves out', async () => {
     const receiver = await listen();
     const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
     expect(await send('a', 'filtered', 'b')).toEqual({ code: 0 });
@@ -21,7 +21,7 @@ describe('a layout function', () => {
     expect(warnings()).toEqual([]);
   });
 
-  it('that leaves all out makes a success without a message', async () => {
+  it('an export of which the layout function leaves out every record succeeds without a connection', async () => {
     const receiver = await listen();
     const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
     expect(await send('filtered', 'filtered')).toEqual({ code: 0 });
@@ -29,7 +29,7 @@ describe('a layout function', () => {
     expect(exporter.stats()).toMatchObject({ filteredRecords: 2, failed: {} });
   });
 
-  it('that throws drops the record alone, counted and told with the reason', async () => {
+  it('the exporter drops a record and logs why if the layout function throws for it', async () => {
     const receiver = await listen();
     const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
     expect(await send('a', 'bad', 'b')).toEqual({ code: 0 });
@@ -40,7 +40,7 @@ describe('a layout function', () => {
     ]);
   });
 
-  it('of whose records none is left fails the batch if one was dropped', async () => {
+  it('an export fails if one record was dropped and the layout function leaves out all others', async () => {
     const receiver = await listen();
     const { exporter, send } = start({ endpoint: receiver.endpoint, layout });
     const { code, error } = await send('filtered', 'bad', 'filtered');
@@ -54,7 +54,7 @@ describe('a layout function', () => {
     });
   });
 
-  it('makes no loss of what it leaves out when the rest is lost', async () => {
+  it('the exporter does not count records that the layout function leaves out as lost', async () => {
     const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', layout, timeoutMillis: 1_000 });
     const result = send('filtered', 'a', 'filtered', 'b');
     await until(() => exporter.stats().lastError !== undefined);
@@ -66,8 +66,8 @@ describe('a layout function', () => {
   });
 });
 
-describe('options of the encoding', () => {
-  it('come from the environment too', async () => {
+describe('the options of the encoding', () => {
+  it('environment variables set the layout, the tag and whether resource attributes are sent', async () => {
     const receiver = await listen();
     vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_LAYOUT', 'Flat');
     vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_TAG', 'app.${resource.service.name}');
@@ -78,14 +78,14 @@ describe('options of the encoding', () => {
     expect(receiver.entries[0]?.record).not.toHaveProperty('resource.service.name');
   });
 
-  it('that contradict each other throw at construction', () => {
+  it('the constructor throws if options of the encoding contradict each other', () => {
     expect(() => new FluentForwardLogExporter({ fields: { message: 'x' } })).toThrow(
       'option fields: got one with the name "message", which the layout default writes itself',
     );
     expect(() => new FluentForwardLogExporter({ tag: 'a.${b}' })).toThrow('(character 3: unknown field b)');
   });
 
-  it('may be a tag function, whose faults are told once a minute', async () => {
+  it('the exporter logs once a minute that the tag function throws and uses the default tag', async () => {
     const receiver = await listen();
     const { clock, send } = start({
       endpoint: receiver.endpoint,
@@ -109,7 +109,7 @@ describe('options of the encoding', () => {
 });
 
 describe('recordUid', () => {
-  it('is the same on every resend, so that each record is left once when duplicates are removed by it', async () => {
+  it('a record keeps its recordUid in every resend so that duplicates can be removed', async () => {
     const RECORDS = 40;
     // Every message arrives at least twice: its ack is lost with the connection, or never comes.
     const seen = new Set<string>();
@@ -129,7 +129,9 @@ describe('recordUid', () => {
       endpoint: receiver.endpoint,
       recordUid: true,
       maxChunkBytes: 2_048,
-      ackTimeoutMillis: 100,
+      // Withheld acks time out soon. The export has as long as a slow machine may need for all resends.
+      ackTimeoutMillis: 200,
+      timeoutMillis: 100_000,
     });
     const result = await new Promise<{ code: number }>((done) => {
       const records = Array.from({ length: RECORDS }, (_, i) => ({

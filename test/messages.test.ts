@@ -4,37 +4,28 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { FluentForwardLogExporterOptions } from '../src/index.ts';
-import type { ForwardReceiverOptions } from '../src/testing/index.ts';
+import type { ForwardReceiver, ForwardReceiverOptions } from '../src/testing/index.ts';
 import { FAULTS, isFault, isMessage, MESSAGES, PLACEHOLDER } from './support/catalogue.ts';
 import { Authority } from './support/certificates.ts';
-import { exporterFixture, named } from './support/exporter-fixture.ts';
-import { type FakeClock, until } from './support/fake-clock.ts';
+import { advanceUntil, connected, disconnected, exporterFixture, named } from './support/exporter-fixture.ts';
+import { settle, until } from './support/fake-clock.ts';
 import { type Harness, type LogLine, logRecord } from './support/harness.ts';
 
-const { listen, log, start: startExporter } = exporterFixture();
+const { listen, log, start } = exporterFixture();
 const root = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
-/** The clocks that go on until the message has come. */
-const clocks: FakeClock[] = [];
-
-function start(options: FluentForwardLogExporterOptions): Harness {
-  const made = startExporter(options);
-  clocks.push(made.clock);
-  return made;
-}
-
-/** Makes a message happen, in its course. */
-type FaultRun = () => Promise<unknown>;
+/** Brings about what a message is about. The exporter logs it soon afterwards, and no more time has to pass. */
+type Cause = () => Promise<unknown>;
 
 const exporting =
-  (options: FluentForwardLogExporterOptions, bodies: unknown[] = ['a']): FaultRun =>
+  (options: FluentForwardLogExporterOptions, bodies: unknown[] = ['a']): Cause =>
   async () =>
     void start(options).send(...bodies);
 
 /** An export to a receiver of that kind. */
 const receiving =
-  (receiverOptions: ForwardReceiverOptions, options: FluentForwardLogExporterOptions = {}): FaultRun =>
+  (receiverOptions: ForwardReceiverOptions, options: FluentForwardLogExporterOptions = {}): Cause =>
   async () => {
     const { endpoint } = await listen(receiverOptions);
     void start({ endpoint, ...options }).send('a');
@@ -43,7 +34,7 @@ const receiving =
 const security = { sharedKey: 'key' };
 const withhold = () => ({ kind: 'withhold' }) as const;
 const constructed =
-  (options: FluentForwardLogExporterOptions): FaultRun =>
+  (options: FluentForwardLogExporterOptions): Cause =>
   async () =>
     void start(options);
 const refusing = (reason: string) =>
@@ -56,7 +47,29 @@ async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-const SCENES: Readonly<Record<string, FaultRun>> = {
+/** The default time limit of a dial and of an ack. */
+const LIMIT_MILLIS = 5_000;
+/** When the connection of an exporter that rotates every second is replaced for the first time. */
+const ROTATION_MILLIS = 500;
+
+/** Exports to a receiver that says no HELO, and lets the limit pass once the connection is established. */
+async function awaitHelo(receiverOptions: ForwardReceiverOptions, options: FluentForwardLogExporterOptions) {
+  const receiver = await listen(receiverOptions);
+  const { clock, send } = start({ endpoint: receiver.endpoint, ...options });
+  void send('a');
+  await until(() => receiver.connectionCount === 1);
+  await settle();
+  await clock.advance(LIMIT_MILLIS);
+}
+
+/** Whether a dial goes on, or a message that has left is not there yet. */
+function isOnItsWay({ exporter }: Harness, receiver: ForwardReceiver): boolean {
+  const { sent, resent, connections } = exporter.stats();
+  return connections.some(({ state }) => state === 'connecting') || receiver.entryCount < sent.records + resent.records;
+}
+
+/** What causes each message, by its text. */
+const CAUSES: Readonly<Record<string, Cause>> = {
   'no address for …: …': exporting({ endpoint: 'tcp://fluent', resolver: async () => [] }),
   '<option or variable>: …': exporting({
     sharedKey: () => {
@@ -65,17 +78,20 @@ const SCENES: Readonly<Record<string, FaultRun>> = {
   }),
   'connection refused; is the receiver running, and listening there?': exporting({ endpoint: 'tcp://127.0.0.1:1' }),
   'no HELO within … ms: the server wants no shared key; remove sharedKey, or add <security> (Fluentd) or shared_key (Fluent Bit) there; or does it speak TLS, as tls:// would?':
-    receiving({}, { sharedKey: 'key' }),
+    () => awaitHelo({}, { sharedKey: 'key' }),
   'no HELO within … ms: the server wants no shared key; remove sharedKey, or add <security> (Fluentd) or shared_key (Fluent Bit) there':
     async () => {
       const tls = await (await Authority.create()).issue();
-      const { endpoint } = await listen({ tls });
-      void start({ endpoint, sharedKey: 'key', tls: { insecureSkipVerify: true } }).send('a');
+      await awaitHelo({ tls }, { sharedKey: 'key', tls: { insecureSkipVerify: true } });
     },
-  'no PONG within … ms: the server does not answer the authentication': receiving(
-    { security, handshakeFaults: () => ({ kind: 'withhold', message: 'PONG' }) },
-    { sharedKey: 'key' },
-  ),
+  'no PONG within … ms: the server does not answer the authentication': async () => {
+    const receiver = await listen({ security, handshakeFaults: () => ({ kind: 'withhold', message: 'PONG' }) });
+    const { clock, send } = start({ endpoint: receiver.endpoint, sharedKey: 'key' });
+    const authentication = once(receiver, 'handshake');
+    void send('a');
+    await authentication;
+    await clock.advance(LIMIT_MILLIS);
+  },
   'the server does not answer in TLS; does it want tcp://?': async () => {
     // It speaks first, and no TLS.
     const { port } = await listen({ security });
@@ -83,15 +99,14 @@ const SCENES: Readonly<Record<string, FaultRun>> = {
   },
   'the TLS handshake failed: …': async () => {
     // A record of TLS with a message that does not come first.
-    const server = createServer((socket) => socket.end(Buffer.from([22, 3, 3, 0, 4, 20, 0, 0, 0]))).listen(
-      0,
-      '127.0.0.1',
-    );
+    const unexpected = Buffer.from([22, 3, 3, 0, 4, 20, 0, 0, 0]);
+    // The client may reset the connection.
+    const server = createServer((socket) => socket.on('error', () => {}).end(unexpected)).listen(0, '127.0.0.1');
     void start({ endpoint: `tls://127.0.0.1:${await portOf(server)}` }).send('a');
   },
   '<loss> right after the TLS handshake; it probably wants a client certificate (tls.cert and tls.key)': async () => {
     const tls = await (await Authority.create()).issue();
-    const server = createTlsServer(tls, (socket) => socket.destroy()).listen(0, '127.0.0.1');
+    const server = createTlsServer(tls, (socket) => socket.on('error', () => {}).destroy()).listen(0, '127.0.0.1');
     void start({ endpoint: `tls://127.0.0.1:${await portOf(server)}`, tls: { insecureSkipVerify: true } }).send('a');
   },
   'the server sent HELO: it wants a shared key; set sharedKey or OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY': receiving({
@@ -114,7 +129,13 @@ const SCENES: Readonly<Record<string, FaultRun>> = {
   '<loss> before it said anything; is it overloaded, or does it want TLS (tls://)?': receiving({
     messageFaults: [{ kind: 'reset', when: 'before ack' }],
   }),
-  'no ack within … ms': receiving({ messageFaults: withhold }),
+  'no ack within … ms': async () => {
+    const receiver = await listen({ messageFaults: withhold });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    void send('a');
+    await until(() => receiver.messageCount === 1);
+    await clock.advance(LIMIT_MILLIS);
+  },
   'the server acknowledged a later chunk and not this one': async () => {
     const receiver = await listen();
     const { send } = start({ endpoint: receiver.endpoint });
@@ -129,7 +150,21 @@ const SCENES: Readonly<Record<string, FaultRun>> = {
     { security, handshakeFaults: [{ kind: 'replace', message: 'HELO', bytes: Buffer.from([0x80]) }] },
     { sharedKey: 'key' },
   ),
-  [MESSAGES[0]?.text as string]: receiving({ messageFaults: withhold }, { rotationIntervalMillis: 0 }),
+  [MESSAGES[0]?.text as string]: async () => {
+    const receiver = await listen({ messageFaults: withhold });
+    const made = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    void made.send('a');
+    for (let tries = 1; tries <= 3; tries++) {
+      // The time limit of each ack, and then the wait before the chunk goes over another connection.
+      await advanceUntil(
+        made,
+        250,
+        () => receiver.messageCount === tries,
+        () => isOnItsWay(made, receiver),
+      );
+      await made.clock.advance(LIMIT_MILLIS);
+    }
+  },
   'name lookup for … failed (…); going on with the last answer, … address(es)': async () => {
     const receiver = await listen();
     const { endpoint, resolver } = named(receiver);
@@ -140,6 +175,7 @@ const SCENES: Readonly<Record<string, FaultRun>> = {
       rotationIntervalMillis: 1_000,
     });
     await made.send('a');
+    await made.clock.advance(ROTATION_MILLIS);
   },
   'name lookup for … failed (…); going on with the other endpoints': exporting({
     endpoint: 'tcp://a.test,tcp://b.test',
@@ -152,7 +188,9 @@ const SCENES: Readonly<Record<string, FaultRun>> = {
       if (reads++ === 0) return 'key';
       throw new Error('the vault is sealed');
     };
-    await start({ endpoint: receiver.endpoint, sharedKey, rotationIntervalMillis: 1_000 }).send('a');
+    const { clock, send } = start({ endpoint: receiver.endpoint, sharedKey, rotationIntervalMillis: 1_000 });
+    await send('a');
+    await clock.advance(ROTATION_MILLIS);
   },
   '…: dropped … of … log records: it takes more than … bytes, the most a receiver accepts': exporting({}, [
     Array.from({ length: 30 }, () => 'x'.repeat(262_000)),
@@ -199,63 +237,77 @@ const SCENES: Readonly<Record<string, FaultRun>> = {
   '… set, but … is not encrypted: tls:// and srv+tls:// endpoints are': constructed({ tls: { serverName: 'a.test' } }),
   'tls.insecureSkipVerify is set: … may be anybody, and whoever can redirect the traffic reads the log records':
     constructed({ endpoint: 'tls://a.test', tls: { insecureSkipVerify: true } }),
-  'connected to …': receiving({}, { rotationIntervalMillis: 1_000 }),
-  'connected to … again after … s, … records resent, … failed': receiving({
-    messageFaults: [{ kind: 'reset', when: 'before ack' }],
-  }),
+  'connected to …': async () => {
+    const { endpoint } = await listen();
+    const { clock, send } = start({ endpoint, rotationIntervalMillis: 1_000 });
+    await send('a');
+    await clock.advance(ROTATION_MILLIS);
+  },
+  'connected to … again after … s, … records resent, … failed': async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
+    const made = start({ endpoint: receiver.endpoint });
+    void made.send('a');
+    await until(() => receiver.messageCount === 1);
+    await disconnected(made);
+    await made.clock.advance(100);
+  },
   'rotated from … to …': async () => {
     const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 1_000 });
-    await send('a');
-    await clock.advance(500);
-    await until(() => receiver.connectionCount === 2);
-    await send('b');
+    const made = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 1_000 });
+    await made.send('a');
+    await made.clock.advance(ROTATION_MILLIS);
+    await connected(made, 2);
+    await made.send('b');
   },
 };
 
 const faults = Object.values(FAULTS).flat();
-const happening = [
-  ...faults.map((entry) => ({ ...entry, level: 'warn', isIt: (line: LogLine) => isFault(line, entry) })),
-  ...MESSAGES.map((entry) => ({ ...entry, isIt: (line: LogLine) => isMessage(line, entry) })),
+const catalogue = [
+  ...faults.map((entry) => ({ ...entry, level: 'warn', matches: (line: LogLine) => isFault(line, entry) })),
+  ...MESSAGES.map((entry) => ({ ...entry, matches: (line: LogLine) => isMessage(line, entry) })),
 ];
+const causedHere = catalogue.flatMap(({ level, text, test, matches }) =>
+  test === undefined ? [[level, text, matches] as const] : [],
+);
+const causedElsewhere = catalogue.flatMap(({ text, test }) => (test === undefined ? [] : [[test, text] as const]));
 
-describe('a message of the catalogue', () => {
-  it.each(happening.filter(({ test }) => test === undefined))('happens, as $level: $text', async ({ text, isIt }) => {
-    clocks.length = 0;
-    await SCENES[text]?.();
-    while (!log.some(isIt)) for (const clock of clocks) await clock.advance(250);
+describe('the catalogue of messages', () => {
+  it.each(causedHere)('the exporter logs a message of the catalogue at level %s: %s', async (_, text, matches) => {
+    expect(CAUSES).toHaveProperty([text]);
+    await CAUSES[text]?.();
+    await until(() => log.some(matches));
   });
 
-  it.each(happening.filter(({ test }) => test !== undefined))('happens in $test: $text', ({ test = '', text }) => {
+  it.each(causedElsewhere)('the file %s tests a message of the catalogue: %s', (test, text) => {
     const parts = text.split(PLACEHOLDER).filter((part) => !PLACEHOLDER.test(part));
     const [longest = ''] = parts.sort((a, b) => b.length - a.length);
     expect(read(test).replaceAll('\\', '')).toContain(longest.replace(/:? $/, '').trimStart());
-    expect(SCENES).not.toHaveProperty([text]);
+    expect(CAUSES).not.toHaveProperty([text]);
   });
 });
 
 describe('a warning', () => {
-  const told = () => log.filter(([level]) => level === 'warn').map(([, text]) => text.replace(/^\S+ /, ''));
+  const warnings = () => log.filter(([level]) => level === 'warn').map(([, text]) => text.replace(/^\S+ /, ''));
 
-  it('of a refused dial says how many records wait, and until when', async () => {
+  it('the warning about a refused dial contains how many records wait and for how long', async () => {
     const { send } = start({ endpoint: 'tcp://127.0.0.1:1' });
     void send('a');
     void send('b', 'c');
-    await until(() => told().length > 0);
-    // Half of the backoff is by chance, which is at its middle here.
-    expect(told()).toEqual([
+    await until(() => warnings().length > 0);
+    // Up to half of the backoff of 100 ms is taken off at random, here a quarter.
+    expect(warnings()).toEqual([
       expect.stringMatching(/: connection refused; .*; 3 record\(s\) wait, and the next try is in 75 ms$/),
     ]);
   });
 
-  it('is told of each endpoint, where they fail for the same reason', async () => {
+  it('the exporter warns of each endpoint if several fail for the same reason', async () => {
     const receivers = await Promise.all([listen({ security }), listen({ security })]);
     void start({ endpoint: receivers.map(({ endpoint }) => endpoint) }).send('a');
-    await until(() => told().length === 2);
-    for (const { endpoint } of receivers) expect(told().join('\n')).toContain(`${endpoint}: the server sent HELO`);
+    await until(() => warnings().length === 2);
+    for (const { endpoint } of receivers) expect(warnings().join('\n')).toContain(`${endpoint}: the server sent HELO`);
   });
 
-  it('is told of each kind of drop', async () => {
+  it('the exporter warns once of each reason for which it drops records', async () => {
     const { endpoint } = await listen();
     const { exporter, send } = start({
       endpoint,
@@ -269,7 +321,7 @@ describe('a warning', () => {
     await send('a', 'throw');
     const unreadable = new Proxy({}, { get: () => fail('unreadable') });
     exporter.export([logRecord('a'), unreadable as never], () => {});
-    expect(told()).toEqual([
+    expect(warnings()).toEqual([
       `${endpoint}: dropped 1 of 2 log records: it takes more than 6000000 bytes, the most a receiver accepts`,
       `${endpoint}: dropped 1 of 2 log records: the layout function threw: no`,
       expect.stringContaining('unreadable'),
@@ -281,7 +333,7 @@ describe('the troubleshooting tables of README.md', () => {
   const section = /^## When it doesn't\n(.*?)^## /ms.exec(read('README.md'))?.[1] ?? '';
   const rows = [...section.matchAll(/^\| (?:(?:`([A-Z_]+)` )?\| )?`(.+?)` \| (.+) \|$/gm)];
 
-  it('have every fault of a connection, with its code', () => {
+  it('README.md lists every fault of a connection with its code', () => {
     let code = '';
     const shown = rows.flatMap(([, given, text]) => {
       code = given ?? code;
@@ -294,13 +346,13 @@ describe('the troubleshooting tables of README.md', () => {
     );
   });
 
-  it('have every other warning, and what is said when all is well', () => {
+  it('README.md lists every other message but those at level debug', () => {
     const shown = rows.flatMap(([, , text]) => (faults.some((fault) => fault.text === text) ? [] : [text]));
-    const told = MESSAGES.filter(({ level }) => level !== 'debug').map(({ text }) => text);
-    expect(shown).toEqual(told);
+    const messages = MESSAGES.filter(({ level }) => level !== 'debug').map(({ text }) => text);
+    expect(shown).toEqual(messages);
   });
 
-  it('say what to do about each', () => {
+  it('README.md lists what to do about every message', () => {
     for (const [, , text, remedy] of rows)
       expect({ text, remedy }).toEqual({ text, remedy: expect.stringMatching(/\w/) });
   });

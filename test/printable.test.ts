@@ -1,25 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import { printable } from '../src/printable.ts';
 
-describe('text of others in a message', () => {
-  it('keeps what can be read', () => {
+describe('printable', () => {
+  it('printable keeps letters, emoji, quotes and backslashes as they are', () => {
     const text = 'größe 数 👍🏽 "quoted" \\ <a> $1';
     expect(printable(text)).toBe(text);
   });
 
-  it('escapes every control character, whatever it controls', () => {
-    for (let code = 0; code <= 0xffff; code++) {
+  it('printable escapes every control, format, surrogate and unassigned character', () => {
+    const codes = Array.from({ length: 0x10000 }, (_, code) => code);
+    const expected = codes.map((code) => {
       const character = String.fromCharCode(code);
       const isControl = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u.test(character);
-      expect(printable(`a${character}b`)).toBe(isControl ? `a\\u{${code.toString(16)}}b` : `a${character}b`);
-    }
+      return isControl ? `a\\u{${code.toString(16)}}b` : `a${character}b`;
+    });
+    expect(codes.map((code) => printable(`a${String.fromCharCode(code)}b`))).toEqual(expected);
     expect(printable('\u{e0041}')).toBe('\\u{e0041}');
   });
 
-  it('is cut before it is escaped, so that its length is bounded', () => {
+  it('printable cuts text before it escapes it so that the length is bounded', () => {
     expect(printable('x'.repeat(201))).toBe(`${'x'.repeat(200)}…`);
     expect(printable('\n'.repeat(1e6)).length).toBeLessThan(2_000);
-    // A pair that the cut parts.
+    // The cut parts a surrogate pair.
     expect(printable(`${'x'.repeat(199)}👍`)).toBe(`${'x'.repeat(199)}\\u{d83d}…`);
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { exporterFixture, named } from './support/exporter-fixture.ts';
-import { settle, until } from './support/fake-clock.ts';
-import { exportBodies } from './support/harness.ts';
+import { advanceUntil, connected, disconnected, exporterFixture, named } from './support/exporter-fixture.ts';
+import { until } from './support/fake-clock.ts';
+import { exportBodies, type Result } from './support/harness.ts';
+import { HeldAck } from './support/held-ack.ts';
 
 const { listen, log, start, warnings } = exporterFixture();
 const NOTHING = { records: 0, bytes: 0, rawBytes: 0 };
@@ -9,7 +10,7 @@ const NOTHING = { records: 0, bytes: 0, rawBytes: 0 };
 const OVERSIZE = Array.from({ length: 30 }, () => 'x'.repeat(262_000));
 
 describe('stats()', () => {
-  it('begins with nothing', () => {
+  it('all counts are zero before the first export', () => {
     const { exporter } = start({ endpoint: 'tcp://127.0.0.1:1' });
     expect(exporter.stats()).toEqual({
       sent: NOTHING,
@@ -37,12 +38,12 @@ describe('stats()', () => {
     });
   });
 
-  it('counts records and bytes as they are sent and acknowledged', async () => {
+  it('records and bytes are counted as they are sent and acknowledged', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'withhold' }] });
     const { clock, exporter, send } = start({ endpoint: receiver.endpoint });
     await send('a', 'b');
     void send('c', OVERSIZE);
-    await receiver.waitForEntries(3);
+    await until(() => receiver.entryCount === 3);
     await clock.advance(250);
     const bytes = receiver.messages.map((message) => message.bytes);
     expect(exporter.stats()).toMatchObject({
@@ -65,7 +66,7 @@ describe('stats()', () => {
     });
   });
 
-  it('is a snapshot', async () => {
+  it('later exports do not change the object that stats has returned', async () => {
     const receiver = await listen();
     const { exporter, send } = start({ endpoint: receiver.endpoint });
     const before = exporter.stats();
@@ -74,7 +75,7 @@ describe('stats()', () => {
     expect(before.connections).toEqual([]);
   });
 
-  it('counts each resend, and tells the last error with its time', async () => {
+  it('stats counts each resend and contains the last error with its time', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
     const { clock, exporter, send } = start({ endpoint: receiver.endpoint });
     clock.wall = [1_700_000_042, 500_000_000];
@@ -99,7 +100,7 @@ describe('stats()', () => {
     expect(addresses).toMatchObject([{ health: 'healthy', failures: 0, ejectedForMillis: 0 }]);
   });
 
-  it('says which address may be tried again', async () => {
+  it('the health of a failed address is unproven once it may be dialled again', async () => {
     const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', timeoutMillis: 50 });
     const result = send('a');
     await until(() => warnings().length > 1);
@@ -108,7 +109,7 @@ describe('stats()', () => {
     expect(exporter.stats().addresses).toMatchObject([{ health: 'unproven', ejectedForMillis: 0 }]);
   });
 
-  it('counts failed records by the code of the error, and no record twice', async () => {
+  it('failed records are counted by error code and no record is counted twice', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'withhold' }] });
     const { clock, exporter, send } = start({
       endpoint: receiver.endpoint,
@@ -117,9 +118,9 @@ describe('stats()', () => {
       timeoutMillis: 1_000,
       rotationIntervalMillis: 0,
     });
-    // Two chunks, of which one is acknowledged; and one record that no message can hold.
+    // Two chunks, of which one is acknowledged, and one record that no message can hold.
     const partly = send('x'.repeat(1_500), 'y'.repeat(1_500), OVERSIZE);
-    await receiver.waitForEntries(2);
+    await until(() => receiver.entryCount === 2);
     const over = await send('z');
     await clock.advance(1_000);
     await partly;
@@ -138,13 +139,13 @@ describe('stats()', () => {
     expect([acknowledged.records, droppedRecords, connections]).toEqual([1, 2, []]);
   });
 
-  it('shows a rotation, and both connections during it', async () => {
+  it('stats counts a rotation and lists both connections while it goes on', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { clock, exporter, send } = start({ ...named(a, b), rotationIntervalMillis: 1_000 });
+    const made = start({ ...named(a, b), rotationIntervalMillis: 1_000 });
+    const { clock, exporter, send } = made;
     await send('a');
     await clock.advance(500);
-    await until(() => a.openConnections + b.openConnections === 2);
-    await settle();
+    await connected(made, 2);
     expect(exporter.stats().connections.map(({ state, ageMillis }) => [state, ageMillis])).toEqual([
       ['open', 500],
       ['open', 0],
@@ -154,65 +155,76 @@ describe('stats()', () => {
   });
 });
 
-describe('the end of an outage is told', () => {
-  const told = () =>
+describe('the message about the end of an outage', () => {
+  const recoveries = () =>
     log.filter(([level, text]) => level === 'info' && text.includes(' again ')).map(([, text]) => text);
 
-  it('once, when what was lost is sent again, with what became of it', async () => {
+  it('the exporter logs once that an outage has ended with the numbers of resent and failed records', async () => {
     const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048, timeoutMillis: 10_000 });
+    const made = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048, timeoutMillis: 10_000 });
+    const { clock, send } = made;
     const { port } = receiver;
     await send('proof');
     receiver.messageFaults = () => ({ kind: 'withhold' });
     const inFlight = [send('x'.repeat(1_500), 'y'.repeat(1_500)), send('z')];
-    await receiver.waitForEntries(4);
+    await until(() => receiver.entryCount === 4);
     await receiver.close();
     await until(() => warnings().length > 0);
     await clock.advance(5_000);
-    const later = send('later');
+    let laterResult: Result | undefined;
+    void send('later').then((result) => {
+      laterResult = result;
+    });
     await clock.advance(5_000);
     for (const result of inFlight) expect((await result).code).toBe(1);
     await listen({ port });
-    await clock.advance(5_000);
-    expect((await later).code).toBe(0);
-    expect(told()).toHaveLength(1);
-    expect(told()[0]).toMatch(
+    await advanceUntil(made, 100, () => laterResult !== undefined);
+    expect(laterResult?.code).toBe(0);
+    expect(recoveries()).toHaveLength(1);
+    expect(recoveries()[0]).toMatch(
       /connected to tcp:\/\/127\.0\.0\.1:\d+ again after 1\d\.\d s, 0 records resent, 3 failed$/,
     );
   });
 
-  it('not before the last of what was lost is sent again', async () => {
+  it('the exporter logs the end of an outage only after every lost chunk is resent', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { clock, send } = start({ ...named(a, b), connections: 2, maxInFlightChunks: 3 });
-    await Promise.all([send('x'), send('y')]);
+    const made = start({ ...named(a, b), connections: 2, maxInFlightChunks: 3 });
+    const { clock, send } = made;
+    // While the acks are held each connection takes one chunk. Afterwards both take three.
+    const held = new HeldAck();
+    for (const receiver of [a, b]) receiver.messageFaults = [held.fault];
+    const first = [send('x'), send('y')];
+    await until(() => a.entryCount === 1 && b.entryCount === 1);
+    held.release();
+    await Promise.all(first);
     for (const receiver of [a, b]) receiver.messageFaults = () => ({ kind: 'withhold' });
     const results = Array.from({ length: 6 }, (_, i) => send(i));
     await until(() => a.entryCount + b.entryCount === 8);
     await b.close();
     a.messageFaults = [];
     a.resetConnections();
-    await until(() => a.openConnections === 0 && warnings().length > 0);
-    await settle();
+    await disconnected(made);
     // One connection is left: the first chunk is alone on it until its ack, and then there is room for three.
     await clock.advance(100);
     for (const result of results) expect((await result).code).toBe(0);
-    expect(told()).toEqual([expect.stringMatching(/again after 0\.\d s, 6 records resent, 0 failed$/)]);
+    expect(recoveries()).toEqual([expect.stringMatching(/again after 0\.\d s, 6 records resent, 0 failed$/)]);
   });
 
-  it('only where its begin was', async () => {
+  it('the exporter logs the end of an outage only if it has logged the beginning', async () => {
     const receiver = await listen();
-    const { clock, send } = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    const made = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
+    const { clock, send } = made;
     for (let outage = 0; outage < 3; outage++) {
       receiver.messageFaults = [{ kind: 'reset', when: 'before ack' }];
       const result = send(outage);
-      await until(() => receiver.messageCount === 2 * outage + 1 && receiver.openConnections === 0);
-      await settle();
+      await until(() => receiver.messageCount === 2 * outage + 1);
+      await disconnected(made);
       await clock.advance(100);
       expect((await result).code).toBe(0);
-      // The warnings of a minute are one.
+      // The exporter logs the same warning once a minute.
       if (outage === 1) await clock.advance(60_000);
     }
     expect(warnings()).toHaveLength(2);
-    expect(told()).toHaveLength(2);
+    expect(recoveries()).toHaveLength(2);
   });
 });

@@ -15,7 +15,7 @@ const stream = Buffer.concat(
 );
 
 describe('PackedMessages', () => {
-  it('finds the option of each message, wherever the stream is split', () => {
+  it('PackedMessages returns the option of each message wherever the stream is split', () => {
     // Everywhere but within the largest entries, which are all alike.
     const splits = Array.from({ length: stream.length }, (_, at) => at).filter((at) => at < 700 || at > 70_300);
     for (const at of splits) {
@@ -25,7 +25,7 @@ describe('PackedMessages', () => {
     }
   });
 
-  it('finds them in single bytes', () => {
+  it('PackedMessages returns the option of each message if the stream comes byte by byte', () => {
     const messages = new PackedMessages();
     expect([...stream].flatMap((byte) => [...messages.push(Buffer.of(byte))])).toEqual(OPTIONS);
   });
@@ -35,7 +35,7 @@ describe('PackedMessages', () => {
     ['entries that are no bin', encode(['tag', [], {}])],
     ['an option that is no map', encode(['tag', new Uint8Array(1), 1])],
     ['a value of another kind', encode(['tag', new Uint8Array(1), { chunk: null }])],
-  ])('fails at %s', (_, bytes) => {
+  ])('PackedMessages throws if the stream contains %s', (_, bytes) => {
     expect(() => [...new PackedMessages().push(Buffer.from(bytes))]).toThrow();
   });
 });

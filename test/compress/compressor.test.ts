@@ -73,7 +73,7 @@ const DECOMPRESS: Record<Codec['name'], (bytes: Uint8Array) => Uint8Array> = {
   },
   zstd: (bytes) => {
     expect(Buffer.from(bytes).readUInt32LE(0)).toBe(0xfd2fb528);
-    // Its header tells the size, so that a receiver need not guess it.
+    // Its header contains the size, so that a receiver need not guess it.
     expect((bytes[4] as number) & 0b1110_0000).not.toBe(0);
     return (zlib as unknown as { zstdDecompressSync(bytes: Uint8Array): Uint8Array }).zstdDecompressSync(bytes);
   },
@@ -81,35 +81,38 @@ const DECOMPRESS: Record<Codec['name'], (bytes: Uint8Array) => Uint8Array> = {
 
 const CODECS: readonly Codec[] = zstd === undefined ? [gzip] : [gzip, zstd];
 
-describe.each(CODECS)('$name', (codec) => {
-  it.each(['default', 'flat', 'otlp'] as const)('any records come out as they went in: %s', async (layout) => {
-    const { compressor, compress, warnings } = compressorWith(codec);
-    let compressedChunks = 0;
-    await fc.assert(
-      fc.asyncProperty(fc.array(recordFields, { minLength: 1, maxLength: 20 }), async (fields) => {
-        const { chunks } = batchEncoder({ layout, maxChunkBytes: 4_096 }).encode(fields.map(record), NOW);
-        for (const chunk of chunks.filter((chunk) => compressor.takes(chunk))) {
-          const compressed = await compress(chunk);
-          if (compressed === undefined) continue;
-          compressedChunks++;
-          const { tag, entries, option } = decodeChunk(chunk);
-          const { payload, bytes, records, rawBytes, id } = compressed;
-          expect(Buffer.from(DECOMPRESS[codec.name](payload))).toEqual(Buffer.from(chunk.payload));
-          expect(decodeChunk({ bytes: withPayload(compressed, chunk.payload) })).toMatchObject({
-            tag,
-            option: { ...option, compressed: codec.name, size: entries.length },
-          });
-          expect([id, records, rawBytes]).toEqual([option.chunk, chunk.records, chunk.bytes.length]);
-          expect(bytes.length).toBeLessThan(chunk.bytes.length);
-        }
-      }),
-      { numRuns: 100 },
-    );
-    expect(compressedChunks).toBeGreaterThan(50);
-    expect(warnings).toEqual([]);
-  });
+describe.each(CODECS.map((codec) => [codec.name, codec] as const))('the codec %s', (_, codec) => {
+  it.each(['default', 'flat', 'otlp'] as const)(
+    'any compressed chunk decompresses to the same bytes in the layout %s',
+    async (layout) => {
+      const { compressor, compress, warnings } = compressorWith(codec);
+      let compressedChunks = 0;
+      await fc.assert(
+        fc.asyncProperty(fc.array(recordFields, { minLength: 1, maxLength: 20 }), async (fields) => {
+          const { chunks } = batchEncoder({ layout, maxChunkBytes: 4_096 }).encode(fields.map(record), NOW);
+          for (const chunk of chunks.filter((chunk) => compressor.takes(chunk))) {
+            const compressed = await compress(chunk);
+            if (compressed === undefined) continue;
+            compressedChunks++;
+            const { tag, entries, option } = decodeChunk(chunk);
+            const { payload, bytes, records, rawBytes, id } = compressed;
+            expect(Buffer.compare(DECOMPRESS[codec.name](payload), chunk.payload)).toBe(0);
+            expect(decodeChunk({ bytes: withPayload(compressed, chunk.payload) })).toMatchObject({
+              tag,
+              option: { ...option, compressed: codec.name, size: entries.length },
+            });
+            expect([id, records, rawBytes]).toEqual([option.chunk, chunk.records, chunk.bytes.length]);
+            expect(bytes.length).toBeLessThan(chunk.bytes.length);
+          }
+        }),
+        { numRuns: 100 },
+      );
+      expect(compressedChunks).toBeGreaterThan(50);
+      expect(warnings).toEqual([]);
+    },
+  );
 
-  it('has room for results of any size, one after the other', async () => {
+  it('the compressor has room for large and small results one after the other', async () => {
     const { compress } = compressorWith(codec);
     for (const bytes of [900_000, 1_000, 500_000]) {
       const chunk = chunkOf(noise(bytes / 2).toString('hex'), { maxStringBytes: bytes });
@@ -119,7 +122,7 @@ describe.each(CODECS)('$name', (codec) => {
     }
   });
 
-  it('compresses more at a higher level', async () => {
+  it('a higher level makes a smaller chunk', async () => {
     const body = Array.from({ length: 3_000 }, (_, n) => `${n * 7_919}`).join(' ');
     const sizes = await Promise.all(
       [1, codec.maxLevel].map(async (level) => {
@@ -130,7 +133,7 @@ describe.each(CODECS)('$name', (codec) => {
     expect(sizes[1]).toBeLessThan(sizes[0] as number);
   });
 
-  it('gives up without a word where nothing is gained', async () => {
+  it('the compressor returns nothing and logs nothing if compression saves no bytes', async () => {
     const { compressor, compress, warnings } = compressorWith(codec);
     const chunk = chunkOf(noise(100_000), { layout: 'otlp' });
     expect(compressor.takes(chunk)).toBe(true);
@@ -149,7 +152,7 @@ function withPayload(compressed: Chunk, payload: Uint8Array): Uint8Array {
   return message;
 }
 
-/** Four chunks that wait for a codec which finishes when it is told to; `done` gets the ids of the compressed ones. */
+/** Four chunks for a codec that finishes when the test wants; `done` gets the ids of the compressed ones. */
 function fourAtOnce() {
   const codec = new HeldCodec();
   const { compressor } = compressorWith(codec);
@@ -159,8 +162,8 @@ function fourAtOnce() {
   return { codec, compressor, chunks, done };
 }
 
-describe('a compressor', () => {
-  it('takes chunks that are worth it and that receivers can decompress', () => {
+describe('the compressor', () => {
+  it('the compressor takes chunks that are neither too small to gain nor too large for receivers', () => {
     const { compressor } = compressorWith(new HeldCodec());
     const chunkOfBytes = (bytes: number) => {
       // The length of the body's header depends on its own.
@@ -173,7 +176,7 @@ describe('a compressor', () => {
     expect(gzip.maxBytes).toBeGreaterThan(6_000_000);
   });
 
-  it('has two at work, in the order of their coming', async () => {
+  it('the compressor compresses two chunks at a time in the order of their arrival', async () => {
     const { codec, chunks, done } = fourAtOnce();
     const started = () =>
       codec.started.map(({ bytes }) => chunks.findIndex((chunk) => Buffer.compare(chunk.payload, bytes) === 0));
@@ -189,7 +192,7 @@ describe('a compressor', () => {
     expect(done).toEqual([1, 2, 3, 0].map((n) => chunks[n]?.id));
   });
 
-  it('never starts what is cancelled', async () => {
+  it('the compressor never starts a chunk that is cancelled while it waits', async () => {
     const { codec, compressor, chunks, done } = fourAtOnce();
     compressor.cancel(chunks[2] as Chunk);
     for (let n = 0; n < 3; n++) {
@@ -201,7 +204,7 @@ describe('a compressor', () => {
     expect(done).toEqual([0, 1, 3].map((n) => chunks[n]?.id));
   });
 
-  it('keeps a buffer from its next user while a thread reads it', async () => {
+  it('the buffer of a released chunk is not reused while a thread reads it', async () => {
     const pool = new BufferPool();
     const codec = new HeldCodec();
     const { compressor } = compressorWith(codec);
@@ -220,7 +223,7 @@ describe('a compressor', () => {
     expect(pool.retainedBytes).toBe(before + chunk.heldBytes);
   });
 
-  it('goes on with a new engine after one that broke; the chunk is sent as it is', async () => {
+  it('a chunk is sent uncompressed if its engine breaks and the next chunk gets a new engine', async () => {
     const streams: zlib.Gzip[] = [];
     const createEngine = (level: number): Engine => {
       const stream = zlib.createGzip({ level, flush: zlib.constants.Z_FINISH });
@@ -238,13 +241,13 @@ describe('a compressor', () => {
     expect(warnings).toEqual(['gzip failed: insufficient memory; chunks are sent uncompressed']);
     expect(await compress(chunk)).toBeDefined();
     expect(streams).toHaveLength(2);
-    // It is still the caller's.
+    // The chunk still belongs to the caller.
     const before = pool.retainedBytes;
     chunk.release();
     expect(pool.retainedBytes).toBe(before + chunk.heldBytes);
   });
 
-  it('has a chunk sent as it is when no engine can be made', async () => {
+  it('a chunk is sent uncompressed if no engine can be created', async () => {
     const createEngine = (): Engine => {
       throw new Error('Initialization failed');
     };
@@ -253,7 +256,7 @@ describe('a compressor', () => {
     expect(warnings).toEqual(['gzip failed: Initialization failed; chunks are sent uncompressed']);
   });
 
-  it('closes its engines, those at work when they have finished', async () => {
+  it('the compressor closes idle engines at once and busy ones when they have finished', async () => {
     let closed = 0;
     const createEngine = (level: number): Engine => {
       const engine = gzip.createEngine(level);

@@ -69,6 +69,8 @@ class HostileConnection {
   #sent: Buffer = Buffer.alloc(0);
   #salt: string | undefined;
   #saying: Promise<void> = Promise.resolve();
+  /** Answers that are not written whole yet. */
+  #unsaid = 0;
   isOpen = true;
 
   constructor(server: HostileServer, socket: Socket, script: Script, opening: Opening | undefined) {
@@ -100,6 +102,11 @@ class HostileConnection {
   /** Whether the client keeps it open with an answer that has no end. */
   get isHeldOpen(): boolean {
     return this.isOpen && this.#reading.hasRest;
+  }
+
+  /** Whether the client has read all that was written, or the connection is closed. */
+  get isHeard(): boolean {
+    return !this.isOpen || (this.#unsaid === 0 && (bytesRead.get(this.#ports) ?? 0) === this.#sent.length);
   }
 
   /** How much more the client has read than it may. */
@@ -147,16 +154,21 @@ class HostileConnection {
   #say(bytes: Uint8Array, { changes, times, cuts, ending }: Twist = HONEST): void {
     const twisted = mutated(bytes, changes);
     const said = times === 1 ? twisted : Buffer.concat(Array(times).fill(twisted));
-    this.#saying = this.#saying.then(async () => {
-      for (const part of split(said, cuts)) {
-        if (this.#socket.destroyed || this.#socket.writableEnded) return;
-        this.#sent = Buffer.concat([this.#sent, part]);
-        this.#socket.write(part);
-        if (cuts.length > 0) await turn();
-      }
-      if (ending === 'close') this.#socket.end();
-      if (ending === 'reset') reset(this.#socket);
-    });
+    this.#unsaid++;
+    this.#saying = this.#saying
+      .then(async () => {
+        for (const part of split(said, cuts)) {
+          if (this.#socket.destroyed || this.#socket.writableEnded) return;
+          this.#sent = Buffer.concat([this.#sent, part]);
+          this.#socket.write(part);
+          if (cuts.length > 0) await turn();
+        }
+        if (ending === 'close') this.#socket.end();
+        if (ending === 'reset') reset(this.#socket);
+      })
+      .finally(() => {
+        this.#unsaid--;
+      });
   }
 }
 
@@ -196,6 +208,11 @@ export class HostileServer {
   /** Whether the client keeps a connection open on which an answer has no end. */
   get isHeldOpen(): boolean {
     return this.#connections.some((connection) => connection.isHeldOpen);
+  }
+
+  /** Whether the client has read all that was written on connections that are open. */
+  get isHeard(): boolean {
+    return this.#connections.every((connection) => connection.isHeard);
   }
 
   /** The most that the client has read on a connection beyond what it may; not above 0. */

@@ -1,10 +1,10 @@
 import type { ConnectionErrorCode } from '../../src/errors.ts';
 import type { LogLine } from './harness.ts';
 
-/** A message of `diag`, or a process warning. `…` stands for what differs, and so do the names in {@link PLACEHOLDERS}. */
+/** A message of `diag`, or a process warning. `…` and the names in {@link PLACEHOLDERS} stand for parts that vary. */
 export interface CatalogueEntry {
   readonly text: string;
-  /** The test that makes it happen, where `test/messages.test.ts` does not. */
+  /** The test file that makes it happen, unless `test/messages.test.ts` does. */
   readonly test?: string;
 }
 
@@ -18,10 +18,10 @@ const PLACEHOLDERS = {
   '<option or variable>': '(?:sharedKey|password|tls\\.\\w+|OTEL_EXPORTER_FLUENT_FORWARD_\\w+)(?: \\(.+?\\))?',
 } as const;
 
-/** Splits a text into what stands for itself and, in between, what does not. */
+/** Splits a text at its placeholders, which are among the parts. */
 export const PLACEHOLDER: RegExp = new RegExp(`(${Object.keys(PLACEHOLDERS).join('|')})`);
 
-/** What a message says of the step that is taken next. */
+/** How a message about a fault ends: what the exporter does next. */
 const NEXT_STEPS = [
   '… unacknowledged record(s) in … chunk(s) will be sent again',
   '… unacknowledged record(s) in … chunk(s) will be sent again in … ms',
@@ -43,7 +43,7 @@ const SECURITY = 'test/config/security.test.ts';
 
 const REGISTER = 'test/register/register.test.ts';
 
-/** How the set-up without code begins to say that it does nothing. */
+/** How each message begins with which `register` reports that it does nothing. */
 const ASIDE = 'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records';
 
 type FaultCode = Exclude<ConnectionErrorCode, 'FLUENT_FORWARD_CLOSED'>;
@@ -216,7 +216,7 @@ export const MESSAGES: readonly Message[] = [
 ];
 
 const NAMESPACE = 'opentelemetry-exporter-fluent-forward ';
-/** Behind a warning that was told before. */
+/** At the end of a warning that was logged before. */
 const REPEATED = '(?: \\(and \\d+ like it since the last such message\\))?';
 
 /** Whether a line of the log is the message. */
@@ -224,7 +224,7 @@ export function isMessage([level, line]: LogLine, message: Message): boolean {
   return level === message.level && patternOfMessage(message).test(line);
 }
 
-/** Whether a line of the log tells of the fault, and of a next step. */
+/** Whether a line of the log reports the fault and a next step. */
 export function isFault([, line]: LogLine, fault: CatalogueEntry): boolean {
   return patternOfFault(fault).test(line);
 }

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Connection } from '../../src/connection/connection.ts';
 import type { FluentForwardChannels } from '../../src/index.ts';
-import { exporterFixture, named } from '../support/exporter-fixture.ts';
-import { settle, until } from '../support/fake-clock.ts';
+import { advanceUntil, connected, exporterFixture, named } from '../support/exporter-fixture.ts';
+import { until } from '../support/fake-clock.ts';
 import { exportBodies } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
 
@@ -36,7 +36,7 @@ describe('the diagnostics channels', () => {
     for (const name of NAMES) unsubscribe(name, listener);
   });
 
-  it('follow a chunk over a lost connection to its ack', async () => {
+  it('the channels publish each step of a chunk from a lost connection to its ack', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
     const held = new HeldAck();
     const made = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 0, tag: 'app' });
@@ -47,7 +47,7 @@ describe('the diagnostics channels', () => {
     await until(() => warnings().length > 0);
     receiver.messageFaults = [held.fault];
     await clock.advance(100);
-    await receiver.waitForEntries(4);
+    await until(() => receiver.entryCount === 4);
     await clock.advance(30);
     held.release();
     await result;
@@ -67,13 +67,13 @@ describe('the diagnostics channels', () => {
     ]);
   });
 
-  it('show a rotation: the successor is ready before it takes over', async () => {
+  it('the channels publish in a rotation that the new connection is ready before it takes over', async () => {
     const [a, b] = [await listen(), await listen()];
-    const { clock, exporter, send } = start({ ...named(a, b), rotationIntervalMillis: 1_000 });
+    const made = start({ ...named(a, b), rotationIntervalMillis: 1_000 });
+    const { clock, exporter, send } = made;
     await send('a');
     await clock.advance(500);
-    await until(() => a.openConnections + b.openConnections === 2);
-    await settle();
+    await connected(made, 2);
     published.length = 0;
     await send('b');
     const from = expect.objectContaining({ id: 0, endpoint: 'tcp://fluent:24224' });
@@ -89,7 +89,7 @@ describe('the diagnostics channels', () => {
     expect(published[3]?.[1]).toMatchObject({ connection: { id: 0 }, error: { code: 'FLUENT_FORWARD_CLOSED' } });
   });
 
-  it('tell what is given up, and connections that never were', async () => {
+  it('the channels publish dials that fail and chunks that are given up', async () => {
     const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', timeoutMillis: 50 });
     const result = send('a');
     await until(() => published.length > 0);
@@ -111,7 +111,7 @@ describe('the diagnostics channels', () => {
     ]);
   });
 
-  it('have no address where a lookup failed', async () => {
+  it('a closed connection is published without an address if its lookup failed', async () => {
     const { send } = start({ endpoint: 'tcp://fluent', resolver: async () => [], timeoutMillis: 50 });
     void send('a');
     await until(() => published.length > 0);
@@ -124,7 +124,7 @@ describe('the diagnostics channels', () => {
     ]);
   });
 
-  it('tell exporters apart', async () => {
+  it('each published message contains the name of its exporter', async () => {
     const receiver = await listen();
     const [one, two] = [start({ endpoint: receiver.endpoint }), start({ endpoint: receiver.endpoint })];
     await one.send('a');
@@ -142,20 +142,23 @@ describe('the diagnostics channels', () => {
     ]);
   });
 
-  it('may have a subscriber that logs through the same exporter', async () => {
+  it('a subscriber may log through the same exporter', async () => {
     const receiver = await listen();
-    const { clock, exporter, send } = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048 });
+    const made = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048 });
+    const { exporter, send } = made;
     const results: Promise<unknown>[] = [];
+    let finished = 0;
     const log = (_: unknown, name: string | symbol) => {
-      if (results.length < 20) results.push(exportBodies(exporter, name));
+      if (results.length === 20) return;
+      const result = exportBodies(exporter, name);
+      results.push(result);
+      void result.then(() => finished++);
     };
     for (const name of NAMES) subscribe(name, log);
     try {
       expect((await send(...Array.from({ length: 5 }, (_, n) => `${n} `.padEnd(1500, 'x')))).code).toBe(0);
       receiver.resetConnections();
-      await until(() => receiver.openConnections === 0);
-      await settle();
-      await clock.advance(100);
+      await advanceUntil(made, 100, () => finished === 20);
     } finally {
       for (const name of NAMES) unsubscribe(name, log);
     }
@@ -165,11 +168,11 @@ describe('the diagnostics channels', () => {
   });
 });
 
-it('README.md lists the channels, with what is published in each', () => {
+it('README.md lists every channel with what is published in it', () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const rows = [...readme.matchAll(/^\| `(fluent-forward:\w+:\w+)` \| .+ \| (.+) \|$/gm)];
-  const named = rows.map(([, name, fields = '']) => [name, fields.match(/\w+/g)]);
-  expect(Object.fromEntries(named)).toEqual({
+  const listed = rows.map(([, name, fields = '']) => [name, fields.match(/\w+/g)]);
+  expect(Object.fromEntries(listed)).toEqual({
     'fluent-forward:connection:opened': ['connection', 'dialMillis'],
     'fluent-forward:connection:ready': ['connection'],
     'fluent-forward:connection:closed': ['connection', 'error'],
@@ -181,7 +184,7 @@ it('README.md lists the channels, with what is published in each', () => {
   } satisfies Record<Name, string[]>);
 });
 
-it('nothing is described while nobody has subscribed', async () => {
+it('the exporter builds no description of a connection while no channel has a subscriber', async () => {
   const descriptor = Object.getOwnPropertyDescriptor(Connection.prototype, 'info') as PropertyDescriptor;
   let described = 0;
   Object.defineProperty(Connection.prototype, 'info', {

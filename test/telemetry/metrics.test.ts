@@ -17,8 +17,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { ConnectionStats } from '../../src/stats.ts';
 import { MAX_NAMED_ADDRESSES, PeerAttributes } from '../../src/telemetry/peer-attributes.ts';
-import { exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
-import { settle, until } from '../support/fake-clock.ts';
+import { advanceUntil, connected, exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
+import { until } from '../support/fake-clock.ts';
 import { HeldAck } from '../support/held-ack.ts';
 import { TestMeter } from '../support/meter.ts';
 
@@ -39,7 +39,7 @@ function observed(options: Parameters<typeof start>[0]) {
 }
 
 describe('the metrics of the semantic conventions', () => {
-  it('have their kinds, units and attributes', async () => {
+  it('each metric has the kind, unit and attributes of the semantic conventions', async () => {
     const receiver = await listen();
     const { meter, exporter, send } = observed({ endpoint: receiver.endpoint });
     await send('a', 'b');
@@ -71,7 +71,7 @@ describe('the metrics of the semantic conventions', () => {
     }
   });
 
-  it('keep a record in flight over all its tries, and count it once, when its export ends', async () => {
+  it('a record stays in flight over all its tries and is counted once when its export ends', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
     const held = new HeldAck();
     const { meter, clock, send } = observed({ endpoint: receiver.endpoint, maxChunkBytes: 2048 });
@@ -82,7 +82,7 @@ describe('the metrics of the semantic conventions', () => {
     expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({ '': 0 });
     receiver.messageFaults = () => held.fault;
     await clock.advance(100);
-    await receiver.waitForEntries(3);
+    await until(() => receiver.entryCount === 3);
     expect(await meter.valuesBy(INFLIGHT, ATTR_ERROR_TYPE)).toEqual({ '': 2 });
     expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({ '': 0 });
     held.release();
@@ -91,7 +91,7 @@ describe('the metrics of the semantic conventions', () => {
     expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({ '': 2 });
   });
 
-  it('count what failed by its reason, apart from what was acknowledged in the same batch', async () => {
+  it('failed records are counted by reason and apart from acknowledged records of the same batch', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'withhold' }] });
     const { meter, clock, exporter, send } = observed({
       endpoint: receiver.endpoint,
@@ -102,7 +102,7 @@ describe('the metrics of the semantic conventions', () => {
       layout: ({ body }, entry) => (body === 'filtered' ? undefined : entry),
     });
     const partly = send(body(0), body(1), OVERSIZE, 'filtered');
-    await receiver.waitForEntries(2);
+    await until(() => receiver.entryCount === 2);
     await send('over the bound');
     await clock.advance(1_000);
     await partly;
@@ -128,7 +128,7 @@ describe('the metrics of the semantic conventions', () => {
     ['srv+tcp://_forward._tcp.a.test', { [ATTR_SERVER_ADDRESS]: '_forward._tcp.a.test' }],
     ['unix:///run/a.sock', { [ATTR_SERVER_ADDRESS]: '/run/a.sock' }],
     ['tcp://a.test,tcp://b.test', {}],
-  ])('name the server where there is one: %s', async (endpoint, server) => {
+  ])('the metrics have the attributes of the server if there is one: %s', async (endpoint, server) => {
     const { meter, exporter } = observed({ endpoint });
     expect((await meter.points(INFLIGHT))[0]?.attributes).toEqual({
       [ATTR_OTEL_COMPONENT_TYPE]: 'fluent_forward_log_exporter',
@@ -138,8 +138,8 @@ describe('the metrics of the semantic conventions', () => {
   });
 });
 
-describe('the metrics of its own', () => {
-  it('count bytes with every resend, and resends and faults by their reasons', async () => {
+describe('the metrics of the package', () => {
+  it('bytes are counted with every resend and resends and faults by their reasons', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
     const { meter, clock, send } = observed({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
     await send('a');
@@ -160,7 +160,7 @@ describe('the metrics of its own', () => {
     });
   });
 
-  it('tell what went over the wire from what it was before compression', async () => {
+  it('sent bytes are counted both on the wire and before compression', async () => {
     const receiver = await listen();
     const { meter, send } = observed({ endpoint: receiver.endpoint, compression: 'gzip' });
     await send('x'.repeat(10_000));
@@ -170,7 +170,7 @@ describe('the metrics of its own', () => {
     expect(raw?.value).toBeGreaterThan(10_000);
   });
 
-  it('say by what records were lost', async () => {
+  it('dropped records are counted by the reason of the drop', async () => {
     const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
     const { meter, clock, exporter, send } = observed({
       endpoint: receiver.endpoint,
@@ -182,7 +182,7 @@ describe('the metrics of its own', () => {
       },
     });
     const unanswered = send('a', 'bad', 'bad', OVERSIZE, 'filtered');
-    await receiver.waitForEntries(1);
+    await until(() => receiver.entryCount === 1);
     expect(await meter.points('fluent_forward.inflight.size')).toMatchObject([
       { value: exporter.stats().inFlightBytes },
     ]);
@@ -199,42 +199,49 @@ describe('the metrics of its own', () => {
     expect(await meter.points('fluent_forward.record.filtered')).toMatchObject([{ value: 1 }]);
   });
 
-  it('measure acks and dials, those that fail by their reason', async () => {
+  it('the durations of acks and dials are measured and failed dials have their reason', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'withhold' }] });
-    const { meter, clock, send } = observed({
+    const made = observed({
       endpoint: `tcp://127.0.0.1:1?weight=65535,${receiver.endpoint}`,
       ackTimeoutMillis: 3_000,
       rotationIntervalMillis: 0,
     });
-    const result = send('a');
-    await receiver.waitForEntries(1);
-    await clock.advance(4_000);
-    expect((await result).code).toBe(0);
+    const { meter, clock, exporter, send } = made;
+    let code: number | undefined;
+    void send('a').then((result) => {
+      code = result.code;
+    });
+    await until(() => receiver.entryCount === 1);
+    await clock.advance(3_000);
+    // The first connection stays, in case its ack comes late.
+    const isBusy = () => exporter.stats().connections.some(({ state }) => state !== 'retiring');
+    await advanceUntil(made, 100, () => code !== undefined, isBusy);
+    expect(code).toBe(0);
     const [ack] = await meter.points('fluent_forward.ack.duration');
-    // The ack that counts is that of the resend: at once, on a clock that stands still.
+    // The ack of the resend counts. The clock stands still until it comes.
     expect(ack?.value).toMatchObject({ count: 1, sum: 0 });
     const dials = await meter.valuesBy('fluent_forward.dial.duration', ATTR_ERROR_TYPE);
     expect((dials.FLUENT_FORWARD_CONNECT_FAILED as Histogram).count).toBeGreaterThan(0);
     expect((dials[''] as Histogram).count).toBe(receiver.connectionCount);
   });
 
-  it('measure the ack from the hand-over to the connection', async () => {
+  it('the duration of an ack begins when the connection gets the chunk', async () => {
     const held = new HeldAck();
     const receiver = await listen({ messageFaults: [held.fault] });
     const { meter, clock, send } = observed({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
     const result = send('a');
-    await receiver.waitForEntries(1);
+    await until(() => receiver.entryCount === 1);
     await clock.advance(200);
     held.release();
     await result;
     const { '': measured } = await meter.valuesBy('fluent_forward.ack.duration', ATTR_ERROR_TYPE);
     const { sum, buckets } = measured as Histogram;
     expect(sum).toBe(0.2);
-    // Of the bounds 0.1 and 0.25.
+    // The bucket between the bounds 0.1 and 0.25.
     expect(buckets.counts.indexOf(1)).toBe(buckets.boundaries.indexOf(0.25));
   });
 
-  it('show connections by address and state, gone ones as 0, and count rotations', async () => {
+  it('connections are counted by address and state and closed ones become 0', async () => {
     const [a, b] = [await listen(), await listen()];
     const made = observed({ ...named(a, b), rotationIntervalMillis: 1_000 });
     await made.send('a');
@@ -248,16 +255,14 @@ describe('the metrics of its own', () => {
       );
     expect(await count()).toEqual({ [`127.0.0.1 ${first.port} open`]: 1 });
     await made.clock.advance(500);
-    await until(() => second.connectionCount === 1);
-    await settle();
+    await connected(made, 2);
     await sendOver(0, made, second);
-    await until(() => first.openConnections === 0);
-    await settle();
+    await connected(made, 1);
     expect(await count()).toEqual({ [`127.0.0.1 ${first.port} open`]: 0, [`127.0.0.1 ${second.port} open`]: 1 });
     expect(await made.meter.points('fluent_forward.connection.rotated')).toMatchObject([{ value: 1 }]);
   });
 
-  it('name a bounded number of addresses in the life of an exporter, the others together', () => {
+  it('addresses beyond the limit of named ones are counted together', () => {
     const peers = new PeerAttributes();
     const at = (n: number): ConnectionStats => ({
       endpoint: 'tcp://fluent:24224',
@@ -284,7 +289,7 @@ describe('the metrics of its own', () => {
   });
 });
 
-it('README.md lists the metrics, with kinds, units and attributes', () => {
+it('README.md lists every metric with its kind and unit', () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const rows = readme.matchAll(/^\| `((?:otel\.sdk|fluent_forward)\.[\w.]+)` \| (\w+), `(.+?)` \| .+? \| .*\|$/gm);
   const made: (readonly string[])[] = [];
@@ -302,8 +307,8 @@ it('README.md lists the metrics, with kinds, units and attributes', () => {
   expect([...rows].map((row) => row.slice(1, 4)).sort()).toEqual(made.sort());
 });
 
-describe('an exporter', () => {
-  it('is told from others by its name', async () => {
+describe('the metrics of an exporter', () => {
+  it('the metrics of two exporters differ by otel.component.name', async () => {
     const receiver = await listen();
     const meter = new TestMeter();
     const options = { endpoint: receiver.endpoint, selfObsMeterProvider: meter.provider };
@@ -317,7 +322,7 @@ describe('an exporter', () => {
     });
   });
 
-  it('that is shut down is observed once more, with its last numbers, and then no longer', async () => {
+  it('the last numbers of an exporter are collected once more after its shutdown and never again', async () => {
     const receiver = await listen();
     const meter = new TestMeter();
     const options = { endpoint: receiver.endpoint, selfObsMeterProvider: meter.provider };
@@ -342,7 +347,7 @@ describe('an exporter', () => {
     expect(await meter.points(EXPORTED, removed.exporter.name)).toMatchObject([{ value: 2 }]);
   });
 
-  it('finds the global provider, also one that is set after its first export', async () => {
+  it('the exporter uses the global meter provider even if it is set after the first export', async () => {
     const receiver = await listen();
     const meter = new TestMeter();
     const { exporter, send } = start({ endpoint: receiver.endpoint, selfObsMeterProvider: true });
@@ -353,7 +358,7 @@ describe('an exporter', () => {
     expect((await meter.points(OPERATION))[0]?.value).toMatchObject({ count: 1 });
   });
 
-  it('has no metrics unless it is asked to', async () => {
+  it('the exporter creates no metrics without the option selfObsMeterProvider', async () => {
     const receiver = await listen();
     const meter = new TestMeter();
     metrics.setGlobalMeterProvider(meter.provider);
