@@ -1,7 +1,5 @@
 import { expect } from 'vitest';
-import { runCli } from './run-cli.ts';
-
-export const VARIABLE = 'OTEL_EXPORTER_FLUENT_FORWARD_';
+import { runCli, VARIABLE } from './run-cli.ts';
 
 export interface Finding {
   readonly subject: string;
@@ -20,11 +18,14 @@ export interface Report {
   readonly findings: readonly Finding[];
 }
 
-/** For a chunk that three connections are to fail by; not so short that a busy machine fails by it too. */
-export const REFUSAL = { ACK_TIMEOUT: '1000', TIMEOUT: '6000' };
+/**
+ * Time limits for a chunk that is never acknowledged: TIMEOUT has room for three ack timeouts, after which the chunk
+ * counts as refused. All other chunks have to be acknowledged within ACK_TIMEOUT, also on a busy machine.
+ */
+export const REFUSAL_LIMITS = { ACK_TIMEOUT: '4000', TIMEOUT: '16000' };
 
-/** Runs it with these variables, and gives what it has found. */
-export async function doctor(endpoint: string, variables: Readonly<Record<string, string>> = {}) {
+/** Runs `fluent-forward doctor --json` with these variables, whose names lack their prefix, and returns its report. */
+export async function runDoctor(endpoint: string, variables: Readonly<Record<string, string>> = {}) {
   const env = Object.fromEntries(Object.entries(variables).map(([name, value]) => [VARIABLE + name, value]));
   const { code, stdout, stderr, millis } = await runCli(['doctor', '--json', '--endpoint', endpoint], { env });
   expect(stderr).toBe('');
@@ -33,7 +34,7 @@ export async function doctor(endpoint: string, variables: Readonly<Record<string
   return { ...report, stdout, millis };
 }
 
-export function outcomes({ findings }: Report): string[] {
+export function outcomesOf({ findings }: Report): string[] {
   return findings.map(({ check, outcome }) => `${check} ${outcome}`);
 }
 
@@ -41,13 +42,14 @@ export function textOf({ findings }: Report, check: string): string {
   return findings.find((finding) => finding.check === check)?.text ?? '';
 }
 
+/** The only finding that has failed. */
 export function failureOf(report: Report): Finding {
   const failures = report.findings.filter(({ outcome }) => outcome === 'failed');
   expect(failures, JSON.stringify(report)).toHaveLength(1);
   return failures[0] as Finding;
 }
 
-/** What is told of a connection that is open, and of the exporter. */
+/** The outcomes after the connection is open, when everything works. */
 export const WORKING = [
   'ack passed',
   'record passed',

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { until } from '../support/fake-clock.ts';
+import { LONG_LIMITS } from '../support/long-limits.ts';
 import { runProgram } from '../support/run-program.ts';
-import { runCli, startCli } from './run-cli.ts';
+import { runCli, startCli, VARIABLE } from './run-cli.ts';
 
-const LIMIT = { timeout: 60_000 };
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 const receivers: ForwardReceiver[] = [];
 
@@ -13,16 +13,16 @@ afterEach(async () => {
   for (const receiver of receivers.splice(0)) await receiver.close();
 });
 
-/** The arguments and the output in the block behind a `<!-- name -->` comment. */
-function session(name: string): { args: string[]; output: string } {
+/** The arguments and the output of the example after a `<!-- name -->` comment. */
+function exampleOf(name: string): { args: string[]; output: string } {
   const match = new RegExp(`<!-- ${name} -->\\n\`\`\`console\\n\\$ npx fluent-forward (.*)\\n([\\s\\S]*?)\`\`\``).exec(
     readme,
   );
-  if (match?.[1] === undefined) throw new Error(`README.md has no session ${name}`);
+  if (match?.[1] === undefined) throw new Error(`README.md has no example ${name}`);
   return { args: match[1].split(' '), output: match[2] as string };
 }
 
-/** Without what is another at each run: times, ports, names of runs, and what this version of Node.js has. */
+/** Replaces what differs from run to run: times, ports, marks of runs, and what this version of Node.js has. */
 function masked(output: string): string {
   return output
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
@@ -39,23 +39,15 @@ async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver
   return receiver;
 }
 
-test.each([
-  { name: 'works', code: 0, start: () => listen() },
-  {
-    name: 'refused',
-    code: 1,
-    start: async () => {
-      const receiver = await listen();
-      const { port } = receiver;
-      await receiver.close();
-      return { port };
-    },
-  },
-  { name: 'key', code: 1, start: () => listen({ security: { sharedKey: 'swordfish' } }), key: 'sesame' },
-])('README.md shows what doctor says: $name', LIMIT, async ({ name, code, start, key }) => {
-  const { args, output } = session(`doctor: ${name}`);
+test.each<[name: string, run: { code: number; start: () => Promise<{ port: number }>; key?: string }]>([
+  ['works', { code: 0, start: () => listen() }],
+  // Nothing listens at this port.
+  ['refused', { code: 1, start: async () => ({ port: 1 }) }],
+  ['key', { code: 1, start: () => listen({ security: { sharedKey: 'swordfish' } }), key: 'sesame' }],
+])('README.md shows the output of doctor: %s', async (name, { code, start, key }) => {
+  const { args, output } = exampleOf(`doctor: ${name}`);
   const { port } = await start();
-  const env: Record<string, string> = key === undefined ? {} : { OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY: key };
+  const env: Record<string, string> = key === undefined ? {} : { [`${VARIABLE}SHARED_KEY`]: key };
   const finished = await runCli(
     args.map((arg) => arg.replace('24224', String(port))),
     { env },
@@ -64,16 +56,17 @@ test.each([
   expect(finished).toMatchObject({ code, stderr: '' });
 });
 
-test('README.md shows what sink prints of the quickstart', LIMIT, async () => {
-  const { args, output } = session('sink');
+test('README.md shows the output of sink for the quickstart', async () => {
+  const { args, output } = exampleOf('sink');
   const { child, finished, wrote } = startCli([...args, '--port', '0']);
   let stderr = '';
   child.stderr?.on('data', (text) => {
     stderr += text;
   });
-  await until(() => stderr.includes('listening on '));
-  const endpoint = /tcp:\S+/.exec(stderr)?.[0] as string;
-  await runProgram('examples/quickstart/quickstart.mjs', { env: { OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint } });
+  const endpoint = () => /listening on (\S+)\n/.exec(stderr)?.[1];
+  await until(() => endpoint() !== undefined);
+  const env = { ...LONG_LIMITS, [`${VARIABLE}ENDPOINT`]: endpoint() as string };
+  await runProgram('examples/quickstart/quickstart.mjs', { env });
   await wrote('hello, Fluent');
   child.kill('SIGINT');
   const { stdout, stderr: notices } = await finished;

@@ -1,36 +1,55 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type Finished, type ProgramOptions, runProgram, startProgram } from '../support/run-program.ts';
+import { LONG_LIMITS } from '../support/long-limits.ts';
+import { type Finished, type ProgramOptions, runProgram, type Started, startProgram } from '../support/run-program.ts';
+
+export type CliOptions = Omit<ProgramOptions, 'args'>;
 
 /** The command as it is published. */
-const PATH = 'dist/esm/cli/main.js';
+export const CLI_PATH = 'dist/esm/cli/main.js';
 
-/** Runs `fluent-forward` with these arguments to its end. */
-export function runCli(args: readonly string[], options?: Omit<ProgramOptions, 'args'>): Promise<Finished> {
-  return runProgram(PATH, { ...options, args });
+/** What the names of the exporter's environment variables begin with. */
+export const VARIABLE = 'OTEL_EXPORTER_FLUENT_FORWARD_';
+
+/** Runs `fluent-forward` with these arguments to its end, with {@link LONG_LIMITS}. */
+export function runCli(args: readonly string[], options?: CliOptions): Promise<Finished> {
+  return runProgram(CLI_PATH, programOptions(args, options));
 }
 
-export function startCli(args: readonly string[], options?: Omit<ProgramOptions, 'args'>) {
-  return startProgram(PATH, { ...options, args });
+/** Starts `fluent-forward` with these arguments and {@link LONG_LIMITS}. */
+export function startCli(args: readonly string[], options?: CliOptions): Started {
+  return startProgram(CLI_PATH, programOptions(args, options));
+}
+
+function programOptions(args: readonly string[], options: CliOptions = {}): ProgramOptions {
+  return { ...options, args, env: { ...LONG_LIMITS, ...options.env } };
 }
 
 export interface OnTerminal {
   readonly child: ChildProcess;
-  /** All that the terminal has got. */
+  /** Everything that was written to the terminal. */
   screen(): string;
-  /** Types this. */
+  /** Sends these keys. */
   type(keys: string): void;
-  /** Its exit code. */
+  /** The exit code. */
   readonly finished: Promise<number>;
 }
 
-/** Runs `fluent-forward` on a terminal. */
+/** Runs `fluent-forward` on a terminal, with {@link LONG_LIMITS}. */
 export function startOnTerminal(args: readonly string[], env: Record<string, string> = {}): OnTerminal {
-  // `script` runs it by a shell, and that of Debian stays in between to die of the Ctrl-C itself.
-  const command = ['exec', process.execPath, PATH, ...args].join(' ');
+  // `script` runs its command with a shell. Without `exec`, Debian's shell stays and dies of Ctrl-C itself.
+  const command = ['exec', process.execPath, CLI_PATH, ...args].join(' ');
   const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
-    // What the tests run with must not colour it.
-    env: { ...process.env, TERM: 'xterm', FORCE_COLOR: undefined, NO_COLOR: undefined, CI: undefined, ...env },
+    // The settings of the test run must not decide about colours.
+    env: {
+      ...process.env,
+      TERM: 'xterm',
+      FORCE_COLOR: undefined,
+      NO_COLOR: undefined,
+      CI: undefined,
+      ...LONG_LIMITS,
+      ...env,
+    },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   let screen = '';

@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,16 +6,22 @@ import { join } from 'node:path';
 import { encode } from '@msgpack/msgpack';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
+import {
+  FluentForwardLogExporter,
+  type FluentForwardLogExporterOptions,
+  type FluentForwardStats,
+} from '../../src/index.ts';
 import { ForwardReceiver } from '../../src/testing/index.ts';
 import { Authority } from '../support/certificates.ts';
 import { until } from '../support/fake-clock.ts';
 import { logRecord, type Result } from '../support/harness.ts';
-import { runCli, startCli, startOnTerminal } from './run-cli.ts';
+import { LONG_LIMIT_OPTIONS } from '../support/long-limits.ts';
+import type { Started } from '../support/run-program.ts';
+import { type CliOptions, runCli, startCli, startOnTerminal } from './run-cli.ts';
 
 let directory: string;
 let authority: Authority;
-/** What a test that fails may leave behind. */
+/** The processes to end after all tests: a test that fails may leave one running. */
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
@@ -31,17 +36,18 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-interface Sink {
+interface Sink extends Started {
   readonly endpoint: string;
   stderr(): string;
   stdout(): string;
-  /** Stops it, and gives what it has written. */
+  /** Stops it, and returns what it has written. */
   stop(signal?: NodeJS.Signals): Promise<{ code: number | null; lines: string[]; stderr: string }>;
 }
 
-/** Starts `sink` on any free port. */
-async function start(...args: readonly string[]): Promise<Sink> {
-  const { child, finished } = startCli(['sink', '--port', '0', ...args]);
+/** Starts `sink` on any free port, and waits until it listens. */
+async function start(args: readonly string[] = [], options?: CliOptions): Promise<Sink> {
+  const started = startCli(['sink', '--port', '0', ...args], options);
+  const { child, finished } = started;
   children.push(child);
   const written = { stdout: '', stderr: '' };
   child.stdout?.on('data', (text) => {
@@ -50,9 +56,10 @@ async function start(...args: readonly string[]): Promise<Sink> {
   child.stderr?.on('data', (text) => {
     written.stderr += text;
   });
-  const endpoint = () => /(?:tcp|tls):\/\/[\d.:]+/.exec(written.stderr)?.[0];
+  const endpoint = () => /(?:tcp|tls):\/\/[\d.:]+(?=["\n])/.exec(written.stderr)?.[0];
   await until(() => endpoint() !== undefined);
   return {
+    ...started,
     endpoint: endpoint() as string,
     stderr: () => written.stderr,
     stdout: () => written.stdout,
@@ -64,7 +71,7 @@ async function start(...args: readonly string[]): Promise<Sink> {
   };
 }
 
-/** What stands in the whole lines of standard error with `--json`. */
+/** The notices in the complete lines of standard error with `--json`. */
 function noticesIn(stderr: string) {
   return stderr
     .split('\n')
@@ -78,28 +85,47 @@ const RECORD = {
   severityNumber: 13,
 } as ReadableLogRecord;
 
-/** Exports records in one batch, and gives the result. */
+/** Exports records in one batch, and returns the result. */
 async function send(options: FluentForwardLogExporterOptions, ...records: ReadableLogRecord[]): Promise<Result> {
-  const exporter = new FluentForwardLogExporter({ rotationIntervalMillis: 0, ...options });
-  const result = await new Promise<Result>((resolve) => exporter.export(records, (given) => resolve(given as Result)));
+  const exporter = new FluentForwardLogExporter({ rotationIntervalMillis: 0, ...LONG_LIMIT_OPTIONS, ...options });
+  const result = await exportTo(exporter, records);
   await exporter.shutdown();
   return result;
 }
 
-describe('a record', () => {
-  test.concurrent.each(['default', 'flat', 'otlp'] as const)('of the layout %s is a line to read', async (layout) => {
-    const { endpoint, stop } = await start();
-    expect((await send({ endpoint, layout }, RECORD)).code).toBe(0);
-    const { code, lines, stderr } = await stop();
-    expect(code).toBe(0);
-    expect(lines).toEqual([
-      '2023-11-14T22:13:20.123Z WARN  opentelemetry.logs payment declined order.id=4711 items=["a","b"] user.name="Ann B" route=/pay',
-    ]);
-    expect(stderr).toBe(`listening on ${endpoint}\nreceived 1 records in 1 messages over 1 connections\n`);
-  });
+/** Exports a record, gives up once `condition` holds, and returns the result. */
+async function sendUntil(
+  condition: (stats: FluentForwardStats) => boolean,
+  options: FluentForwardLogExporterOptions,
+): Promise<Result> {
+  const exporter = new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, flushTimeoutMillis: 1, ...options });
+  const result = exportTo(exporter, [RECORD]);
+  await until(() => condition(exporter.stats()));
+  await exporter.shutdown();
+  return result;
+}
 
-  test.concurrent('is a line of JSON, which holds all of it', async () => {
-    const { endpoint, stop } = await start('--json');
+function exportTo(exporter: FluentForwardLogExporter, records: ReadableLogRecord[]): Promise<Result> {
+  return new Promise((resolve) => exporter.export(records, (result) => resolve(result as Result)));
+}
+
+describe('the output of sink', () => {
+  test.concurrent.each(['default', 'flat', 'otlp'] as const)(
+    'sink prints a record as one readable line, whatever its layout: %s',
+    async (layout) => {
+      const { endpoint, stop } = await start();
+      expect((await send({ endpoint, layout }, RECORD)).code).toBe(0);
+      const { code, lines, stderr } = await stop();
+      expect(code).toBe(0);
+      expect(lines).toEqual([
+        '2023-11-14T22:13:20.123Z WARN  opentelemetry.logs payment declined order.id=4711 items=["a","b"] user.name="Ann B" route=/pay',
+      ]);
+      expect(stderr).toBe(`listening on ${endpoint}\nreceived 1 records in 1 messages over 1 connections\n`);
+    },
+  );
+
+  test.concurrent('sink --json prints each record as a line of JSON that holds all of the record', async () => {
+    const { endpoint, stop } = await start(['--json']);
     const receiver = await ForwardReceiver.listen();
     for (const layout of ['default', 'otlp'] as const) {
       for (const to of [endpoint, receiver.endpoint])
@@ -113,15 +139,15 @@ describe('a record', () => {
     await receiver.close();
     expect(got.map(({ time, ...entry }) => entry)).toEqual(expected);
     expect(got[0].time).toBe('2023-11-14T22:13:20.123456789Z');
-    // A count of each second may be among them.
+    // The counts of seconds may be among them.
     expect(noticesIn(stderr).filter(({ event }) => event !== 'count')).toEqual([
       { event: 'listening', endpoint },
       { event: 'end', records: 4, messages: 2, connections: 2 },
     ]);
   });
 
-  test.concurrent('is counted as JSON in each second that has some', async () => {
-    const { endpoint, stderr, stop } = await start('--json');
+  test.concurrent('sink --json reports the count of each second in which records arrive', async () => {
+    const { endpoint, stderr, stop } = await start(['--json']);
     const notices = () => noticesIn(stderr());
     await send({ endpoint }, RECORD, RECORD, RECORD);
     await until(() => notices().length === 2);
@@ -130,30 +156,25 @@ describe('a record', () => {
     expect(notices()[2]).toMatchObject({ event: 'end', records: 3 });
   });
 
-  test.concurrent('has colours where they are forced', async () => {
-    const { child, finished, wrote } = startCli(['sink', '--port', '0'], { env: { FORCE_COLOR: '1' } });
-    let stderr = '';
-    child.stderr?.on('data', (text) => {
-      stderr += text;
-    });
-    await until(() => stderr.includes('listening'));
-    const endpoint = /tcp:\S+/.exec(stderr)?.[0] as string;
+  test.concurrent('sink colours the severity of a record when FORCE_COLOR is set', async () => {
+    const { endpoint, finished, stop, wrote } = await start([], { env: { FORCE_COLOR: '1' } });
     await send({ endpoint }, RECORD);
     await wrote('payment declined');
-    child.kill('SIGINT');
-    const { code, stdout } = await finished;
-    expect(code).toBe(0);
-    expect(stdout).toContain('\x1b[33mWARN \x1b[39m');
+    expect((await stop('SIGINT')).code).toBe(0);
+    expect((await finished).stdout).toContain('\x1b[33mWARN \x1b[39m');
   });
 
-  test.concurrent.each([[], ['--json']])('cannot command the terminal %s', async (...args) => {
-    const { endpoint, stop } = await start(...args);
+  test.concurrent.each<[format: string, args: string[]]>([
+    ['text', []],
+    ['JSON', ['--json']],
+  ])('sink prints no control characters of a record or its tag as %s', async (_, args) => {
+    const { endpoint, stop } = await start(args);
     const evil = '\x1b[2J\u009b1m\u202e\n2099-01-01 forged';
     await send({ endpoint, tag: () => 'x' }, {
       ...logRecord(evil, { [evil]: evil }),
       severityText: evil,
     } as ReadableLogRecord);
-    // What the exporter would not let through: a tag, and a time that is none.
+    // The exporter would not send this tag, nor a time that is out of range.
     await sendRaw(endpoint, encode([evil, 1e300, { message: evil }, { chunk: 'a' }]));
     const { lines } = await stop();
     expect(lines).toHaveLength(2);
@@ -161,7 +182,7 @@ describe('a record', () => {
     expect(lines.join()).toContain('forged');
   });
 
-  test.concurrent('of any other client is shown as it is', async () => {
+  test.concurrent('sink prints the entries of other Forward clients as they are', async () => {
     const { endpoint, stop } = await start();
     await sendRaw(
       endpoint,
@@ -182,7 +203,7 @@ function stringify(value: unknown): string {
   });
 }
 
-/** Sends bytes, and waits for the answer. */
+/** Sends bytes, and waits for an answer or the end of the connection. */
 async function sendRaw(endpoint: string, bytes: Uint8Array): Promise<void> {
   const socket = connect(Number(new URL(endpoint).port), '127.0.0.1');
   socket.on('error', () => {});
@@ -191,25 +212,26 @@ async function sendRaw(endpoint: string, bytes: Uint8Array): Promise<void> {
   socket.destroy();
 }
 
-describe('the receiver', () => {
-  test.concurrent('is locked down by TLS and a shared key', async () => {
+describe('the receiver of sink', () => {
+  test.concurrent('sink accepts only clients with its shared key when it listens with TLS and a key', async () => {
     const tls = ['--tls-cert', join(directory, 'server.pem'), '--tls-key', join(directory, 'server.key')];
-    const { endpoint, stop } = await start(...tls, '--shared-key', 'the key');
+    const { endpoint, stop } = await start([...tls, '--shared-key', 'the key']);
     expect(endpoint).toMatch(/^tls:/);
     const ca = authority.cert;
     expect((await send({ endpoint, sharedKey: 'the key', tls: { ca } }, RECORD)).code).toBe(0);
-    const wrong = await send(
-      { endpoint, sharedKey: 'another', tls: { ca }, timeoutMillis: 500, ackTimeoutMillis: 400 },
-      RECORD,
-    );
+    const wrong = await sendUntil(({ lastError }) => lastError !== undefined, {
+      endpoint,
+      sharedKey: 'another',
+      tls: { ca },
+    });
     expect(wrong.error?.cause).toMatchObject({ code: 'FLUENT_FORWARD_AUTH_FAILED' });
     const { lines, stderr } = await stop();
     expect(lines).toHaveLength(1);
     expect(stderr).toMatch(/^refused the client of connection 1: shared_key mismatch$/m);
   });
 
-  test.concurrent('does wrong what it is told to, over and over', async () => {
-    const { endpoint, stop } = await start('--faults', 'reset, none');
+  test.concurrent('sink applies the faults of its list in turn, and again from the first', async () => {
+    const { endpoint, stop } = await start(['--faults', 'reset, none']);
     for (let i = 0; i < 3; i++) expect((await send({ endpoint }, logRecord(`record ${i}`))).code).toBe(0);
     const { lines } = await stop();
     expect(lines.map((line) => /record \d/.exec(line)?.[0])).toEqual([0, 0, 1, 1, 2, 2].map((i) => `record ${i}`));
@@ -219,7 +241,7 @@ describe('the receiver', () => {
     ['withhold', ['FLUENT_FORWARD_ACK_TIMEOUT']],
     ['delay:60000', ['FLUENT_FORWARD_ACK_TIMEOUT']],
     ['misaddress', ['FLUENT_FORWARD_ACK_TIMEOUT']],
-    // The ack is late, and the answer incomplete for as long.
+    // The ack is late and the answer is incomplete at the same time.
     ['truncate', ['FLUENT_FORWARD_ACK_TIMEOUT', 'FLUENT_FORWARD_BAD_ANSWER']],
     ['drip:1000', ['FLUENT_FORWARD_ACK_TIMEOUT', 'FLUENT_FORWARD_BAD_ANSWER']],
     ['refuse', ['FLUENT_FORWARD_NOT_ACCEPTED']],
@@ -230,20 +252,21 @@ describe('the receiver', () => {
     ['close-after-ack', []],
     ['reset-after-ack', []],
     ['delay:1', []],
-  ])('knows the fault %s', async (fault, codes) => {
-    const { endpoint, stop } = await start('--faults', fault);
-    // Only a missing ack is to come soon.
-    const ackTimeoutMillis = codes.includes('FLUENT_FORWARD_ACK_TIMEOUT') ? 300 : 1_900;
-    const { code, error } = await send(
-      codes.length === 0 ? { endpoint } : { endpoint, timeoutMillis: 2_000, ackTimeoutMillis },
-      RECORD,
-    );
-    expect(code).toBe(codes.length === 0 ? 0 : 1);
-    if (code === 1) expect(codes).toContain((error?.cause as { code?: string } | undefined)?.code);
+  ])('sink answers each message with the fault that it is given: %s', async (fault, codes) => {
+    const { endpoint, stop } = await start(['--faults', fault]);
+    if (codes.length === 0) {
+      expect((await send({ endpoint }, RECORD)).code).toBe(0);
+    } else {
+      // The ack timeout is short only where no whole ack comes.
+      const limits = codes.includes('FLUENT_FORWARD_ACK_TIMEOUT') ? { ackTimeoutMillis: 300 } : {};
+      const { code, error } = await sendUntil(({ resent }) => resent.records >= 2, { endpoint, ...limits });
+      expect(code).toBe(1);
+      expect(codes).toContain((error?.cause as { code?: string } | undefined)?.code);
+    }
     await stop();
   });
 
-  test.concurrent('tells of what is no Forward message, and goes on', async () => {
+  test.concurrent('sink reports input that is no Forward message, and goes on receiving', async () => {
     const { endpoint, stderr, stop } = await start();
     await sendRaw(endpoint, Buffer.from('GET / HTTP/1.1\r\n\r\n'));
     await until(() => stderr().includes('got what is no Forward message: '));
@@ -251,28 +274,29 @@ describe('the receiver', () => {
     await stop();
   });
 
-  test.concurrent.each(['SIGINT', 'SIGTERM'] as const)('ends by %s with clients connected', async (signal) => {
-    const { endpoint, stdout, stop } = await start();
-    const exporter = new FluentForwardLogExporter({ endpoint });
-    await new Promise((resolve) => exporter.export([RECORD, RECORD], resolve));
-    await until(() => stdout().split('\n').length === 3);
-    const { code, stderr } = await stop(signal);
-    expect(code).toBe(0);
-    expect(stderr).toContain('received 2 records in 1 messages over 1 connections\n');
-    await exporter.shutdown();
-  });
+  test.concurrent.each(['SIGINT', 'SIGTERM'] as const)(
+    'sink ends with exit code 0 on a signal while a client is connected: %s',
+    async (signal) => {
+      const { endpoint, stdout, stop } = await start();
+      const exporter = new FluentForwardLogExporter({ endpoint, ...LONG_LIMIT_OPTIONS });
+      await exportTo(exporter, [RECORD, RECORD]);
+      await until(() => stdout().split('\n').length === 3);
+      const { code, stderr } = await stop(signal);
+      expect(code).toBe(0);
+      expect(stderr).toContain('received 2 records in 1 messages over 1 connections\n');
+      await exporter.shutdown();
+    },
+  );
 
-  test.concurrent('a signal that comes again, as by npx, does not cut off the ending', async () => {
-    const { child, finished } = startCli(['sink', '--port', '0']);
-    children.push(child);
-    await once(child.stderr as NodeJS.ReadableStream, 'data');
+  test.concurrent('sink ends with exit code 0 when the signal comes again, as it does with npx', async () => {
+    const { child, finished } = await start();
     const again = setInterval(() => child.kill('SIGINT'), 1);
     const { code, stderr } = await finished.finally(() => clearInterval(again));
     expect(code).toBe(0);
     expect(stderr).toContain('received 0 records');
   });
 
-  test.concurrent('a port in use is a clear error', async () => {
+  test.concurrent('sink says that its port is in use, and ends with exit code 1', async () => {
     const receiver = await ForwardReceiver.listen();
     const { port } = receiver;
     const { code, stdout, stderr } = await runCli(['sink', '--port', String(port)]);
@@ -283,7 +307,7 @@ describe('the receiver', () => {
     );
   });
 
-  test.concurrent('what goes wrong is JSON with --json', async () => {
+  test.concurrent('sink --json reports a failure to listen as JSON on standard error', async () => {
     const receiver = await ForwardReceiver.listen();
     const { code, stdout, stderr } = await runCli(['sink', '--json', '--port', String(receiver.port)]);
     await receiver.close();
@@ -292,30 +316,27 @@ describe('the receiver', () => {
     expect(JSON.parse(stderr)).toEqual({ event: 'error', message });
   });
 
-  test.concurrent('a reader that goes away ends it', async () => {
-    const { child, finished, wrote } = startCli(['sink', '--port', '0', '--json']);
-    let stderr = '';
-    child.stderr?.on('data', (text) => {
-      stderr += text;
-    });
-    await until(() => stderr.includes('listening'));
-    const { endpoint } = JSON.parse(stderr) as { endpoint: string };
+  test.concurrent('sink ends with exit code 1 when the reader of its output is gone', async () => {
+    const { child, endpoint, finished, wrote } = await start(['--json']);
     await send({ endpoint }, RECORD);
     await wrote('payment declined');
     child.stdout?.destroy();
-    await send({ endpoint, timeoutMillis: 2_000, ackTimeoutMillis: 1_000 }, RECORD);
+    const exporter = new FluentForwardLogExporter({ endpoint, ...LONG_LIMIT_OPTIONS, flushTimeoutMillis: 1 });
+    exporter.export([RECORD], () => {});
     expect((await finished).code).toBe(1);
+    await exporter.shutdown();
   });
 
-  test.concurrent('counts on a terminal', async () => {
+  test.concurrent('sink counts records and messages on a terminal, and prints records above the count', async () => {
     const { child, screen, type, finished } = startOnTerminal(['sink', '--port', '0']);
     children.push(child);
-    await until(() => screen().includes('listening on '));
-    const endpoint = /tcp:[\d./:]+/.exec(screen())?.[0] as string;
+    const listening = () => /listening on (tcp:[\d./:]+)\r\n/.exec(screen())?.[1];
+    await until(() => listening() !== undefined);
+    const endpoint = listening() as string;
     await until(() => screen().includes('\r\x1b[K0 records in 0 messages, 0 per second'));
     await send({ endpoint }, RECORD, RECORD, RECORD);
     await until(() => screen().includes('\r\x1b[K3 records in 1 messages, 3 per second'));
-    // The line gives way to what is printed.
+    // A record replaces the line with the count.
     expect(screen().replaceAll('\x1b[2m', '')).toContain('per second\r\x1b[K2023-11-14T22:13:20.123Z');
     // Ctrl-C.
     type('\x03');
@@ -324,8 +345,8 @@ describe('the receiver', () => {
   });
 });
 
-describe('its arguments', () => {
-  test.concurrent('--help tells the options', async () => {
+describe('the arguments of sink', () => {
+  test.concurrent('sink --help lists its options', async () => {
     const { code, stdout, stderr } = await runCli(['sink', '--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     for (const option of ['host', 'port', 'tls-cert', 'tls-key', 'shared-key', 'faults', 'json', 'help']) {
@@ -333,18 +354,18 @@ describe('its arguments', () => {
     }
   });
 
-  test.concurrent.each([
-    { args: ['--port', '65536'], message: "--port is a number from 0 to 65535, not '65536'" },
-    { args: ['--port', 'http'], message: "not 'http'" },
-    { args: ['--port', ''], message: "not ''" },
-    { args: ['--faults', 'explode'], message: "'explode' is no fault" },
-    { args: ['--faults', 'delay'], message: "'delay' is no fault; it needs a number" },
-    { args: ['--faults', 'reset:1'], message: "'reset:1' is no fault; 'reset' takes no number" },
-    { args: ['--faults', ''], message: "'' is no fault" },
-    { args: ['--tls-cert', 'x.pem'], message: '--tls-cert and --tls-key belong together' },
-    { args: ['--tls-cert', 'x.pem', '--tls-key', 'x.key'], message: "ENOENT: no such file or directory, open 'x.pem'" },
-    { args: ['--colour'], message: "Unknown option '--colour'" },
-  ])('refuses $args', async ({ args, message }) => {
+  test.concurrent.each<[args: string[], message: string]>([
+    [['--port', '65536'], "--port is a number from 0 to 65535, not '65536'"],
+    [['--port', 'http'], "not 'http'"],
+    [['--port', ''], "not ''"],
+    [['--faults', 'explode'], "'explode' is no fault"],
+    [['--faults', 'delay'], "'delay' is no fault; it needs a number"],
+    [['--faults', 'reset:1'], "'reset:1' is no fault; 'reset' takes no number"],
+    [['--faults', ''], "'' is no fault"],
+    [['--tls-cert', 'x.pem'], '--tls-cert and --tls-key belong together'],
+    [['--tls-cert', 'x.pem', '--tls-key', 'x.key'], "ENOENT: no such file or directory, open 'x.pem'"],
+    [['--colour'], "Unknown option '--colour'"],
+  ])('sink rejects wrong arguments with exit code 2 and its usage: %j', async (args, message) => {
     const { code, stdout, stderr } = await runCli(['sink', ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(message);
@@ -354,7 +375,7 @@ describe('its arguments', () => {
   test.concurrent.each([
     ['sink', '--json', '--port', 'http'],
     ['doctor', '--endpoint', 'http://fluent', '--json'],
-  ])('%s says in JSON what is wrong with them', async (...args) => {
+  ])('a command with --json reports wrong arguments as JSON on standard error: %s', async (...args) => {
     const { code, stdout, stderr } = await runCli(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(JSON.parse(stderr)).toEqual({ event: 'error', message: expect.stringContaining('http') });
