@@ -9,6 +9,7 @@ import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '
 import { exporterFixture, textOf } from '../support/exporter-fixture.ts';
 import { until } from '../support/fake-clock.ts';
 import { exportBodies, logRecord, type Result } from '../support/harness.ts';
+import { LONG_LIMITS } from '../support/long-limits.ts';
 import { runProgram } from '../support/run-program.ts';
 import { resolveIn, SDK_LINE } from '../support/sdk-line.ts';
 
@@ -17,7 +18,7 @@ const { listen, log, warnings } = exporterFixture();
 /** Nothing listens there. */
 const NOWHERE = 'tcp://127.0.0.1:1';
 
-// The numbers are those of the SDK's contract with an exporter, as the project's design counts them.
+// The numbers before the tests are those of the SDK's contract with an exporter, as the project's design counts them.
 describe('the exporter under the SDK', () => {
   function batching(options: FluentForwardLogExporterOptions, processorOptions: object = {}) {
     const exporter = new FluentForwardLogExporter(options);
@@ -33,7 +34,8 @@ describe('the exporter under the SDK', () => {
     return { exporter, provider, logger: provider.getLogger('test') };
   }
 
-  it('(1) never throws, whatever a record holds, and calls back once, in a later turn', async () => {
+  // (1)
+  it('export never throws, whatever a record holds, and calls back once, in a later turn', async () => {
     const receiver = await listen();
     const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
     const hostile = [
@@ -70,18 +72,23 @@ describe('the exporter under the SDK', () => {
     for (const nonsense of [undefined, null, 7]) exporter.export(nonsense as never, () => {});
   });
 
-  it('(1) calls back within its deadline, below that of the processor', async () => {
-    const { logger, provider } = batching({ endpoint: NOWHERE, timeoutMillis: 200 }, { exportTimeoutMillis: 5_000 });
+  // (1)
+  it('export calls back at its own deadline, before that of the processor', async () => {
+    const { logger, provider } = batching(
+      { endpoint: NOWHERE, timeoutMillis: 200, flushTimeoutMillis: 60_000 },
+      { exportTimeoutMillis: 60_000 },
+    );
     logger.emit({ body: 'x' });
     const start = performance.now();
     await provider.forceFlush();
-    expect(performance.now() - start).toBeLessThan(4_000);
-    // The processor tells the error; `Timeout` would be its own.
+    expect(performance.now() - start).toBeLessThan(20_000);
+    // The processor logs the error of the exporter. Its own error would be `Timeout`.
     expect(warnings().some((text) => /no ack within 200 ms/.test(text))).toBe(true);
     await provider.shutdown();
   });
 
-  it('(2) takes overlapping exports, and fails those after shutdown() with a clear error', async () => {
+  // (2)
+  it('the exporter takes overlapping exports and fails those that come after shutdown', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 50 }] });
     const { exporter, logger, provider } = simple({ endpoint: receiver.endpoint });
     for (let i = 0; i < 5; i++) logger.emit({ body: i });
@@ -95,33 +102,37 @@ describe('the exporter under the SDK', () => {
     );
   });
 
-  it('(3) never rejects forceFlush(), also several at once and against a dead receiver, and bounds it', async () => {
+  // (3)
+  it('forceFlush never rejects and ends in time, also several at once against a dead receiver', async () => {
     const { exporter, logger, provider } = batching({ endpoint: NOWHERE, flushTimeoutMillis: 300 });
     for (let i = 0; i < 2048; i++) logger.emit({ body: i });
     const start = performance.now();
     await Promise.all([provider.forceFlush(), exporter.forceFlush(), exporter.forceFlush()]);
     await provider.forceFlush();
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(performance.now() - start).toBeLessThan(20_000);
     await expect(provider.shutdown()).resolves.toBeUndefined();
     await expect(exporter.forceFlush()).resolves.toBeUndefined();
   });
 
-  it('(4) shuts down within one flush budget with a full queue and a dead receiver, and only once', async () => {
+  // (4)
+  it('shutdown takes one flush timeout with a full queue and a dead receiver, and happens once', async () => {
     const { exporter, logger, provider } = batching(
       { endpoint: NOWHERE, flushTimeoutMillis: 500 },
-      { scheduledDelayMillis: 60_000 },
+      // 32 batches: a flush timeout for each would take 16 s.
+      { scheduledDelayMillis: 60_000, maxExportBatchSize: 64 },
     );
     for (let i = 0; i < 2048; i++) logger.emit({ body: i });
     const start = performance.now();
     await provider.shutdown();
     const millis = performance.now() - start;
     expect(millis).toBeGreaterThan(400);
-    expect(millis).toBeLessThan(1_500);
+    expect(millis).toBeLessThan(10_000);
     expect(exporter.shutdown()).toBe(exporter.shutdown());
     await exporter.shutdown();
   });
 
-  it('(4) drains what is in flight at shutdown()', async () => {
+  // (4)
+  it('shutdown waits for the acks of what is in flight and then closes the connections', async () => {
     const receiver = await listen({ messageFaults: () => ({ kind: 'delay', millis: 20 }) });
     const { logger, provider } = simple({ endpoint: receiver.endpoint });
     for (let i = 0; i < 10; i++) logger.emit({ body: i });
@@ -131,18 +142,20 @@ describe('the exporter under the SDK', () => {
     await until(() => receiver.openConnections === 0);
   });
 
-  it('(5) leaves the telling of a failed batch to the processor', async () => {
+  // (5)
+  it('a failed batch is reported once, by the processor', async () => {
     const { logger, provider } = batching({ endpoint: NOWHERE, timeoutMillis: 100 });
     logger.emit({ body: 'x' });
     await provider.forceFlush();
     await provider.shutdown();
-    const told = log.filter(([, text]) => /FluentForwardExportError/.test(text));
+    const reports = log.filter(([, text]) => /FluentForwardExportError/.test(text));
     // The processor's own line comes through the global error handler, as an error.
-    expect(told.map(([level]) => level)).toEqual(['error']);
+    expect(reports.map(([level]) => level)).toEqual(['error']);
     expect(warnings().filter((text) => /1 of 1 log records were not acknowledged/.test(text))).toHaveLength(1);
   });
 
-  it('(6) encodes before export() returns', async () => {
+  // (6)
+  it('export encodes the records before it returns', async () => {
     const receiver = await listen();
     const { logger, provider } = simple({ endpoint: receiver.endpoint });
     const body = { step: 'at emit' };
@@ -152,7 +165,8 @@ describe('the exporter under the SDK', () => {
     expect(receiver.entries[0]?.record).toMatchObject({ body: { step: 'at emit' } });
   });
 
-  it('(7) keeps the time to the nanosecond, and finds one where there is none', async () => {
+  // (7)
+  it('a record keeps its time to the nanosecond, and gets the observed one if it has none', async () => {
     const receiver = await listen();
     const { logger, provider } = batching({ endpoint: receiver.endpoint });
     for (const timestamp of [
@@ -174,7 +188,8 @@ describe('the exporter under the SDK', () => {
     ]);
   });
 
-  it('(8) encodes a resource and a scope once', async () => {
+  // (8)
+  it('the exporter reads the attributes of a resource once', async () => {
     const receiver = await listen();
     const { logger, provider, exporter } = batching({ endpoint: receiver.endpoint });
     logger.emit({ body: 'x' });
@@ -195,7 +210,8 @@ describe('the exporter under the SDK', () => {
     await provider.shutdown();
   });
 
-  it('(9) opens sockets and timers outside of the request that logs, and untraced', async () => {
+  // (9)
+  it('the exporter opens sockets and timers outside of the request that logs, and untraced', async () => {
     const manager = new AsyncLocalStorageContextManager().enable();
     context.setGlobalContextManager(manager);
     const request = new AsyncLocalStorage<string>();
@@ -217,7 +233,7 @@ describe('the exporter under the SDK', () => {
       }),
     );
     request.run('request 2', () => logger.emit({ body: 'x' }));
-    await receiver.waitForEntries(2);
+    await until(() => receiver.entryCount === 2);
     await request.run('request 3', () => provider.shutdown());
     manager.disable();
     context.disable();
@@ -226,37 +242,45 @@ describe('the exporter under the SDK', () => {
       expect({ store, untraced }).toEqual({ store: undefined, untraced: true });
   });
 
-  it('(10) holds the process until the ack, and no longer', async () => {
+  // (10)
+  it('a process lives until the ack arrives, and no longer', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 500 }] });
+    let arrivedAt = 0;
+    receiver.once('message', () => {
+      arrivedAt = performance.now();
+    });
     const ended = await run({ OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint });
+    const millis = performance.now() - arrivedAt;
     expect(ended).toMatchObject({ code: 0, stdout: '', stderr: '' });
     expect(receiver.messages.map(textOf).sort()).toEqual(['record 0', 'record 1', 'record 2']);
     expect(ended.millis).toBeGreaterThan(500);
-    expect(ended.millis).toBeLessThan(5_000);
+    // A timer of the exporter that held the process would end after 20 s or more.
+    expect(millis).toBeLessThan(15_000);
   });
 
-  it('(11) writes to no console, but for one warning of the first loss in a process', async () => {
+  // (11)
+  it('the exporter prints one warning, of the first loss in a process, and nothing else', async () => {
     const ended = await run({
       OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: NOWHERE,
-      OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: '300',
+      OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: '1000',
     });
     expect(ended).toMatchObject({ code: 0, stdout: '' });
     expect(ended.stderr.match(/\[FLUENT_FORWARD_EXPORT_FAILED\]/g)).toHaveLength(1);
     expect(ended.stderr).toMatch(
-      /1 of 1 log records were not acknowledged by tcp:\/\/127\.0\.0\.1:1: no ack within 300 ms/,
+      /1 of 1 log records were not acknowledged by tcp:\/\/127\.0\.0\.1:1: no ack within 1000 ms/,
     );
     expect(ended.stderr).toMatch(/connection refused; is the receiver running/);
     expect(ended.stderr).toMatch(/diag\.setLogger\(new DiagConsoleLogger\(\)/);
   });
 
   function run(variables: Record<string, string>) {
-    const env = { SDK: resolveIn(SDK_LINE, '@opentelemetry/sdk-logs'), ...variables };
+    const env = { ...LONG_LIMITS, SDK: resolveIn(SDK_LINE, '@opentelemetry/sdk-logs'), ...variables };
     return runProgram('test/contract/program.mjs', { env });
   }
 });
 
-describe('the bounds of the exporter', () => {
-  it('succeed for an empty batch without I/O', async () => {
+describe('exports that end at once', () => {
+  it('an empty batch succeeds without a connection', async () => {
     const receiver = await listen();
     const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
     expect(await exportBodies(exporter)).toEqual({ code: 0 });
@@ -264,7 +288,7 @@ describe('the bounds of the exporter', () => {
     expect(receiver.connectionCount).toBe(0);
   });
 
-  it('fail an export at once, before encoding, while maxInFlightBytes wait', async () => {
+  it('an export fails before it is encoded while maxInFlightBytes wait for acks', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 50 }] });
     const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, maxInFlightBytes: 2048 });
     let encoded = 0;
@@ -285,7 +309,7 @@ describe('the bounds of the exporter', () => {
     await exporter.shutdown();
   });
 
-  it('fail a batch of which nothing is left', async () => {
+  it('a batch fails if none of its records can be encoded', async () => {
     const receiver = await listen();
     const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, maxStringBytes: 6_000_000 });
     const tooLarge = Array.from({ length: 3 }, () => 'x'.repeat(2_500_000));
@@ -300,18 +324,18 @@ describe('the bounds of the exporter', () => {
     await exporter.shutdown();
   });
 
-  it('fail an export at once whose own values shut the exporter down', async () => {
+  it('an export whose own values shut the exporter down fails at once', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, flushTimeoutMillis: 60_000 });
     const start = performance.now();
     const { error } = await exportBodies(exporter, { toJSON: () => void exporter.shutdown() });
     expect(error?.code).toBe('FLUENT_FORWARD_SHUT_DOWN');
-    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(performance.now() - start).toBeLessThan(20_000);
   });
 
-  it('fail an export at once that its own closing of connections leads to', async () => {
+  it('an export that the closing of a connection at shutdown leads to fails at once', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, flushTimeoutMillis: 60_000 });
     await exportBodies(exporter, 'a');
     let late: Promise<Result> | undefined;
     const onClosed = () => {
@@ -323,7 +347,7 @@ describe('the bounds of the exporter', () => {
     const { error } = (await late) as Result;
     unsubscribe('fluent-forward:connection:closed', onClosed);
     expect(error?.code).toBe('FLUENT_FORWARD_SHUT_DOWN');
-    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(performance.now() - start).toBeLessThan(20_000);
   });
 });
 

@@ -8,7 +8,9 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FluentForwardLogExporter } from '../../src/index.ts';
 import { ForwardReceiver } from '../../src/testing/index.ts';
+import { until } from '../support/fake-clock.ts';
 import { exportBodies } from '../support/harness.ts';
+import { HeldAck } from '../support/held-ack.ts';
 import { deadEndpoint } from './run-example.ts';
 
 interface Dashboard {
@@ -23,7 +25,7 @@ interface Dashboard {
 const OF_THE_SCRAPE = ['instance', 'job'];
 const path = new URL('../../examples/grafana/dashboard.json', import.meta.url);
 const dashboard = JSON.parse(readFileSync(path, 'utf8')) as Dashboard;
-/** By the name of a sample, the values of its labels. */
+/** The values of the labels of each sample, by its name. */
 const exposed = new Map<string, Map<string, Set<string>>>();
 
 beforeAll(async () => {
@@ -47,12 +49,13 @@ async function withEveryMetric(selfObsMeterProvider: MeterProvider, use: () => P
   const exporter = new FluentForwardLogExporter({
     endpoint: receiver.endpoint,
     rotationIntervalMillis: 300,
+    ackTimeoutMillis: 20_000,
     selfObsMeterProvider,
     layout: ({ body }, entry) => (body === 'filtered' ? undefined : entry),
   });
   const lost = new FluentForwardLogExporter({
     endpoint: await deadEndpoint(),
-    timeoutMillis: 50,
+    timeoutMillis: 1_000,
     selfObsMeterProvider,
   });
   const oversize = Array.from({ length: 30 }, () => 'x'.repeat(262_000));
@@ -60,7 +63,15 @@ async function withEveryMetric(selfObsMeterProvider: MeterProvider, use: () => P
   await exportBodies(exporter, 'first', 'filtered', oversize);
   await exportBodies(exporter, 'resent');
   while (exporter.stats().rotations === 0) await exportBodies(exporter, 'until a rotation');
+  // A connection with nothing in flight would be closed after two rotation intervals.
+  const ack = new HeldAck();
+  receiver.messageFaults = [ack.fault];
+  const { messageCount } = receiver;
+  const held = exportBodies(exporter, 'held');
+  await until(() => receiver.messageCount > messageCount);
   await use();
+  ack.release();
+  await held;
   await Promise.all([exporter.shutdown(), lost.shutdown()]);
   await receiver.close();
 }
@@ -114,7 +125,7 @@ function expectExposed({ metrics, labels, matches }: Use): void {
 const panels = dashboard.panels.map((panel) => [panel.title, panel] as const);
 
 describe('examples/grafana/dashboard.json', () => {
-  it.each(panels)('shows what is exposed: %s', (_, { targets }) => {
+  it.each(panels)('a panel of the dashboard shows metrics that the exporter exposes: %s', (_, { targets }) => {
     for (const { expr, legendFormat } of targets) {
       const use = useOf(expr);
       expectExposed(use);
@@ -123,7 +134,7 @@ describe('examples/grafana/dashboard.json', () => {
     }
   });
 
-  it('has variables for what is exposed, and uses no others', () => {
+  it('the variables of the dashboard are labels that the exporter exposes, and all are defined', () => {
     const queries = dashboard.templating.list.flatMap(({ query }) => /^label_values\((.+), (\w+)\)$/.exec(query) ?? []);
     expect(queries).toHaveLength(2 * 3);
     for (let i = 0; i < queries.length; i += 3) {
@@ -135,7 +146,7 @@ describe('examples/grafana/dashboard.json', () => {
     expect([...used].sort()).toEqual(['__rate_interval', 'exporter', 'instance']);
   });
 
-  it('leaves no metric of the exporter out', () => {
+  it('the dashboard shows every metric of the exporter', () => {
     const used = new Set(dashboard.panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => useOf(expr).metrics)));
     const families = new Set([...used].map(familyOf));
     const own = [...exposed.keys()].filter((name) => name !== 'target_info').map(familyOf);

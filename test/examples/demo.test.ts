@@ -3,9 +3,6 @@ import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/
 import { tableValue } from '../support/run-program.ts';
 import { deadEndpoint, runExample } from './run-example.ts';
 
-/** It runs for about six seconds. */
-const LIMIT = { timeout: 40_000 };
-
 const receivers: ForwardReceiver[] = [];
 
 afterAll(async () => {
@@ -18,10 +15,15 @@ async function listen(options: ForwardReceiverOptions = {}): Promise<ForwardRece
   return receiver;
 }
 
-const runDemo = (args: readonly string[] = [], env: Record<string, string> = {}) =>
-  runExample('demo/demo.mjs', { args, env });
+/** The demo fails an export after ten seconds. The exporter warns if the ack timeout is not shorter. */
+const ACK_LIMIT = { OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '9000' };
+/** Ends the demo soon after an export has failed. */
+const SHORT_FLUSH = { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
 
-test.concurrent('moves between two receivers and loses nothing', LIMIT, async () => {
+const runDemo = (args: readonly string[] = [], env: Record<string, string> = {}) =>
+  runExample('demo/demo.mjs', { args, env: { ...ACK_LIMIT, ...env } });
+
+test.concurrent('the demo moves between two receivers and loses no record', async () => {
   const { code, stdout, stderr } = await runDemo();
   expect(stderr).toBe('');
   expect(tableValue(stdout, 'emitted')).toBe(6_000);
@@ -50,7 +52,7 @@ test.concurrent('moves between two receivers and loses nothing', LIMIT, async ()
   });
 });
 
-test.concurrent('sends to a receiver of the user', LIMIT, async () => {
+test.concurrent('the demo sends every record to a receiver of the user', async () => {
   const receiver = await listen();
   const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '1200']);
   expect(stderr).toBe('');
@@ -64,17 +66,17 @@ test.concurrent('sends to a receiver of the user', LIMIT, async () => {
   expect(receiver.connectionCount).toBeGreaterThan(1);
 });
 
-test.concurrent('counts only what was acknowledged', LIMIT, async () => {
+test.concurrent('the demo fails and counts no record as acknowledged if the receiver refuses them', async () => {
   const receiver = await listen({ messageFaults: () => ({ kind: 'refuse' }) });
-  const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '60']);
+  const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '60'], SHORT_FLUSH);
   expect(tableValue(stdout, 'acknowledged')).toBe(0);
   expect(stderr).toContain('records were not acknowledged');
   expect(code).toBe(1);
 });
 
-test.concurrent('says what is wrong when nothing listens there', LIMIT, async () => {
+test.concurrent('the demo fails and prints the cause when nothing listens at the endpoint', async () => {
   const endpoint = await deadEndpoint();
-  const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '100000']);
+  const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '100000'], SHORT_FLUSH);
   expect(tableValue(stdout, 'emitted')).toBeLessThan(100_000);
   expect(tableValue(stdout, 'acknowledged')).toBe(0);
   expect(stderr).toContain(`  warn: ${endpoint}: connection refused; is the receiver running, and listening there?`);
@@ -82,7 +84,7 @@ test.concurrent('says what is wrong when nothing listens there', LIMIT, async ()
   expect(code).toBe(1);
 });
 
-test.concurrent('--help tells the options', async () => {
+test.concurrent('the demo prints its options with --help', async () => {
   const { code, stdout, stderr } = await runDemo(['--help']);
   expect(stdout).toContain('--endpoint <endpoint>');
   expect(stdout).toContain('--records <n>');
@@ -98,7 +100,7 @@ test.concurrent.each([
   { args: ['--endpoint', ''], message: 'option endpoint: got ""' },
   { args: ['--speed', '3'], message: "Unknown option '--speed'" },
   { args: ['now'], message: "Unexpected argument 'now'" },
-])('refuses $args', async ({ args, message }) => {
+])('the demo refuses bad arguments and prints its usage: $args', async ({ args, message }) => {
   const { code, stdout, stderr } = await runDemo(args);
   expect(stderr).toContain(message);
   expect(stderr).toContain('Usage: npm run demo');

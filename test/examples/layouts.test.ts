@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => receiver.close());
 
-/** What the receiver has from the example run with that layout. */
+/** The records that the receiver gets from the example with that layout. */
 async function recordsOf(layout: string): Promise<unknown[]> {
   const { code, stdout, stderr } = await runExample('layouts/layouts.mjs', {
     args: [layout],
@@ -29,7 +29,7 @@ const OWN_FIELDS = {
   scope: { name: 'http', version: '1.4.0' },
 };
 
-test('ecs: the names of the Elastic Common Schema, without health checks', async () => {
+test('the layout ecs uses the names of the Elastic Common Schema and leaves health checks out', async () => {
   expect(await recordsOf('ecs')).toEqual([
     {
       'service.name': 'shop',
@@ -54,7 +54,7 @@ async function example(name: 'ecs' | 'dotless'): Promise<LayoutFunction> {
   return module[name];
 }
 
-test('ecs: all of a body, on one line', async () => {
+test('the layout ecs writes all of a body on one line', async () => {
   const list = Array.from({ length: 200 }, (_, i) => i);
   const body = { a: { b: { c: { d: { e: 'deep' } } } }, list, text: 'x'.repeat(20_000) };
   const { message } = roundTrip(record({ body, attributes: {} }), { layout: await example('ecs') }).record;
@@ -63,7 +63,7 @@ test('ecs: all of a body, on one line', async () => {
   );
 });
 
-test('ecs: attributes with names that are taken are labels', async () => {
+test('the layout ecs turns attributes with names that are taken into labels', async () => {
   const given = record({
     body: 'hello',
     attributes: { message: 'mine', 'log.level': 'mine too', 'service.name': 'a', 'labels.message': 1 },
@@ -84,7 +84,7 @@ test('ecs: attributes with names that are taken are labels', async () => {
   });
 });
 
-test('dotless: no key of a map has a dot, and none is lost', async () => {
+test('the layout dotless leaves no dot in a key of a map and loses no key', async () => {
   const at = new Date(0);
   const given = record({
     body: { 'c.d': [{ 'e.f': at }] },
@@ -99,7 +99,7 @@ test('dotless: no key of a map has a dot, and none is lost', async () => {
   });
 });
 
-test('dotless: takes a body that refers to itself', async () => {
+test('the layout dotless takes a body that refers to itself', async () => {
   const body: Record<string, unknown> = { 'a.b': 1 };
   body['it.self'] = body;
   const attributes = JSON.parse('{ "__proto__": { "a.b": 1 } }');
@@ -109,7 +109,7 @@ test('dotless: takes a body that refers to itself', async () => {
   });
 });
 
-test('dotless: no key of an attribute or the resource has a dot', async () => {
+test('the layout dotless leaves no dot in a key of attributes or the resource', async () => {
   expect(await recordsOf('dotless')).toEqual([
     {
       ...OWN_FIELDS,
@@ -121,7 +121,7 @@ test('dotless: no key of an attribute or the resource has a dot', async () => {
   ]);
 });
 
-test('renamed-body: the body is under log, whatever it is', async () => {
+test('the layout renamed-body puts every body under log', async () => {
   const [object, text] = await recordsOf('renamed-body');
   expect(object).toMatchObject({ ...OWN_FIELDS, log: { order: 4711, reason: 'no stock' } });
   expect(text).toMatchObject({ log: 'still here' });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ForwardReceiver } from '../../src/testing/index.ts';
 import { runExample } from './run-example.ts';
 
-test('an application that knows no exporter has its record arrive, with the service that the variables name', async () => {
+test('register sends the record of an application without an exporter, with the service name of the variables', async () => {
   const receiver = await ForwardReceiver.listen();
   const { code, stdout, stderr } = await runExample('register/app.mjs', {
     nodeOptions: ['--import', 'opentelemetry-exporter-fluent-forward/register'],

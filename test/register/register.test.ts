@@ -2,6 +2,8 @@ import { createRequire } from 'node:module';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ForwardReceiver } from '../../src/testing/index.ts';
 import { deadEndpoint } from '../examples/run-example.ts';
+import { until } from '../support/fake-clock.ts';
+import { HeldAck } from '../support/held-ack.ts';
 import { SDK_LINE } from '../support/sdk-line.ts';
 import { Application, type RunOptions } from './application.ts';
 
@@ -54,14 +56,14 @@ describe('register', () => {
     ['--import', 'hello.cjs'],
     ['--require', 'hello.mjs'],
     ['--require', 'hello.cjs'],
-  ] as const)('%s sends what %s logs', async (flag, file) => {
+  ] as const)('register loaded with %s sends what %s logs', async (flag, file) => {
     expect(await run(file, { flag })).toMatchObject({ code: 0, signal: null, stdout: '', stderr: '' });
     expect(recordsOf()).toEqual([
       expect.objectContaining({ message: 'hello', severity_number: 9, scope: { name: 'app' } }),
     ]);
   });
 
-  test('sends what is logged through either API', async () => {
+  test('register sends what is logged through either logs API of OpenTelemetry', async () => {
     const file = program(`
       for (const name of ['@opentelemetry/api', '@opentelemetry/api-logs']) {
         require(name).logs?.getLogger('app').emit({ body: name });
@@ -72,17 +74,17 @@ describe('register', () => {
     );
   });
 
-  describe('is active or not', () => {
-    test('active with OTEL_LOGS_EXPORTER=otlp,fluent_forward', async () => {
+  describe('activation', () => {
+    test('register is active if OTEL_LOGS_EXPORTER names fluent_forward beside other exporters', async () => {
       const env = { OTEL_LOGS_EXPORTER: 'otlp,fluent_forward' };
       expect(await run('hello.mjs', { env })).toMatchObject({ code: 0, stderr: '' });
       expect(messages()).toEqual(['hello']);
     });
 
-    test('aside with OTEL_LOGS_EXPORTER=console,otlp', async () => {
+    test('register steps aside with a warning if OTEL_LOGS_EXPORTER names only other exporters', async () => {
       const { code, stderr } = await run('hello.mjs', { env: { OTEL_LOGS_EXPORTER: 'console,otlp' } });
       expect(code).toBe(0);
-      expectAside(
+      expectNotRegistered(
         stderr,
         'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: OTEL_LOGS_EXPORTER is console, otlp',
       );
@@ -90,20 +92,20 @@ describe('register', () => {
       expect(receiver.connectionCount).toBe(0);
     });
 
-    test('aside without a word with OTEL_SDK_DISABLED=true', async () => {
+    test('register steps aside without a warning if OTEL_SDK_DISABLED is true', async () => {
       const env = { OTEL_SDK_DISABLED: 'True', OTEL_LOGS_EXPORTER: 'otlp', OTEL_LOG_LEVEL: 'all' };
       expect(await run('hello.mjs', { env })).toMatchObject({ code: 0, stdout: '', stderr: '' });
       expect(receiver.connectionCount).toBe(0);
     });
 
-    test('active with another OTEL_SDK_DISABLED, which it tells', async () => {
+    test('register is active and warns if OTEL_SDK_DISABLED is neither true nor false', async () => {
       const { code, stderr } = await run('hello.mjs', { env: { OTEL_SDK_DISABLED: '1' } });
       expect(code).toBe(0);
       expect(stderr).toContain('OTEL_SDK_DISABLED: got "1", allowed: true or false; using false');
       expect(messages()).toEqual(['hello']);
     });
 
-    test('aside where a logger provider is registered already', async () => {
+    test('register steps aside with a warning if a logger provider is registered already', async () => {
       application.write(
         'other-provider.cjs',
         `require('${SDK_LINE.api}').logs.setGlobalLoggerProvider({
@@ -115,7 +117,7 @@ describe('register', () => {
         before: ['--require', './other-provider.cjs'],
       });
       expect({ code, stdout }).toEqual({ code: 0, stdout: 'other: hello' });
-      expectAside(
+      expectNotRegistered(
         stderr,
         'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: a logger provider is registered already',
       );
@@ -123,20 +125,20 @@ describe('register', () => {
       expect(receiver.connectionCount).toBe(0);
     });
 
-    test('aside where the SDK is not installed, with how to install it', async () => {
+    test('register steps aside and prints an install command if the SDK is not installed', async () => {
       const bare = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);
       bare.write('app.mjs', "process.stdout.write('running')");
       const { code, stdout, stderr } = await bare.run('app.mjs', withReceiver());
       bare.remove();
       expect({ code, stdout }).toEqual({ code: 0, stdout: 'running' });
-      expectAside(
+      expectNotRegistered(
         stderr,
         'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: @opentelemetry/sdk-logs is not installed',
       );
       expect(stderr).toMatch(/npm install @opentelemetry\/sdk-logs@(0\.223 @opentelemetry\/api@1\.9|3 .*@1\.10)$/m);
     });
 
-    test('finds an SDK that only the application can', async () => {
+    test('register uses an SDK that only the application can import', async () => {
       // As with `npm link`: this package is elsewhere, and has its own API beside it.
       const elsewhere = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);
       const register = require.resolve(`${elsewhere.package}/dist/cjs/register.js`);
@@ -146,10 +148,10 @@ describe('register', () => {
     });
   });
 
-  describe('speaks through diag', () => {
-    const DEAD = { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '300' };
+  describe('diag output of register', () => {
+    const DEAD = { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
 
-    test('from warnings on', async () => {
+    test('register prints warnings of the exporter by default', async () => {
       const endpoint = await deadEndpoint();
       const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint };
       const { code, stdout, stderr } = await run('hello.mjs', { env });
@@ -158,7 +160,7 @@ describe('register', () => {
       expect(stderr).toContain('FLUENT_FORWARD_FLUSH_TIMEOUT');
     });
 
-    test('from OTEL_LOG_LEVEL on', async () => {
+    test('register prints what OTEL_LOG_LEVEL allows', async () => {
       const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: await deadEndpoint() };
       const [silent, talkative] = await Promise.all(
         ['none', 'Debug'].map((level) => run('hello.mjs', { env: { ...env, OTEL_LOG_LEVEL: level } })),
@@ -168,12 +170,12 @@ describe('register', () => {
       expect(talkative?.stdout).toContain('@opentelemetry/api: Registered a global for');
     });
 
-    test('a bad OTEL_LOG_LEVEL is told', async () => {
+    test('register warns of a bad OTEL_LOG_LEVEL and uses WARN', async () => {
       const { stderr } = await run('hello.mjs', { env: { OTEL_LOG_LEVEL: 'loud' } });
       expect(stderr).toMatch(/OTEL_LOG_LEVEL: got "loud", allowed: NONE, ERROR, .*; using WARN/);
     });
 
-    test("with the application's own logger where it has one", async () => {
+    test('register keeps the diag logger of the application if there is one', async () => {
       application.write(
         'own-diag.cjs',
         `const write = (message) => process.stdout.write('own: ' + message);
@@ -189,10 +191,10 @@ describe('register', () => {
     });
   });
 
-  describe('reads the variables of OpenTelemetry', () => {
+  describe('variables of OpenTelemetry', () => {
     const FIVE = "for (let n = 0; n < 5; n++) emit('record ' + n);";
 
-    test('OTEL_BLRP_MAX_EXPORT_BATCH_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE', async () => {
+    test('OTEL_BLRP_MAX_EXPORT_BATCH_SIZE limits a batch, and OTEL_BLRP_MAX_QUEUE_SIZE limits the queue', async () => {
       // The first two are exported at once, of the others no more than the queue holds.
       const env = { OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: '2', OTEL_BLRP_MAX_QUEUE_SIZE: '2' };
       const { code, stderr } = await run(program(FIVE), { env });
@@ -203,14 +205,14 @@ describe('register', () => {
       expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([2, 2]);
     });
 
-    test('OTEL_BLRP_SCHEDULE_DELAY', async () => {
+    test('OTEL_BLRP_SCHEDULE_DELAY sets how long a record waits for its export', async () => {
       const file = program("emit('early'); setTimeout(() => emit('late'), 200);");
       expect(await run(file, { env: { OTEL_BLRP_SCHEDULE_DELAY: '1' } })).toMatchObject({ code: 0, stderr: '' });
       // With the default both would go together, at the end.
       expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([1, 1]);
     });
 
-    test('OTEL_BLRP_EXPORT_TIMEOUT', async () => {
+    test('OTEL_BLRP_EXPORT_TIMEOUT sets when the processor gives up an export', async () => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
       const env = { OTEL_BLRP_EXPORT_TIMEOUT: '50', OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
       const { stderr } = await run('hello.mjs', { env });
@@ -218,7 +220,7 @@ describe('register', () => {
       expect(stderr).toContain('"message":"Timeout"');
     });
 
-    test('OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT and OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT', async () => {
+    test('OTEL_LOGRECORD_ATTRIBUTE limits hold for records, and OTEL_ATTRIBUTE limits where those are unset', async () => {
       const file = program("logger.emit({ attributes: { a: 'abcdef', b: 'b', c: 'c' } });");
       const env = {
         OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT: '2',
@@ -229,7 +231,7 @@ describe('register', () => {
       expect(recordsOf()[0]).toMatchObject({ attributes: { a: 'abc', b: 'b' }, dropped_attributes_count: 1 });
     });
 
-    test('OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME', async () => {
+    test('OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME become attributes of the resource', async () => {
       const env = {
         OTEL_RESOURCE_ATTRIBUTES: 'service.name=other, deployment.environment.name=a%20%3D%2Cb',
         OTEL_SERVICE_NAME: 'shop',
@@ -245,35 +247,39 @@ describe('register', () => {
     });
   });
 
-  describe('flushes at the end', () => {
-    test('and keeps the exit code', async () => {
+  describe('flush at the end of the process', () => {
+    test('register flushes when a process has no more work and keeps its exit code', async () => {
       const file = program("emit('last words'); process.exitCode = 3;");
       expect(await run(file)).toMatchObject({ code: 3, signal: null, stderr: '' });
       expect(messages()).toEqual(['last words']);
     });
 
     test.each([
-      ['each time', "process.on('beforeExit', () => emit('bye'))", ['bye']],
+      ['at each event', "process.on('beforeExit', () => emit('bye'))", ['bye']],
       [
-        'by work',
+        'when its work is done',
         "emit('work'); process.once('beforeExit', () => setTimeout(() => emit('done'), 100))",
         ['work', 'done'],
       ],
-      ['first of all', "process.once('beforeExit', () => setTimeout(() => emit('done'), 100))", ['done']],
-      ['a microtask later', "process.once('beforeExit', async () => { await null; emit('done'); })", ['done']],
-    ])('what other listeners of beforeExit log %s, too', async (_, code, expected) => {
+      [
+        'as the first record of the process',
+        "process.once('beforeExit', () => setTimeout(() => emit('done'), 100))",
+        ['done'],
+      ],
+      ['in a later microtask', "process.once('beforeExit', async () => { await null; emit('done'); })", ['done']],
+    ])('register sends what another listener of beforeExit logs %s', async (_, code, expected) => {
       expect(await run(program(code))).toMatchObject({ code: 0, stderr: '' });
       expect(messages()).toEqual(expected);
     });
 
-    test('but not for ever for one that comes first and logs each time', async () => {
+    test('register flushes ten times at most for a beforeExit listener that logs each time', async () => {
       const { code, stderr } = await run(program("process.prependListener('beforeExit', () => emit('bye'));"));
       expect(code).toBe(0);
       expect(messages()).toEqual(Array(10).fill('bye'));
       expect(stderr).toContain(' 1 log record(s) were not acknowledged when the process ended');
     });
 
-    test('but not what they begin then and do not wait for, which it says', async () => {
+    test('register reports records that a beforeExit listener logs just before process.exit', async () => {
       const file = program(`
         let events = 0;
         process.on('beforeExit', () => {
@@ -284,7 +290,7 @@ describe('register', () => {
       expect(stderr).toContain('2 log record(s) were not acknowledged when the process ended');
     });
 
-    test('and says that what is logged behind it is lost', async () => {
+    test('register reports that a record logged in the exit event is lost', async () => {
       const { stderr } = await run(program("emit('work'); process.on('exit', () => emit('late'));"));
       expect(stderr).toContain(
         `${receiver.endpoint}: a log record came after the end of exporting; it is lost, as those after it are`,
@@ -293,9 +299,9 @@ describe('register', () => {
     });
 
     test.each([
-      ['', ['from the worker'], 0],
-      ["throw new Error('boom')", [], 1],
-    ])('also of a worker thread: %s', async (end, expected, lost) => {
+      ['sends the records of a worker thread that has no more work', '', ['from the worker'], 0],
+      ['reports the lost records of a worker thread that throws', "throw new Error('boom')", [], 1],
+    ])('register %s', async (_, end, expected, lost) => {
       const file = program(`
         const { isMainThread, Worker } = require('node:worker_threads');
         if (isMainThread) new Worker(__filename).on('error', () => {});
@@ -309,7 +315,7 @@ describe('register', () => {
     test.each([
       ['process.exit(3)', 3],
       ["throw new Error('boom')", 1],
-    ])('but not before %s, and says what is lost', async (end, expected) => {
+    ])('register does not flush but reports the lost records when the program runs: %s', async (end, expected) => {
       const { code, stderr } = await run(program(`emit('a'); emit('b'); ${end};`));
       expect(code).toBe(expected);
       expect(stderr).toContain(
@@ -318,7 +324,7 @@ describe('register', () => {
       expect(receiver.entryCount).toBe(0);
     });
 
-    test('batch by batch where they are full, each within its deadline, and says that all are lost', async () => {
+    test('full batches that nobody acknowledges fail one by one, each at its own deadline', async () => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
       const file = program("for (let n = 0; n < 1100; n++) emit('record ' + n);");
       const { code, stderr, millis } = await run(file, {
@@ -335,7 +341,7 @@ describe('register', () => {
       expect(millis).toBeGreaterThan(1_800);
     });
 
-    test('within the flush budget when nobody acknowledges', async () => {
+    test('a process without more work ends after the flush timeout when nobody acknowledges', async () => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
       const file = program("for (let n = 0; n < 100; n++) emit('record ' + n);");
       const { code, stderr } = await run(file, { env: { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '500' } });
@@ -344,7 +350,7 @@ describe('register', () => {
       expect(stderr).toContain('no ack within the 500 ms for a flush');
     });
 
-    test('after a flush of the application, and not over it', async () => {
+    test('register loses no record when the application flushes and shuts down at the end', async () => {
       receiver.messageFaults = () => ({ kind: 'delay', millis: 20 });
       const file = program(`
         for (let n = 0; n < 2000; n++) emit('record ' + n);
@@ -355,9 +361,11 @@ describe('register', () => {
       expect(receiver.entryCount).toBe(2000);
     });
 
-    /** Starts a program that says `ready` when it can be sent a signal. */
+    /** Starts a program that writes `ready` when it can be sent a signal. */
     async function started(code: string, env: Record<string, string> = {}, before: readonly string[] = []) {
-      const file = program(`${code}; const alive = setInterval(() => {}, 1000); process.stdout.write('ready');`);
+      const file = program(
+        `${WHEN_FLUSHING} ${code}; const alive = setInterval(() => {}, 1000); process.stdout.write('ready');`,
+      );
       const process = application.start(
         file,
         withReceiver({ flag: '--require', before, env: { OTEL_BLRP_SCHEDULE_DELAY: '60000', ...env } }),
@@ -366,15 +374,18 @@ describe('register', () => {
       return process;
     }
 
-    test.each(['SIGTERM', 'SIGINT'] as const)('by %s, of which it dies', async (signal) => {
-      const { child, finished } = await started("emit('last words')");
-      child.kill(signal);
-      expect(await finished).toMatchObject({ code: null, signal, stderr: '' });
-      expect(messages()).toEqual(['last words']);
-    });
+    test.each(['SIGTERM', 'SIGINT'] as const)(
+      'register flushes on %s, and the process dies of the signal',
+      async (signal) => {
+        const { child, finished } = await started("emit('last words')");
+        child.kill(signal);
+        expect(await finished).toMatchObject({ code: null, signal, stderr: '' });
+        expect(messages()).toEqual(['last words']);
+      },
+    );
 
-    // Once it has flushed, the module listens again: then it has had its chance to end the process.
-    test('by a signal that the application handles, and goes on', async () => {
+    // When register listens again, its flush is over and it has not ended the process.
+    test('register flushes on a signal that the application handles, and the process goes on', async () => {
       const { child, finished, wrote } = await started(`
         emit('before');
         process.once('SIGTERM', () => {
@@ -393,7 +404,7 @@ describe('register', () => {
       expect(messages()).toEqual(['before', 'while', 'behind']);
     });
 
-    test('by a signal that another module handles, which was there first', async () => {
+    test('register flushes on a signal that a module loaded before handles', async () => {
       application.write(
         'handler.cjs',
         `process.once('SIGTERM', () => {
@@ -406,7 +417,7 @@ describe('register', () => {
       expect(messages()).toEqual(['last words']);
     });
 
-    test('by a signal that a listener handles which is put before this one, for one time', async () => {
+    test('register flushes on a signal that a prepended one-time listener handles', async () => {
       const { child, finished } = await started(`
         emit('last words');
         process.prependOnceListener('SIGTERM', () => {
@@ -417,31 +428,36 @@ describe('register', () => {
       expect(messages()).toEqual(['last words']);
     });
 
-    test('by a signal, with what is logged while the flush runs', async () => {
-      receiver.messageFaults = () => ({ kind: 'delay', millis: 100 });
-      const { child, finished } = await started(`
+    test('register sends what is logged while the flush on a signal runs', async () => {
+      const { child, finished, wrote } = await started(`
         emit('before');
-        const timer = setInterval(() => {
-          if (process.listenerCount('SIGTERM') > 0) return;
-          clearInterval(timer);
+        whenFlushing(() => {
           emit('meanwhile');
-        }, 1);`);
+          process.stdout.write('logged');
+        });`);
+      receiver.messageFaults = () => ({ kind: 'delay', until: wrote('logged') });
       child.kill('SIGTERM');
       expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM', stderr: '' });
       expect(messages()).toEqual(['before', 'meanwhile']);
     });
 
-    test('by a signal, with an export that the processor waits for no more', async () => {
-      receiver.messageFaults = () => ({ kind: 'delay', millis: 1_500 });
+    test('the flush on a signal waits for an export that the processor has given up', async () => {
+      const ack = new HeldAck();
+      receiver.messageFaults = () => ack.fault;
       const { child, finished, wrote } = await started(
-        "emit('slow'); setTimeout(() => process.stdout.write('given up'), 400)",
-        {
-          OTEL_BLRP_SCHEDULE_DELAY: '1',
-          OTEL_BLRP_EXPORT_TIMEOUT: '100',
-        },
+        `const { write } = process.stderr;
+         process.stderr.write = (text, ...rest) => {
+           if (text.includes('"message":"Timeout"')) process.stdout.write('given up');
+           return write.call(process.stderr, text, ...rest);
+         };
+         whenFlushing(() => process.stdout.write('flushing'));
+         emit('slow');`,
+        { OTEL_BLRP_SCHEDULE_DELAY: '1', OTEL_BLRP_EXPORT_TIMEOUT: '100' },
       );
       await wrote('given up');
       child.kill('SIGTERM');
+      await Promise.race([wrote('flushing'), finished]);
+      ack.release();
       const { signal, stderr } = await finished;
       expect(signal).toBe('SIGTERM');
       expect(stderr).toContain('"message":"Timeout"');
@@ -449,28 +465,34 @@ describe('register', () => {
       expect(messages()).toEqual(['slow']);
     });
 
-    test('by a signal for which the application begins to listen meanwhile, and lives', async () => {
-      receiver.messageFaults = [{ kind: 'delay', millis: 100 }];
-      const { child, finished } = await started(`
+    test('a process lives on if it begins to listen for the signal during the flush', async () => {
+      const { child, finished, wrote } = await started(`
         emit('before');
-        const timer = setInterval(() => {
-          if (process.listenerCount('SIGTERM') > 0) return;
-          clearInterval(timer);
+        whenFlushing(() => {
           process.once('SIGTERM', () => {
             clearInterval(alive);
             emit('after');
           });
-        }, 1);`);
+          process.stdout.write('listening');
+        });`);
+      receiver.messageFaults = [{ kind: 'delay', until: wrote('listening') }];
       child.kill('SIGTERM');
       expect(await finished).toMatchObject({ code: 0, signal: null, stderr: '' });
       expect(messages()).toEqual(['before', 'after']);
     });
 
-    test('by a signal, and says what was logged too late', async () => {
-      receiver.messageFaults = () => ({ kind: 'delay', millis: 100 });
-      const { child, finished } = await started(`
+    test('register reports what is logged during the last flush on a signal', async () => {
+      const { child, finished, wrote } = await started(`
         emit('before');
-        setInterval(() => process.listenerCount('SIGTERM') === 0 && emit('meanwhile'), 10);`);
+        whenFlushing(() => setInterval(() => {
+          emit('meanwhile');
+          process.stdout.write('.');
+        }, 1));`);
+      // With the first ack one record has been logged meanwhile, with the second one more than were sent.
+      receiver.messageFaults = ({ entries }) => ({
+        kind: 'delay',
+        until: wrote('.'.repeat(receiver.entryCount + entries.length)),
+      });
       child.kill('SIGTERM');
       const { signal, stderr } = await finished;
       expect(signal).toBe('SIGTERM');
@@ -478,7 +500,7 @@ describe('register', () => {
       expect(messages().slice(0, 2)).toEqual(['before', 'meanwhile']);
     });
 
-    test('by SIGTERM within the flush budget when nobody acknowledges', async () => {
+    test('a process dies of SIGTERM after the flush timeout when nobody acknowledges', async () => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
       const { child, finished } = await started("emit('unheard')", {
         OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '500',
@@ -489,17 +511,28 @@ describe('register', () => {
       expect(stderr).toContain('no ack within the 500 ms for a flush');
     });
 
-    test('by each signal that the application handles', async () => {
-      const { child, finished } = await started("process.on('SIGINT', () => emit('not now'))");
-      child.kill('SIGINT');
-      await receiver.waitForEntries(1);
-      child.kill('SIGINT');
-      await receiver.waitForEntries(2);
+    test('register flushes on each of several signals that the application handles', async () => {
+      // It listens again when a flush has ended.
+      const { child, finished, wrote } = await started(`
+        let flushes = 0;
+        process.on('SIGINT', () => {
+          emit('not now');
+          const timer = setInterval(() => {
+            if (process.listenerCount('SIGINT') === 1) return;
+            clearInterval(timer);
+            process.stdout.write('flush ' + ++flushes);
+          }, 1);
+        });`);
+      for (const count of [1, 2]) {
+        child.kill('SIGINT');
+        await wrote(`flush ${count}`);
+        expect(messages()).toEqual(Array(count).fill('not now'));
+      }
       child.kill('SIGTERM');
       expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM', stderr: '' });
     });
 
-    test('and is not seen by listeners that end the process when they are alone', async () => {
+    test('a listener that ends the process if it is alone does not see that of register', async () => {
       // As the package signal-exit does it.
       const { child, finished } = await started(`
         const listener = () => {
@@ -515,22 +548,32 @@ describe('register', () => {
     test.each([
       ['SIGTERM', 'SIGTERM'],
       ['SIGINT', 'SIGTERM'],
-    ] as const)('by %s, unless %s comes meanwhile', async (first, second) => {
+    ] as const)('a process that flushes because of %s dies at once of a second signal: %s', async (first, second) => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
       const { child, finished } = await started("emit('unheard')", {
         OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '20000',
         OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '20000',
       });
       child.kill(first);
-      await receiver.waitForEntries(1);
+      await until(() => receiver.entryCount === 1);
       child.kill(second);
       expect(await finished).toMatchObject({ code: null, signal: second });
     });
   });
 });
 
+/** Calls `act` once register flushes on a signal: until the flush ends it does not listen. */
+const WHEN_FLUSHING = `
+  const whenFlushing = (act) => {
+    const timer = setInterval(() => {
+      if (process.listenerCount('SIGTERM') > 0) return;
+      clearInterval(timer);
+      act();
+    }, 1);
+  };`;
+
 const HELLO = "logs.getLogger('app').emit({ severityNumber: 9, body: 'hello' });";
 
-function expectAside(stderr: string, message: string): void {
+function expectNotRegistered(stderr: string, message: string): void {
   expect(stderr).toContain(`[FLUENT_FORWARD_NOT_REGISTERED] Warning: ${message}`);
 }

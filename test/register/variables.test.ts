@@ -5,7 +5,7 @@ import { readRecordLimits } from '../../src/register/record-limits.ts';
 import { readResourceAttributes } from '../../src/register/resource-attributes.ts';
 import { Variables } from '../../src/register/variables.ts';
 
-/** What is read from the variables, and what is warned about. */
+/** What is read from the variables, and the warnings. */
 function reading<T>(read: (variables: Variables) => T, environment: Record<string, string>) {
   const warnings: string[] = [];
   const value = read(new Variables(environment, (message) => warnings.push(message)));
@@ -22,11 +22,11 @@ describe('OTEL_SDK_DISABLED and OTEL_LOGS_EXPORTER', () => {
     [{ OTEL_SDK_DISABLED: 'true', OTEL_LOGS_EXPORTER: 'fluent_forward' }, { kind: 'disabled' }],
     [{ OTEL_LOGS_EXPORTER: 'otlp,console' }, { kind: 'others', exporters: 'otlp, console' }],
     [{ OTEL_LOGS_EXPORTER: 'fluent' }, { kind: 'others', exporters: 'fluent' }],
-  ])('%j', (environment, activation) => {
+  ])('OTEL_SDK_DISABLED and OTEL_LOGS_EXPORTER decide whether register is active: %j', (environment, activation) => {
     expect(reading(readActivation, environment)).toEqual({ value: activation, warnings: [] });
   });
 
-  test('a bad value is told and is false', () => {
+  test('a bad OTEL_SDK_DISABLED counts as false, with a warning', () => {
     expect(reading(readActivation, { OTEL_SDK_DISABLED: 'yes\x1b' })).toEqual({
       value: active,
       warnings: ['OTEL_SDK_DISABLED: got "yes\\u{1b}", allowed: true or false; using false'],
@@ -42,7 +42,7 @@ describe('OTEL_BLRP_*', () => {
     maxExportBatchSize: 512,
   };
 
-  test('are those of the specification', () => {
+  test('OTEL_BLRP variables are read, and their defaults are those of the specification', () => {
     expect(reading(readProcessorOptions, {})).toEqual({ value: defaults, warnings: [] });
     const environment = {
       OTEL_BLRP_SCHEDULE_DELAY: '0',
@@ -66,7 +66,7 @@ describe('OTEL_BLRP_*', () => {
     ['OTEL_BLRP_EXPORT_TIMEOUT', '0', 'an integer from 1 to 2147483647; using 30000'],
     ['OTEL_BLRP_MAX_QUEUE_SIZE', '2147483648', 'an integer from 1 to 2147483647; using 2048'],
     ['OTEL_BLRP_MAX_EXPORT_BATCH_SIZE', '1e3', 'an integer from 1 to 2147483647; using 512'],
-  ])('%s=%s is told and left out', (name, text, allowed) => {
+  ])('a bad OTEL_BLRP variable counts as unset, with a warning: %s=%s', (name, text, allowed) => {
     expect(reading(readProcessorOptions, { [name]: text })).toEqual({
       value: defaults,
       warnings: [`${name}: got "${text}", allowed: ${allowed}`],
@@ -80,11 +80,14 @@ test.each([
   [{ OTEL_ATTRIBUTE_COUNT_LIMIT: '5', OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT: '0' }, 0, Number.POSITIVE_INFINITY, 0],
   [{ OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT: '7' }, 128, 7, 0],
   [{ OTEL_ATTRIBUTE_COUNT_LIMIT: '5', OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT: 'x' }, 5, Number.POSITIVE_INFINITY, 1],
-])('limits of log records: %j', (environment, attributeCountLimit, attributeValueLengthLimit, told) => {
-  const { value, warnings } = reading(readRecordLimits, environment);
-  expect(value).toEqual({ attributeCountLimit, attributeValueLengthLimit });
-  expect(warnings).toHaveLength(told);
-});
+])(
+  'the limits of log records come from these variables: %j',
+  (environment, attributeCountLimit, attributeValueLengthLimit, warningCount) => {
+    const { value, warnings } = reading(readRecordLimits, environment);
+    expect(value).toEqual({ attributeCountLimit, attributeValueLengthLimit });
+    expect(warnings).toHaveLength(warningCount);
+  },
+);
 
 describe('OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME', () => {
   test.each([
@@ -94,16 +97,19 @@ describe('OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME', () => {
     [{ OTEL_RESOURCE_ATTRIBUTES: 'a=1,a=2,%61%3D=3' }, { a: '2', 'a=': '3' }],
     [{ OTEL_RESOURCE_ATTRIBUTES: 'service.name=a', OTEL_SERVICE_NAME: 'b' }, { 'service.name': 'b' }],
     [{ OTEL_RESOURCE_ATTRIBUTES: '__proto__=x' }, JSON.parse('{"__proto__":"x"}')],
-  ])('%j', (environment, attributes) => {
-    expect(reading(readResourceAttributes, environment)).toEqual({ value: attributes, warnings: [] });
-  });
+  ])(
+    'OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME give the attributes of the resource: %j',
+    (environment, attributes) => {
+      expect(reading(readResourceAttributes, environment)).toEqual({ value: attributes, warnings: [] });
+    },
+  );
 
   test.each([
     ['a=b,c', '"c" is no key=value'],
     ['a=b,=c', '"=c" is no key=value'],
     ['a=b=c', '"a=b=c" is no key=value; an = in either is written %3D'],
     ['a=%E9', '"%E9" cannot be percent-decoded'],
-  ])('%s is told and left out', (text, reason) => {
+  ])('a bad OTEL_RESOURCE_ATTRIBUTES counts as unset, with a warning: %s', (text, reason) => {
     const { value, warnings } = reading(readResourceAttributes, {
       OTEL_RESOURCE_ATTRIBUTES: text,
       OTEL_SERVICE_NAME: 'shop',

@@ -7,7 +7,7 @@ import { INSTRUMENTED_LINES, INSTRUMENTED_PACKAGES } from './auto-instrumentatio
 const INSTALL_LIMIT_MILLIS = 300_000;
 const AUTO = '@opentelemetry/auto-instrumentations-node/register';
 
-/** Of the auto-instrumentations only those of logs, and nothing that would leave the machine. */
+/** Only the instrumentations of logs, and no exporter that would send anything off the machine. */
 const ONLY_LOGS = {
   OTEL_TRACES_EXPORTER: 'none',
   OTEL_METRICS_EXPORTER: 'none',
@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => receiver.close());
 
-describe.each(INSTRUMENTED_LINES)('beside $name', (line) => {
+describe.each(INSTRUMENTED_LINES)('register beside auto-instrumentations on $name', (line) => {
   let application: Application;
 
   beforeAll(async () => {
@@ -56,7 +56,7 @@ describe.each(INSTRUMENTED_LINES)('beside $name', (line) => {
     ]);
   }
 
-  test('sends what pino and winston log through bridges that the application sets up', async () => {
+  test('register sends what pino and winston log through bridges that the application sets up', async () => {
     const ended = await run({ flag: '--require', behind: ['--require', './instrumentations.cjs'] });
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expectRecords();
@@ -64,21 +64,21 @@ describe.each(INSTRUMENTED_LINES)('beside $name', (line) => {
 
   test.each([
     ['before', { behind: ['--import', AUTO] }],
-    ['behind', { before: ['--import', AUTO] }],
-  ])('loads %s auto-instrumentations-node/register', async (_, options) => {
+    ['after', { before: ['--import', AUTO] }],
+  ])('register sends the records if it is loaded %s auto-instrumentations-node/register', async (_, options) => {
     const { code, stderr } = await run({ ...options, env: { OTEL_LOGS_EXPORTER: 'fluent_forward' } });
     expect(code).toBe(0);
     expect(stderr).not.toContain('FLUENT_FORWARD_NOT_REGISTERED');
     expectRecords();
   });
 
-  test('is the first to register, without OTEL_LOGS_EXPORTER', async () => {
+  test('register loaded first sends the records also without OTEL_LOGS_EXPORTER', async () => {
     const { code } = await run({ behind: ['--import', AUTO] });
     expect(code).toBe(0);
     expectRecords();
   });
 
-  test('leaves the field to what auto-instrumentations-node/register has registered', async () => {
+  test('register steps aside if auto-instrumentations-node/register has registered a logger provider', async () => {
     const { code, stderr } = await run({ before: ['--import', AUTO], env: { OTEL_EXPORTER_OTLP_TIMEOUT: '500' } });
     expect(code).toBe(0);
     expect(stderr).toContain('a logger provider is registered already');

@@ -5,8 +5,6 @@ import { Authority, type Pair } from '../../support/certificates.ts';
 import { Fluentd } from '../../support/fluentd.ts';
 import { SDK_0, SDK_3 } from '../../support/sdk-line.ts';
 
-const TEST_LIMIT_MILLIS = 60_000;
-
 let authority: Authority;
 let server: Pair;
 
@@ -16,10 +14,7 @@ beforeAll(async () => {
 });
 
 test.each([SDK_0, SDK_3])(
-  'the set-up without code, beside $name, sends to Fluentd until SIGTERM',
-  {
-    timeout: TEST_LIMIT_MILLIS,
-  },
+  'register sends every record to Fluentd over TLS before SIGTERM ends the process: $name',
   async (line) => {
     const application = new Application(line);
     const file = (name: string) => join(application.directory, name);
@@ -51,7 +46,7 @@ test.each([SDK_0, SDK_3])(
     expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM', stdout: 'ready', stderr: '' });
     const records = (await fluentd.output()).map((text) => JSON.parse(text));
     application.remove();
-    // It would, of a connection that is cut off.
+    // Fluentd complains about a TLS connection that is cut off.
     expect(fluentd.complaints.filter((line) => !line.includes('private_key_passphrase'))).toEqual([]);
     expect(records.map(({ body }) => body)).toEqual(Array.from({ length: 1000 }, (_, n) => n));
     expect(new Set(records.map(({ resource }) => resource['service.name']))).toEqual(new Set(['shop']));

@@ -14,7 +14,7 @@ interface Sdk {
   readonly name: string;
   readonly packages: readonly string[];
   readonly programs: Programs;
-  /** How the project gets to the SDK's log classes. */
+  /** The packages by which the project imports the SDK's log classes. */
   readonly via: readonly string[];
 }
 
@@ -60,7 +60,8 @@ interface Installed extends Finished {
   readonly project: string;
 }
 
-const LIMIT = { timeout: 300_000 };
+/** A busy machine takes minutes for an install, and one command gets up to five. */
+const LIMIT = { timeout: 900_000 };
 const workshop = realpathSync(mkdtempSync(join(tmpdir(), 'package-test-')));
 const twoAtATime = limited(2);
 const installs = new Map<string, Promise<Installed>>();
@@ -73,7 +74,7 @@ beforeAll(async () => {
   await Promise.all([nodeOf('20'), nodeOf('24')]);
   for (const each of CASES) {
     const installed = twoAtATime(() => installFresh(each));
-    // Whichever test waits for it tells.
+    // The tests that wait for it fail.
     installed.catch(() => {});
     installs.set(caseName(each), installed);
   }
@@ -106,7 +107,7 @@ async function expectDelivery(major: string, file: string): Promise<void> {
   const node = await nodeOf(major);
   const { code, stdout, output } = await run(node, [file], dirname(file), node);
   expect(code, output).toBe(0);
-  // Neither warnings nor errors.
+  // No warning and no error.
   expect(output).toBe(stdout);
   expect(JSON.parse(stdout)).toEqual({
     node: expect.stringMatching(new RegExp(`^${major}\\.`)),
@@ -124,7 +125,7 @@ async function expectDelivery(major: string, file: string): Promise<void> {
   });
 }
 
-test('the tarball holds the two builds, and beside them only what a package needs', () => {
+test('the tarball holds both builds and only the other files that a package needs', () => {
   const modules = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts'))
     .map((path) => path.slice(0, -'.ts'.length));
@@ -139,7 +140,7 @@ test('the tarball holds the two builds, and beside them only what a package need
 });
 
 describe.each(CASES)('$manager on Node.js $node beside $sdk.name', (each) => {
-  test('installs it as packed, without complaints about peers', LIMIT, async () => {
+  test('the package manager installs the package as packed and reports no problem with peers', LIMIT, async () => {
     const { project, output } = await installedFor(each);
     expect(output).not.toMatch(/ERESOLVE|peer dep|unmet|Workspaces can only|^(npm )?error/im);
     expect(installedFiles(project)).toEqual(packed.files.map(({ path, size }) => ({ path, size })).sort(byPath));
@@ -150,7 +151,7 @@ describe.each(CASES)('$manager on Node.js $node beside $sdk.name', (each) => {
     }
   });
 
-  test('has one core and one API', LIMIT, async () => {
+  test('the project has one copy of the core and one of the API', LIMIT, async () => {
     const { project } = await installedFor(each);
     expect(copiesOf('@opentelemetry/core', project)).toHaveLength(1);
     const apis = copiesOf('@opentelemetry/api', project);
@@ -164,7 +165,7 @@ describe.each(CASES)('$manager on Node.js $node beside $sdk.name', (each) => {
     expect(resolvedBy('@opentelemetry/api', project, ...each.sdk.via)).toBe(api);
   });
 
-  test('brings the command', LIMIT, async () => {
+  test('the installed package brings the command fluent-forward', LIMIT, async () => {
     const { project } = await installedFor(each);
     const node = await nodeOf(each.node);
     const command = join(project, 'node_modules', '.bin', 'fluent-forward');
@@ -174,13 +175,17 @@ describe.each(CASES)('$manager on Node.js $node beside $sdk.name', (each) => {
     expect(stdout).toContain('Usage: fluent-forward');
   });
 
-  test.each(['mjs', 'cjs'] as const)('works from a .%s', LIMIT, async (extension) => {
-    const { project } = await installedFor(each);
-    const file = join(project, `program.${extension}`);
-    const { esm, cjs } = each.sdk.programs;
-    writeFileSync(file, extension === 'mjs' ? esm : cjs);
-    await expectDelivery(each.node, file);
-  });
+  test.each(['mjs', 'cjs'] as const)(
+    'the installed package delivers records from a module of the type %s',
+    LIMIT,
+    async (extension) => {
+      const { project } = await installedFor(each);
+      const file = join(project, `program.${extension}`);
+      const { esm, cjs } = each.sdk.programs;
+      writeFileSync(file, extension === 'mjs' ? esm : cjs);
+      await expectDelivery(each.node, file);
+    },
+  );
 });
 
 function byPath(a: { path: string }, b: { path: string }): number {
@@ -202,7 +207,7 @@ describe.concurrent.each([
   test.each([
     { version: '5.2', compiler: (project: string) => join(project, 'node_modules/typescript') },
     { version: '7.0', compiler: () => dirname(require.resolve('typescript/package.json')) },
-  ])('$version type-checks an ES module and a CommonJS module', LIMIT, async ({ version, compiler }) => {
+  ])('TypeScript type-checks an ES module and a CommonJS module: $version', LIMIT, async ({ version, compiler }) => {
     const { project, code, output } = await installed;
     expect(code, output).toBe(0);
     const tsc = join(compiler(project), 'bin/tsc');
@@ -234,19 +239,23 @@ async function installForTypeScript(each: Case): Promise<Installed> {
 const REQUIRE_BANNER = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
 describe.each([SDK_3, SDK_0])('esbuild beside $name', (sdk) => {
-  test.each(['esm', 'cjs'] as const)('bundles a program that works: %s', LIMIT, async (format) => {
-    const { project } = await installedFor({ manager: 'npm', node: '20', sdk });
-    const entry = join(project, `bundle-me-${format}.mjs`);
-    writeFileSync(entry, sdk.programs.esm);
-    // Beside no node_modules: what is missing in the bundle cannot be found elsewhere.
-    const directory = mkdtempSync(join(workshop, 'bundle-'));
-    const outfile = join(directory, format === 'esm' ? 'bundle.mjs' : 'bundle.cjs');
-    const esbuild = await tool('esbuild', '0.28.2', 'bin/esbuild');
-    const args = [entry, '--bundle', '--minify', '--platform=node', `--format=${format}`, `--outfile=${outfile}`];
-    // The SDK of this line is CommonJS and requires modules of Node.js, for which esbuild gives ES modules no `require`.
-    if (sdk === SDK_0 && format === 'esm') args.push(`--banner:js=${REQUIRE_BANNER}`);
-    const bundled = await run(esbuild, args, project);
-    expect(bundled.code, bundled.output).toBe(0);
-    await expectDelivery('20', outfile);
-  });
+  test.each(['esm', 'cjs'] as const)(
+    'esbuild bundles a program that delivers records in the format %s',
+    LIMIT,
+    async (format) => {
+      const { project } = await installedFor({ manager: 'npm', node: '20', sdk });
+      const entry = join(project, `bundle-me-${format}.mjs`);
+      writeFileSync(entry, sdk.programs.esm);
+      // Beside no node_modules: what is missing in the bundle cannot be found elsewhere.
+      const directory = mkdtempSync(join(workshop, 'bundle-'));
+      const outfile = join(directory, format === 'esm' ? 'bundle.mjs' : 'bundle.cjs');
+      const esbuild = await tool('esbuild', '0.28.2', 'bin/esbuild');
+      const args = [entry, '--bundle', '--minify', '--platform=node', `--format=${format}`, `--outfile=${outfile}`];
+      // The SDK of this line is CommonJS and requires modules of Node.js, for which esbuild gives ES modules no `require`.
+      if (sdk === SDK_0 && format === 'esm') args.push(`--banner:js=${REQUIRE_BANNER}`);
+      const bundled = await run(esbuild, args, project);
+      expect(bundled.code, bundled.output).toBe(0);
+      await expectDelivery('20', outfile);
+    },
+  );
 });
