@@ -62,7 +62,7 @@ export class Receivers {
     const end = performance.now() + millis;
     while (performance.now() + PAUSE_MILLIS < end) {
       await sleep(PAUSE_MILLIS);
-      while (!isBusy()) await sleep(POLL_MILLIS);
+      while (!isBusy() && performance.now() < end) await sleep(POLL_MILLIS);
       await sleep(EXPORT_MILLIS * Math.random());
       const turn = this.kills++ % COUNT;
       this.down = letter(turn);

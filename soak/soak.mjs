@@ -20,7 +20,7 @@ const CONNECTIONS = 2;
 /** Two seconds' records. The default, 2,048, holds no half second's, and a busy machine stops a receiver for longer. */
 const QUEUE_SIZE = 2 * RECORDS_PER_SECOND;
 const TICK_MILLIS = 20;
-const CLOSE_LIMIT_MILLIS = 1_000;
+const CLOSE_LIMIT_MILLIS = 20_000;
 
 const USAGE = `Usage: npm run soak [-- [--seconds <n>] [--embedded [--lossy]]]
 

@@ -56,8 +56,8 @@ const NUMBERS: readonly NumberOption[] = [
   { option: 'compressionLevel', variable: 'COMPRESSION_LEVEL', fallback: 1, min: 1, max: 19 },
 ];
 
-describe('without options and variables', () => {
-  it('every option has its default', () => {
+describe('the defaults', () => {
+  it('every option has its default without options and variables', () => {
     const { config, warnings } = resolve();
     expect(config).toStrictEqual({
       endpoint: tcp('localhost', 24224),
@@ -88,25 +88,25 @@ describe('without options and variables', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('an option that is undefined is as good as absent', () => {
+  it('an option whose value is undefined has its default', () => {
     const options = Object.fromEntries(Object.keys(resolve().config).map((option) => [option, undefined]));
     expect(resolve(options).config).toStrictEqual(resolve().config);
   });
 
-  it('what comes of it cannot be changed', () => {
+  it('the resolved configuration is frozen', () => {
     expect(Object.isFrozen(resolve().config)).toBe(true);
     expect(Object.isFrozen(resolve().config.tls)).toBe(true);
   });
 });
 
-describe('code goes before the environment, and the environment before the default', () => {
-  it.each(NUMBERS)('$option', ({ option, variable, min, max }) => {
+describe('the source of an option', () => {
+  it.each(NUMBERS)('a number is taken from code, else from its variable: $option', ({ option, variable, min, max }) => {
     expect(resolve({}, { [variable]: String(max) }).config[option]).toBe(max);
     expect(resolve({ [option]: min }, { [variable]: String(max) }).config[option]).toBe(min);
     expect(resolve({ [option]: undefined }, { [variable]: String(max) }).config[option]).toBe(max);
   });
 
-  it('endpoint and tag', () => {
+  it('the endpoint and the tag are taken from code, else from their variables', () => {
     const environment = { ENDPOINT: 'tcp://env:1', TAG: 'env.tag' };
     expect(resolve({}, environment).config).toMatchObject({ endpoint: tcp('env', 1), tag: 'env.tag' });
     expect(resolve({ endpoint: 'tcp://code:2', tag: 'code.tag' }, environment).config).toMatchObject({
@@ -115,12 +115,12 @@ describe('code goes before the environment, and the environment before the defau
     });
   });
 
-  it('field by field', () => {
+  it('each option is taken by itself from code, a variable or the default', () => {
     const { config } = resolve({ tag: 'code.tag' }, { TIMEOUT: '7000', TAG: 'env.tag' });
     expect(config).toMatchObject({ tag: 'code.tag', timeoutMillis: 7_000, ackTimeoutMillis: 5_000 });
   });
 
-  it('a meter provider comes from code only', () => {
+  it('the option selfObsMeterProvider takes only a meter provider or true', () => {
     const provider = { getMeter: createNoopMeter };
     expect(resolve({ selfObsMeterProvider: provider }).config.selfObsMeterProvider).toBe(provider);
     expect(resolve({ selfObsMeterProvider: true }).config.selfObsMeterProvider).toBe(true);
@@ -131,23 +131,23 @@ describe('code goes before the environment, and the environment before the defau
     }
   });
 
-  it('a resolver comes from code only', () => {
+  it('a resolver is taken from code and never from a variable', () => {
     const resolver = async (): Promise<[]> => [];
     expect(resolve({ resolver }).config.resolver).toBe(resolver);
     expect(resolve({}, { RESOLVER: 'x' }).config.resolver).toBeUndefined();
   });
 
-  it('variables without the prefix are none of ours', () => {
+  it('variables without the prefix of the package are ignored', () => {
     const config = resolveConfig({}, { TAG: 'x', TIMEOUT: '1', ENDPOINT: 'tcp://x' }, () => {});
     expect(config).toStrictEqual(resolve().config);
   });
 });
 
-describe('a bad value in code throws', () => {
+describe('a bad value in code', () => {
   const RANGE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1_000_000.5];
   const TYPE = ['5', null, true, 5n, {}, [], () => {}, Symbol('s')];
 
-  it.each(NUMBERS)('$option', ({ option, min, max }) => {
+  it.each(NUMBERS)('a number out of range or of another type throws: $option', ({ option, min, max }) => {
     const allowed = `an integer from ${min} to ${max}`;
     for (const value of [min - 1, max + 1, -1, ...RANGE]) {
       const expected = new RangeError(`option ${option}: got ${value}, allowed: ${allowed}`);
@@ -166,16 +166,16 @@ describe('a bad value in code throws', () => {
     ['1025 bytes', 'x'.repeat(1025), `got "${'x'.repeat(199)}…, allowed: ${TAG_RULE}`],
     ['1026 bytes of 513 characters', 'é'.repeat(513), `got "${'é'.repeat(199)}…, allowed: ${TAG_RULE}`],
     ['a bad template', 'app.${foo}', `got "app.\${foo}" (character 5: unknown field foo), allowed: ${TAG_RULE}`],
-  ])('tag: %s', (_, tag, message) => {
+  ])('a bad tag in code throws a RangeError: %s', (_, tag, message) => {
     expect(() => resolve({ tag })).toThrow(RangeError);
     expect(() => resolve({ tag })).toThrow(`option tag: ${message}`);
   });
 
-  it('but tags of 1 to 1024 bytes, blanks included, are good', () => {
+  it('a tag of 1 to 1024 bytes is accepted, also with blanks', () => {
     for (const tag of ['x', ' x ', 'x'.repeat(1024), 'é'.repeat(512)]) expect(resolve({ tag }).config.tag).toBe(tag);
   });
 
-  it('the wrong type for a tag, an endpoint, a resolver', () => {
+  it('a tag, an endpoint or a resolver of the wrong type throws', () => {
     expect(() => resolve({ tag: 5 })).toThrow(new TypeError(`option tag: got 5, allowed: ${TAG_RULE}`));
     expect(() => resolve({ endpoint: new URL('tcp://a') })).toThrow(TypeError);
     expect(() => resolve({ endpoint: ['tcp://a', 5] })).toThrow(TypeError);
@@ -185,7 +185,7 @@ describe('a bad value in code throws', () => {
     expect(() => resolve({ resolver: 'dns' })).toThrow(/^option resolver: got "dns", allowed: a function \(endpoint\)/);
   });
 
-  it('a bad endpoint', () => {
+  it('a bad endpoint in code throws a RangeError with the allowed forms', () => {
     expect(() => resolve({ endpoint: 'http://a' })).toThrow(RangeError);
     expect(() => resolve({ endpoint: 'http://a' })).toThrow(
       'option endpoint: got "http://a" ("http://a" is no endpoint), allowed: tcp://host[:port], tls://host[:port] ' +
@@ -196,7 +196,7 @@ describe('a bad value in code throws', () => {
     );
   });
 
-  it('an option that does not exist', () => {
+  it('an unknown option throws a TypeError with the names of all options', () => {
     expect(() => resolve({ timeout: 5 })).toThrow(TypeError);
     expect(() => resolve({ timeout: 5 })).toThrow(
       /^unknown option timeout; the options are endpoint, tag, layout, .*, timeoutMillis/,
@@ -206,16 +206,16 @@ describe('a bad value in code throws', () => {
     expect(() => resolve({ toString: undefined })).toThrow('unknown option toString');
   });
 
-  it.each([null, 'tcp://a', 5, () => {}])('options that are no object: %s', (options) => {
+  it.each([null, 'tcp://a', 5, () => {}])('options that are no object throw a TypeError: %s', (options) => {
     expect(() => resolve(options as object)).toThrow(TypeError);
   });
 
-  it('also when the environment has a good one', () => {
+  it('a bad value in code throws even if its variable has a good one', () => {
     expect(() => resolve({ timeoutMillis: 0 }, { TIMEOUT: '5' })).toThrow(RangeError);
   });
 });
 
-describe('what a record becomes', () => {
+describe('the options for the content of records', () => {
   const layoutFunction = (): object => ({});
   const tagFunction = (): string => 'a';
 
@@ -235,7 +235,7 @@ describe('what a record becomes', () => {
     ['resourceAttributes', [], undefined, []],
     ['fields', { env: 'prod', n: undefined }, undefined, { env: 'prod' }],
     ['fields', Object.assign(Object.create(null), { größe: 1, '😀': 2 }), undefined, { größe: 1, '😀': 2 }],
-  ])('%s: %j or %s', (option, code, variable, expected) => {
+  ])('a good value is accepted from code and from its variable: %s, %o or %s', (option, code, variable, expected) => {
     const key = option as keyof Config;
     expect(resolve({ [option]: code }).config[key]).toEqual(expected);
     if (variable === undefined) return;
@@ -259,7 +259,7 @@ describe('what a record becomes', () => {
     ['fields', { ok: 1, '\ud800': 1 }, RangeError, 'got an object (the name "\\ud800"), allowed: a plain object'],
     ['fields', { '\u2400': 1 }, RangeError, 'got an object (the name "\u2400"), allowed: a plain object'],
     ['fields', { '\ufffd': 1 }, RangeError, 'got an object (the name "\ufffd"), allowed: a plain object'],
-  ])('%s: %j in code throws', (option, value, errorClass, message) => {
+  ])('a bad value in code throws an error with the allowed values: %s, %o', (option, value, errorClass, message) => {
     expect(() => resolve({ [option]: value })).toThrow(errorClass);
     expect(() => resolve({ [option]: value })).toThrow(`option ${option}: ${message}`);
   });
@@ -270,13 +270,13 @@ describe('what a record becomes', () => {
     ['RECORD_UID', 'yes', 'got "yes", allowed: true or false; using false'],
     ['EVENT_NAME_ATTRIBUTE', 'on', 'got "on", allowed: true or false; using none'],
     ['TAG', 'a.${x', 'got "a.\\${x" \\(character 3: no } ends it\\), allowed: .*; using "opentelemetry.logs"'],
-  ])('%s=%s warns and counts as unset', (variable, text, message) => {
+  ])('a bad variable for the content of records warns and counts as unset: %s=%s', (variable, text, message) => {
     const { config, warnings } = resolve({}, { [variable]: text });
     expect(config).toStrictEqual(resolve().config);
     expect(warnings).toEqual([expect.stringMatching(`^${PREFIX}${variable}: ${message}$`)]);
   });
 
-  it('later changes of a list or of fields do not matter', () => {
+  it('later changes to a given list or to given fields do not change the configuration', () => {
     const resourceAttributes = ['a'];
     const fields: Record<string, unknown> = { a: 1 };
     const { config } = resolve({ resourceAttributes, fields });
@@ -287,32 +287,35 @@ describe('what a record becomes', () => {
   });
 });
 
-describe('a bad variable warns and counts as unset', () => {
-  it.each(NUMBERS)('$variable', ({ option, variable, fallback, min, max }) => {
-    const bad = [
-      'x',
-      '1e3',
-      '0x10',
-      '5.5',
-      '5ms',
-      '1 000',
-      '1,000',
-      '٥',
-      'NaN',
-      'Infinity',
-      String(min - 1),
-      `${max}0`,
-    ];
-    for (const text of bad) {
-      const { config, warnings } = resolve({}, { [variable]: text });
-      expect(config[option]).toBe(fallback);
-      expect(warnings).toEqual([
-        `${PREFIX}${variable}: got "${text}", allowed: an integer from ${min} to ${max}; using ${fallback}`,
-      ]);
-    }
-  });
+describe('the variables', () => {
+  it.each(NUMBERS)(
+    'a bad number in a variable warns and counts as unset: $variable',
+    ({ option, variable, fallback, min, max }) => {
+      const bad = [
+        'x',
+        '1e3',
+        '0x10',
+        '5.5',
+        '5ms',
+        '1 000',
+        '1,000',
+        '٥',
+        'NaN',
+        'Infinity',
+        String(min - 1),
+        `${max}0`,
+      ];
+      for (const text of bad) {
+        const { config, warnings } = resolve({}, { [variable]: text });
+        expect(config[option]).toBe(fallback);
+        expect(warnings).toEqual([
+          `${PREFIX}${variable}: got "${text}", allowed: an integer from ${min} to ${max}; using ${fallback}`,
+        ]);
+      }
+    },
+  );
 
-  it('TAG and ENDPOINT', () => {
+  it('a bad TAG and a bad ENDPOINT warn and count as unset', () => {
     const { config, warnings } = resolve({}, { TAG: 'x'.repeat(1025), ENDPOINT: 'localhost:24224' });
     expect(config).toStrictEqual(resolve().config);
     expect(warnings).toEqual([
@@ -325,7 +328,7 @@ describe('a bad variable warns and counts as unset', () => {
     ]);
   });
 
-  it('but not where code has a value', () => {
+  it('a bad variable does not warn if code has a value', () => {
     expect(resolve({ timeoutMillis: 7_000 }, { TIMEOUT: 'x' })).toMatchObject({
       config: { timeoutMillis: 7_000 },
       warnings: [],
@@ -339,25 +342,25 @@ describe('a bad variable warns and counts as unset', () => {
     [' 7000\n', 7_000],
     ['007000', 7_000],
     ['+7000', 7_000],
-  ])('TIMEOUT=%j is %i without a warning', (text, expected) => {
+  ])('the variable TIMEOUT is read without a warning: %j gives %i', (text, expected) => {
     const { config, warnings } = resolve({}, { TIMEOUT: text });
     expect(config.timeoutMillis).toBe(expected);
     expect(warnings).toEqual([]);
   });
 
-  it.each(['', '  '])('TAG=%j and ENDPOINT=%j are unset', (text) => {
+  it.each(['', '  '])('an empty or blank TAG and ENDPOINT count as unset: %j', (text) => {
     const { config, warnings } = resolve({}, { TAG: text, ENDPOINT: text });
     expect(config).toStrictEqual(resolve().config);
     expect(warnings).toEqual([]);
   });
 
-  it('blanks around a text do not count', () => {
+  it('blanks around the text of a variable are ignored', () => {
     const { config, warnings } = resolve({}, { TAG: ' a.b ', ENDPOINT: ' tcp://h:5 ' });
     expect(config).toMatchObject({ tag: 'a.b', endpoint: tcp('h', 5) });
     expect(warnings).toEqual([]);
   });
 
-  it('0 is a rotation interval, and no time limit', () => {
+  it('the variable ROTATION_INTERVAL may be 0 and the variable ACK_TIMEOUT may not', () => {
     expect(resolve({}, { ROTATION_INTERVAL: '0' })).toMatchObject({
       config: { rotationIntervalMillis: 0 },
       warnings: [],
@@ -369,7 +372,7 @@ describe('a bad variable warns and counts as unset', () => {
 describe('compression', () => {
   const hasZstd = 'zstdCompress' in zlib;
 
-  it.each(['none', 'gzip'])('%s', (name) => {
+  it.each(['none', 'gzip'])('a compression is accepted from code and in capitals from its variable: %s', (name) => {
     expect(resolve({ compression: name }).config.compression).toBe(name);
     const { config, warnings } = resolve({ compression: undefined }, { COMPRESSION: name.toUpperCase() });
     expect([config.compression, warnings]).toEqual([name, []]);
@@ -377,19 +380,19 @@ describe('compression', () => {
 
   // Not skipped in one of the two cases: the unit tests also run on a Node.js of the other kind.
   if (hasZstd) {
-    it('zstd is accepted where Node.js has it', () => {
+    it('the option compression accepts zstd if Node.js has it', () => {
       expect(resolve({ compression: 'zstd' }).config.compression).toBe('zstd');
       expect(resolve({}, { COMPRESSION: 'Zstd' })).toMatchObject({ config: { compression: 'zstd' }, warnings: [] });
     });
 
-    it('a chunk that may exceed what receivers decompress with zstd is warned about', () => {
+    it('the option maxChunkBytes warns above what receivers decompress with zstd', () => {
       expect(resolve({ compression: 'zstd', maxChunkBytes: 1_000_000 }).warnings).toEqual([]);
       expect(resolve({ compression: 'zstd', maxChunkBytes: 1_000_001 }).warnings).toEqual([
         'maxChunkBytes (1000001) is above 1000000: larger chunks are sent without zstd, as receivers would lose them',
       ]);
     });
   } else {
-    it('zstd is refused where Node.js has none', () => {
+    it('the option compression refuses zstd if Node.js has none', () => {
       const refusal = `got "zstd" (Node.js ${process.versions.node} has no zstd; 22.15 and later have), allowed: none, gzip, zstd`;
       expect(() => resolve({ compression: 'zstd' })).toThrow(new RangeError(`option compression: ${refusal}`));
       const { config, warnings } = resolve({}, { COMPRESSION: 'ZSTD' });
@@ -398,7 +401,7 @@ describe('compression', () => {
     });
   }
 
-  it('any other is refused', () => {
+  it('the option compression refuses an unknown name and other types', () => {
     const allowed = 'allowed: none, gzip, zstd';
     expect(() => resolve({ compression: 'Gzip' })).toThrow(
       new RangeError(`option compression: got "Gzip", ${allowed}`),
@@ -409,7 +412,7 @@ describe('compression', () => {
     expect(warnings).toEqual([`${PREFIX}COMPRESSION: got "brotli", ${allowed}; using "none"`]);
   });
 
-  it('has levels of its own', () => {
+  it('the range of compressionLevel depends on the compression', () => {
     const rule = 'allowed: an integer from 1 to 9';
     expect(resolve({ compression: 'gzip', compressionLevel: 9 }).config.compressionLevel).toBe(9);
     expect(() => resolve({ compression: 'gzip', compressionLevel: 10 })).toThrow(
@@ -421,12 +424,12 @@ describe('compression', () => {
     expect(warnings).toEqual([`${PREFIX}COMPRESSION_LEVEL: got "10", ${rule}; using 1`]);
   });
 
-  it('gzip has no limit that a chunk can exceed', () => {
+  it('the option maxChunkBytes does not warn with the compression gzip', () => {
     expect(resolve({ compression: 'gzip', maxChunkBytes: 6_000_000 }).warnings).toEqual([]);
   });
 });
 
-describe('time limits that contradict each other warn', () => {
+describe('time limits that contradict each other', () => {
   const NEVER_ELSEWHERE = 'an unanswered chunk is never sent to another receiver';
   const PROCESSOR = 'after which BatchLogRecordProcessor by default gives up on an export that still runs';
 
@@ -437,13 +440,13 @@ describe('time limits that contradict each other warn', () => {
     [{ timeoutMillis: 29_999 }, []],
     [{ timeoutMillis: 30_000 }, [PROCESSOR]],
     [{ timeoutMillis: 60_000, ackTimeoutMillis: 60_000 }, [NEVER_ELSEWHERE, PROCESSOR]],
-  ])('%j', (options, expected) => {
+  ])('time limits warn only if they contradict each other: %j', (options, expected) => {
     const { warnings, config } = resolve(options);
     expect(warnings).toEqual(expected.map((text) => expect.stringContaining(text)));
     expect(config).toMatchObject(options);
   });
 
-  it('wherever they come from', () => {
+  it('a time limit in code that contradicts one in a variable warns', () => {
     const { warnings } = resolve({ ackTimeoutMillis: 8_000 }, { TIMEOUT: '8000' });
     expect(warnings).toEqual([`ackTimeoutMillis (8000) is not below timeoutMillis (8000): ${NEVER_ELSEWHERE}`]);
   });

@@ -3,7 +3,7 @@ import { parseEndpoints } from '../../src/config/endpoint.ts';
 
 const DEFAULTS = { weight: 1, standby: false };
 
-describe('endpoints', () => {
+describe('parseEndpoints', () => {
   it.each([
     ['tcp://localhost', 'localhost', 24224, 'tcp://localhost:24224'],
     ['tcp://localhost/', 'localhost', 24224, 'tcp://localhost:24224'],
@@ -15,11 +15,11 @@ describe('endpoints', () => {
     ['tcp://[::ffff:10.0.0.1]:80', '::ffff:a00:1', 80, 'tcp://[::ffff:a00:1]:80'],
     ['TCP://host:024224', 'host', 24224, 'tcp://host:24224'],
     [' tcp://host:1\n', 'host', 1, 'tcp://host:1'],
-  ])('%j', (text, host, port, url = text) => {
+  ])('a tcp endpoint is parsed into host and port: %j', (text, host, port, url = text) => {
     expect(parseEndpoints(text)).toEqual([{ protocol: 'tcp', host, port, url, ...DEFAULTS }]);
   });
 
-  it('a path as long as the system allows', () => {
+  it('the path of a Unix socket has at most the bytes that the system allows', () => {
     const longest = `/${'x'.repeat(process.platform === 'linux' ? 106 : 102)}`;
     const url = `unix://${longest}`;
     expect(parseEndpoints(url)).toEqual([{ protocol: 'unix', path: longest, url, ...DEFAULTS }]);
@@ -33,7 +33,7 @@ describe('endpoints', () => {
     ['unix:///run/a%20b%23c.sock', '/run/a b#c.sock'],
     ['unix:///run/größe.sock', '/run/größe.sock'],
     ['unix:/run/fluent.sock', '/run/fluent.sock'],
-  ])('%j', (text, path) => {
+  ])('a unix endpoint is parsed into its path: %j', (text, path) => {
     expect(parseEndpoints(text)).toEqual([{ protocol: 'unix', path, url: `unix://${path}`, ...DEFAULTS }]);
   });
 
@@ -109,7 +109,7 @@ describe('endpoints', () => {
     'unix:///a%zz',
     'unix:///a%ff',
     'unix:///a#b',
-  ])('%j is none', (text) => {
+  ])('a text that is no endpoint throws a RangeError: %j', (text) => {
     expect(() => parseEndpoints(text)).toThrow(RangeError);
     expect(() => parseEndpoints(text)).toThrow(/^".*" is no endpoint$/);
   });
@@ -122,7 +122,7 @@ describe('endpoints', () => {
       'srv+tls://_f._tcp.a.b./',
       { protocol: 'srv+tls', host: '_f._tcp.a.b.', port: 24224, url: 'srv+tls://_f._tcp.a.b.' },
     ],
-  ])('%j', (text, location) => {
+  ])('a tls or srv endpoint is parsed into protocol, host and port: %j', (text, location) => {
     expect(parseEndpoints(text)).toEqual([{ ...location, ...DEFAULTS }]);
   });
 
@@ -131,13 +131,16 @@ describe('endpoints', () => {
     ['tcp://a/?standby=TRUE', 1, true],
     ['unix:///a?weight=65535', 65_535, false],
     ['srv+tcp://_f._tcp.a?weight=3', 3, false],
-  ])('%j has weight %d, standby %s', (text, weight, standby) => {
-    const [endpoint] = parseEndpoints([text, 'tcp://other']);
-    expect(endpoint).toMatchObject({ weight, standby });
-    expect(endpoint?.url).not.toContain('?');
-  });
+  ])(
+    'the parameters of an endpoint set its weight and standby: %j has weight %d, standby %s',
+    (text, weight, standby) => {
+      const [endpoint] = parseEndpoints([text, 'tcp://other']);
+      expect(endpoint).toMatchObject({ weight, standby });
+      expect(endpoint?.url).not.toContain('?');
+    },
+  );
 
-  it('come as a list in a string, as an array, as objects, in their order', () => {
+  it('endpoints are given as a text, an array or objects, and keep their order', () => {
     const expected = parseEndpoints('tcp://a:1?weight=2, unix:///b?standby=true,tcp://[::1]:3');
     expect(expected.map(({ url }) => url)).toEqual(['tcp://a:1', 'unix:///b', 'tcp://[::1]:3']);
     expect(
@@ -165,11 +168,11 @@ describe('endpoints', () => {
     ['tcp://a?weight=1&weight=2', '"tcp://a?weight=1&weight=2" has weight twice'],
     [{ url: 'tcp://a?standby=true', standby: false }, '"tcp://a?standby=true" has standby twice'],
     ['tcp://a?priority=1', '"tcp://a?priority=1" has an unknown parameter, priority'],
-  ])('%j contradict each other or the rule', (value, reason) => {
+  ])('endpoints that contradict each other or a rule throw a RangeError: %j', (value, reason) => {
     expect(() => parseEndpoints(value)).toThrow(new RangeError(reason));
   });
 
-  it('cannot be changed, by a resolver for one', () => {
+  it('a parsed endpoint is frozen, so that a resolver cannot change it', () => {
     for (const endpoint of parseEndpoints('tcp://a,unix:///b')) expect(Object.isFrozen(endpoint)).toBe(true);
   });
 });

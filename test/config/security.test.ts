@@ -32,11 +32,11 @@ const read = (source: Source | undefined) => (source as Source).read();
 describe.each([
   ['sharedKey', 'SHARED_KEY'],
   ['password', 'PASSWORD'],
-] as const)('%s', (option, variable) => {
-  /** What it warns about apart from what this is about. */
+] as const)('the secret %s', (option, variable) => {
+  /** The options without which this one warns. */
   const others = option === 'password' ? { sharedKey: 'k', username: 'u' } : {};
 
-  it('comes from code before the file, and from the file before the variable', async () => {
+  it(`the option ${option} is taken from code, else from the file, else from the variable`, async () => {
     const path = file('from the file');
     const environment = { [variable]: 'from the variable', [`${variable}_FILE`]: path };
     const all = resolve({ ...others, [option]: 'from code' }, environment);
@@ -50,7 +50,7 @@ describe.each([
     expect(one.warnings).toEqual([]);
   });
 
-  it('is read anew each time from a file and a function', async () => {
+  it(`the option ${option} is read anew each time from its file or function`, async () => {
     const path = file('a');
     const inFile = resolve(others, { [`${variable}_FILE`]: path }).config[option];
     expect(await read(inFile)).toBe('a');
@@ -68,7 +68,7 @@ describe.each([
     ['a\n\n', 'a\n'],
     [' a b \n', ' a b '],
     ['é€', 'é€'],
-  ])('is what stands in a file or variable, but for a newline at its end: %j', async (text, expected) => {
+  ])(`the option ${option} drops one newline at the end of a file or variable: %j`, async (text, expected) => {
     expect(await read(resolve(others, { [`${variable}_FILE`]: file(text) }).config[option])).toBe(expected);
     expect(await read(resolve(others, { [variable]: text }).config[option])).toBe(expected);
   });
@@ -78,13 +78,13 @@ describe.each([
     ['a file that is too long', () => file('x'.repeat(1025)), 'what it holds is not a string of 1 to 1024 bytes'],
     ['a missing file', () => '/nonexistent/secret', 'ENOENT: no such file or directory'],
     ['a directory', () => tmpdir(), 'EISDIR: illegal operation on a directory'],
-  ])('cannot be read from %s', async (_, path, reason) => {
+  ])(`the option ${option} cannot be read from a bad file: %s`, async (_, path, reason) => {
     const named = path();
     const source = resolve(others, { [`${variable}_FILE`]: named }).config[option];
     await expect(read(source)).rejects.toThrow(new Error(`${PREFIX}${variable}_FILE (${named}): ${reason}`));
   });
 
-  it('cannot be read from a function that gives no secret, or throws', async () => {
+  it(`the option ${option} cannot be read from a function that returns no secret or throws`, async () => {
     for (const bad of [() => '', () => 5, () => undefined, async () => `${SECRET}`.repeat(200)]) {
       const failure = read(resolve({ ...others, [option]: bad }).config[option]);
       await expect(failure).rejects.toThrow(new RegExp(`^${option}: `));
@@ -98,7 +98,7 @@ describe.each([
     );
   });
 
-  it('throws when it is none, without telling it', () => {
+  it(`the option ${option} refuses a bad value without showing the value`, () => {
     const allowed = 'allowed: a string of 1 to 1024 bytes, or a function that gives one';
     expect(() => resolve({ [option]: '' })).toThrow(
       new RangeError(`option ${option}: got a value of type string, ${allowed}`),
@@ -115,27 +115,30 @@ describe.each([
     expect(warnings.join()).not.toContain(SECRET);
   });
 
-  it('shows in no inspection and no JSON', () => {
+  it(`the option ${option} appears in no inspection and no JSON of the configuration`, () => {
     const { config } = resolve({ ...others, [option]: SECRET });
     expect(inspect(config, { depth: Number.POSITIVE_INFINITY, showHidden: true, getters: true })).not.toContain(SECRET);
     expect(JSON.stringify(config)).not.toContain(SECRET);
   });
 });
 
-describe('names in the handshake', () => {
-  it.each(['username', 'hostname'] as const)('%s', (option) => {
-    for (const name of ['a', ' ', 'é'.repeat(127), 'x'.repeat(255)])
-      expect(resolve({ [option]: name }).config[option]).toBe(name);
-    for (const name of ['', 'é'.repeat(128), 'x'.repeat(256), 'lone \ud800 surrogate']) {
-      expect(() => resolve({ [option]: name })).toThrow(RangeError);
-      expect(() => resolve({ [option]: name })).toThrow(/allowed: a string of 1 to 255 bytes$/);
-    }
-    expect(() => resolve({ [option]: 5 })).toThrow(TypeError);
-    expect(resolve({}, { [option.toUpperCase()]: 'env' }).config[option]).toBe('env');
-    expect(resolve({ [option]: 'code' }, { [option.toUpperCase()]: 'env' }).config[option]).toBe('code');
-  });
+describe('the names in the handshake', () => {
+  it.each(['username', 'hostname'] as const)(
+    'a name in the handshake has 1 to 255 bytes, from code or else from its variable: %s',
+    (option) => {
+      for (const name of ['a', ' ', 'é'.repeat(127), 'x'.repeat(255)])
+        expect(resolve({ [option]: name }).config[option]).toBe(name);
+      for (const name of ['', 'é'.repeat(128), 'x'.repeat(256), 'lone \ud800 surrogate']) {
+        expect(() => resolve({ [option]: name })).toThrow(RangeError);
+        expect(() => resolve({ [option]: name })).toThrow(/allowed: a string of 1 to 255 bytes$/);
+      }
+      expect(() => resolve({ [option]: 5 })).toThrow(TypeError);
+      expect(resolve({}, { [option.toUpperCase()]: 'env' }).config[option]).toBe('env');
+      expect(resolve({ [option]: 'code' }, { [option.toUpperCase()]: 'env' }).config[option]).toBe('code');
+    },
+  );
 
-  it("the client's is the machine's with a random part, one for the process", async () => {
+  it('the default hostname is the name of the machine with a random part, one per process', async () => {
     const name = resolve().config.hostname;
     expect(name).toMatch(/\/otel-[0-9a-f]{8}$/);
     expect(name.startsWith(hostname().slice(0, 64))).toBe(true);
@@ -153,41 +156,44 @@ describe('names in the handshake', () => {
     [{ password: 'p' }, [/^username and password are not used: without sharedKey/]],
     [{ sharedKey: 'k', username: 'u' }, [/^username and password belong together/]],
     [{ sharedKey: 'k', password: 'p' }, [/^username and password belong together/]],
-  ])('%j', (options, expected) => {
+  ])('a login warns only if the handshake cannot use it: %j', (options, expected) => {
     expect(resolve(options).warnings).toEqual(expected.map((text) => expect.stringMatching(text)));
   });
 });
 
-describe('tls', () => {
+describe('the TLS options', () => {
   it.each([
     ['ca', 'CERTIFICATE', {}],
     ['cert', 'CLIENT_CERTIFICATE', { key: PEM }],
     ['key', 'CLIENT_KEY', { cert: PEM }],
-  ] as const)('%s is PEM text, a path, or a function that gives either', async (option, variable, others) => {
-    const path = file(`${PEM}in a file`);
-    const sources: [unknown, string][] = [
-      [PEM, PEM],
-      [path, `${PEM}in a file`],
-      [() => PEM, PEM],
-      [async () => PEM, PEM],
-      [async () => path, `${PEM}in a file`],
-    ];
-    for (const [value, expected] of sources) {
-      const { config } = resolve({ ...TLS, tls: { ...others, [option]: value } }, { [variable]: '/other' });
-      expect(await read(config.tls[option])).toBe(expected);
-    }
-    const { config, warnings } = resolve({ ...TLS, tls: others }, { [variable]: ` ${path}\n` });
-    expect(await read(config.tls[option])).toBe(`${PEM}in a file`);
-    expect(warnings).toEqual([]);
-    writeFileSync(path, `${PEM}renewed`);
-    expect(await read(config.tls[option])).toBe(`${PEM}renewed`);
-    writeFileSync(path, 'half a fi');
-    await expect(read(config.tls[option])).rejects.toThrow(
-      new Error(`${PREFIX}${variable} (${path}): there is no PEM text in it`),
-    );
-  });
+  ] as const)(
+    'a TLS option takes PEM text, a path or a function that returns either: %s',
+    async (option, variable, others) => {
+      const path = file(`${PEM}in a file`);
+      const sources: [unknown, string][] = [
+        [PEM, PEM],
+        [path, `${PEM}in a file`],
+        [() => PEM, PEM],
+        [async () => PEM, PEM],
+        [async () => path, `${PEM}in a file`],
+      ];
+      for (const [value, expected] of sources) {
+        const { config } = resolve({ ...TLS, tls: { ...others, [option]: value } }, { [variable]: '/other' });
+        expect(await read(config.tls[option])).toBe(expected);
+      }
+      const { config, warnings } = resolve({ ...TLS, tls: others }, { [variable]: ` ${path}\n` });
+      expect(await read(config.tls[option])).toBe(`${PEM}in a file`);
+      expect(warnings).toEqual([]);
+      writeFileSync(path, `${PEM}renewed`);
+      expect(await read(config.tls[option])).toBe(`${PEM}renewed`);
+      writeFileSync(path, 'half a fi');
+      await expect(read(config.tls[option])).rejects.toThrow(
+        new Error(`${PREFIX}${variable} (${path}): there is no PEM text in it`),
+      );
+    },
+  );
 
-  it('a key without its PEM lines is no path, and stands in no message', async () => {
+  it('a TLS key without its PEM lines is refused and appears in no message', async () => {
     const key = 'MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/x==';
     for (const bad of [key, key.replaceAll(/.{64}/g, '$&\n'), '', 'a\0b']) {
       expect(() => resolve({ ...TLS, tls: { cert: PEM, key: bad } })).toThrow(
@@ -207,13 +213,13 @@ describe('tls', () => {
     }
   });
 
-  it('shows no key and no passphrase in an inspection or JSON', () => {
+  it('the TLS key and its passphrase appear in no inspection and no JSON', () => {
     const { config } = resolve({ ...TLS, tls: { cert: PEM, key: `-----BEGIN ${SECRET}`, passphrase: SECRET } });
     expect(inspect(config, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(SECRET);
     expect(JSON.stringify(config)).not.toContain(SECRET);
   });
 
-  it('a certificate and a key need each other', () => {
+  it('a client certificate without its key is refused, and a key without its certificate', () => {
     for (const tls of [{ cert: PEM }, { key: PEM }]) {
       expect(() => resolve({ ...TLS, tls })).toThrow(TypeError);
       expect(() => resolve({ ...TLS, tls })).toThrow(
@@ -238,7 +244,7 @@ describe('tls', () => {
     [{ tls: { insecureSkipVerify: 'true' } }, /^option tls\.insecureSkipVerify: got "true", allowed: true or false$/],
     [{ tls: { serverName: 'a b' } }, /^option tls\.serverName: got "a b", allowed: the name or IP address/],
     [{ tls: { serverName: '' } }, /^option tls\.serverName: got ""/],
-  ])('%j throws', (options, message) => {
+  ])('a bad TLS option throws an error with the allowed values: %j', (options, message) => {
     expect(() => resolve({ ...TLS, ...options })).toThrow(message);
   });
 
@@ -248,7 +254,7 @@ describe('tls', () => {
     ['false', false, undefined],
     ['1', false, 'BAD'],
     ['', false, undefined],
-  ])('INSECURE_SKIP_VERIFY=%s', (text, expected, warning) => {
+  ])('the variable INSECURE_SKIP_VERIFY is true or false, and warns if true or bad: %j', (text, expected, warning) => {
     const { config, warnings } = resolve(TLS, { INSECURE_SKIP_VERIFY: text });
     expect(config.tls.insecureSkipVerify).toBe(expected);
     const texts = {
@@ -259,7 +265,7 @@ describe('tls', () => {
     expect(warnings).toEqual(warning === undefined ? [] : [texts[warning as keyof typeof texts]]);
   });
 
-  it('code goes before the environment there too', () => {
+  it('the option insecureSkipVerify in code wins over its variable', () => {
     const { config, warnings } = resolve(
       { ...TLS, tls: { insecureSkipVerify: false } },
       { INSECURE_SKIP_VERIFY: 'true' },
@@ -273,20 +279,20 @@ describe('tls', () => {
     [{ tls: { serverName: 'x', minVersion: 'TLSv1.3' } }, {}, 'tls.serverName, tls.minVersion'],
     [{ tls: { insecureSkipVerify: true } }, {}, 'tls.insecureSkipVerify'],
     [{}, { CERTIFICATE: '/ca' }, 'tls.ca'],
-  ])('%j with %j and no TLS warns', (options, environment, names) => {
+  ])('TLS options warn if no endpoint is encrypted: %j with %j', (options, environment, names) => {
     expect(resolve(options, environment).warnings).toEqual([
       `${names} set, but tcp://localhost:24224 is not encrypted: tls:// and srv+tls:// endpoints are`,
     ]);
   });
 
-  it('defaults do not', () => {
+  it('TLS options with their default values do not warn without an encrypted endpoint', () => {
     expect(resolve({ tls: { minVersion: 'TLSv1.2', insecureSkipVerify: false } }).warnings).toEqual([]);
   });
 });
 
 describe('an endpoint with a password in it', () => {
   it.each(['tcp://user:do-not-tell@host', 'tcp://user:do-not/tell@host', 'http://x:do-not-tell@a@b'])(
-    '%s',
+    'an endpoint with a password is refused and the password is hidden: %s',
     (endpoint) => {
       expect(() => resolve({ endpoint })).toThrow(/^option endpoint: got "\w+:\/\/…@/);
       expect(resolve({}, { ENDPOINT: endpoint }).warnings[0]).not.toMatch(/do-not/);

@@ -1,16 +1,16 @@
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import { LONG_LIMITS } from '../support/long-limits.ts';
 import { runProgram, startProgram, tableValue } from '../support/run-program.ts';
 
 const SOAK = 'soak/soak.mjs';
 const SECONDS = 4;
 const RECORDS = SECONDS * 5_000;
 const BATCH = 512;
-const LIMIT = { timeout: 40_000 };
 
 /** A temporary directory for a program, to look at what it leaves there. */
 function temporaryDirectory(): string {
@@ -19,10 +19,23 @@ function temporaryDirectory(): string {
   return directory;
 }
 
-test('kills receivers, rotates, loses nothing, and leaves nothing behind', LIMIT, async () => {
+/** Whether nobody listens on a port. */
+function isRefused(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    // An accepted connection is reset when the receiver ends.
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+  });
+}
+
+test('the soak kills receivers, rotates connections, loses no record and leaves nothing behind', async () => {
   const TMPDIR = temporaryDirectory();
   const args = ['--embedded', '--seconds', String(SECONDS)];
-  const { code, stdout, stderr } = await runProgram(SOAK, { args, env: { TMPDIR } });
+  const { code, stdout, stderr } = await runProgram(SOAK, { args, env: { TMPDIR, ...LONG_LIMITS } });
   const of = (label: string) => tableValue(stdout, label);
   expect(of('emitted')).toBe(RECORDS);
   expect(of('acknowledged')).toBeGreaterThan(0);
@@ -30,11 +43,12 @@ test('kills receivers, rotates, loses nothing, and leaves nothing behind', LIMIT
   expect(of('received')).toBe(of('acknowledged'));
   for (const label of ['failed', 'lost', 'sockets left']) expect([label, of(label)]).toEqual([label, 0]);
   expect(of('kills')).toBeGreaterThan(0);
-  // One export at a time: all that a kill can leave in doubt.
-  expect(of('resent')).toBeLessThanOrEqual(of('kills') * BATCH);
+  // There is one export at a time, and a connection takes it once. On a busy machine the connections to a killed
+  // receiver end one by one: at worst there are two, and the two that were about to replace them.
+  expect(of('resent')).toBeLessThanOrEqual(of('kills') * 4 * BATCH);
   expect(of('duplicated')).toBeLessThanOrEqual(of('resent'));
-  // Of two connections, one at least has been replaced every second.
-  expect(of('rotations')).toBeGreaterThanOrEqual(SECONDS - 1);
+  // About two a second, and fewer on a busy machine.
+  expect(of('rotations')).toBeGreaterThanOrEqual(2);
   expect(of('connections')).toBeGreaterThan(of('rotations'));
   const [p50, p99, max] = [of('latency p50'), of('latency p99'), of('latency max')];
   expect(p50).toBeGreaterThan(0);
@@ -52,9 +66,10 @@ test('kills receivers, rotates, loses nothing, and leaves nothing behind', LIMIT
   expect(readdirSync(TMPDIR)).toEqual([]);
 });
 
-test('fails when receivers acknowledge records and throw them away', LIMIT, async () => {
+test('the soak fails if receivers acknowledge records and throw them away', async () => {
   const { code, stdout, stderr } = await runProgram(SOAK, {
-    args: ['--embedded', '--lossy', '--seconds', String(SECONDS)],
+    args: ['--embedded', '--lossy', '--seconds', '3'],
+    env: LONG_LIMITS,
   });
   const lost = tableValue(stdout, 'lost');
   expect(lost).toBeGreaterThan(0);
@@ -64,7 +79,7 @@ test('fails when receivers acknowledge records and throw them away', LIMIT, asyn
   expect(code).toBe(1);
 });
 
-test('an interrupt ends its receivers too', LIMIT, async () => {
+test('an interrupt of the soak ends its receivers and removes their files', async () => {
   const TMPDIR = temporaryDirectory();
   const { child, wrote, finished } = startProgram(SOAK, { args: ['--embedded'], env: { TMPDIR } });
   await wrote('emitted');
@@ -78,10 +93,11 @@ test('an interrupt ends its receivers too', LIMIT, async () => {
   expect(code).toBe(130);
   expect(stdout).not.toContain('What became');
   expect(readdirSync(TMPDIR)).toEqual([]);
-  for (const port of ports) await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toThrow('ECONNREFUSED');
+  // The system closes the port of a killed process a little later.
+  for (const port of ports) while (!(await isRefused(port))) await sleep(20);
 });
 
-test('says why a receiver does not start, and leaves nothing behind', async () => {
+test('the soak reports why a receiver does not start, and leaves nothing behind', async () => {
   const [TMPDIR, PATH] = [temporaryDirectory(), temporaryDirectory()];
   const fluentd = join(PATH, 'fluentd');
   writeFileSync(fluentd, '#!/bin/sh\n[ "$1" = --version ] && echo "fluentd 1.18.0" && exit\necho broken\nexit 3\n');
@@ -92,13 +108,13 @@ test('says why a receiver does not start, and leaves nothing behind', async () =
   expect(readdirSync(TMPDIR)).toEqual([]);
 });
 
-test('says how to go on without Fluentd', async () => {
+test('the soak reports how to continue if Fluentd is not installed', async () => {
   const { code, stdout, stderr } = await runProgram(SOAK, { env: { PATH: temporaryDirectory() } });
   expect(stderr).toMatch(/^fluentd is not installed: gem install fluentd -v [\d.]+; or use --embedded\n$/);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
 });
 
-test('--help tells the options', async () => {
+test('the soak prints its options with --help', async () => {
   const { code, stdout, stderr } = await runProgram(SOAK, { args: ['--help'] });
   for (const option of ['--seconds <n>', '--embedded', '--lossy']) expect(stdout).toContain(`  ${option}`);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -113,7 +129,7 @@ test.concurrent.each([
   { args: ['--lossy'], message: '--lossy is for --embedded receivers' },
   { args: ['--speed', '3'], message: "Unknown option '--speed'" },
   { args: ['now'], message: "Unexpected argument 'now'" },
-])('refuses $args', async ({ args, message }) => {
+])('the soak refuses bad arguments and prints its usage: $args', async ({ args, message }) => {
   const { code, stdout, stderr } = await runProgram(SOAK, { args });
   expect(stderr).toContain(message);
   expect(stderr).toContain('Usage: npm run soak');

@@ -25,7 +25,7 @@ async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver
   return receiver;
 }
 
-/** A client that keeps what it is answered, and how its connection ended. */
+/** A client that keeps the answers it gets, and how its connection ended. */
 class Client {
   readonly socket: Socket;
   answered = Buffer.alloc(0);
@@ -102,7 +102,7 @@ describe('ForwardReceiver', () => {
     modes.push(['zstd', ['t', zstdCompressSync(ENTRIES), { chunk: 'c', compressed: 'zstd' }], 'compressed', expected]);
   }
 
-  it.each(modes)('understands and acknowledges %s', async (_, message, mode, entries) => {
+  it.each(modes)('the receiver decodes and acknowledges a message: %s', async (_, message, mode, entries) => {
     const receiver = await listen();
     const client = new Client(receiver);
     client.send(message);
@@ -112,7 +112,7 @@ describe('ForwardReceiver', () => {
     expect(receiver.messages[0]).toMatchObject({ mode, tag: 't', chunk: 'c', connection: 0 });
   });
 
-  it('does not acknowledge what wants no ack', async () => {
+  it('the receiver sends no ack for a message without a chunk id', async () => {
     const receiver = await listen();
     const client = new Client(receiver);
     client.send(['t', TIME, RECORD]);
@@ -122,7 +122,7 @@ describe('ForwardReceiver', () => {
     expect(receiver.entryCount).toBe(2);
   });
 
-  it('keeps integers exact', async () => {
+  it('the receiver keeps large integers exact', async () => {
     const receiver = await listen();
     const record = { small: 5n, large: 2n ** 63n, negative: -(2n ** 62n) };
     new Client(receiver).socket.write(new Encoder({ useBigInt64: true }).encode(['t', 1, record]));
@@ -130,7 +130,7 @@ describe('ForwardReceiver', () => {
     expect(receiver.entries[0]?.record).toEqual({ ...record, small: 5 });
   });
 
-  it('reads messages however they are split', async () => {
+  it('the receiver reads a message that arrives byte by byte', async () => {
     const receiver = await listen();
     const client = new Client(receiver);
     for (const byte of encode(['t', ENTRIES, { chunk: 'c' }])) {
@@ -141,7 +141,7 @@ describe('ForwardReceiver', () => {
     expect(receiver.entries).toEqual(expected);
   });
 
-  it('listens on a Unix socket', async () => {
+  it('the receiver listens on a Unix socket', async () => {
     const path = join(mkdtempSync(join(tmpdir(), 'receiver-')), 'socket');
     const receiver = await listen({ path });
     expect(receiver.endpoint).toBe(`unix://${path}`);
@@ -149,18 +149,19 @@ describe('ForwardReceiver', () => {
     await receiver.waitForEntries(1);
   });
 
-  it('ends connections on a Unix socket too, where there is no reset', async () => {
+  it('the receiver ends connections on a Unix socket, which has no reset', async () => {
     const path = join(mkdtempSync(join(tmpdir(), 'receiver-')), 'socket');
     const receiver = await listen({ path, messageFaults: [{ kind: 'reset', when: 'before ack' }] });
     const clients = [new Client(receiver), new Client(receiver), new Client(receiver)] as const;
     clients[0].send(['t', TIME, RECORD, { chunk: 'c' }]);
     clients[1].send('nonsense');
     await until(() => clients[0].end !== undefined && clients[1].end !== undefined);
+    await until(() => receiver.connectionCount === clients.length);
     receiver.resetConnections();
     await until(() => clients[2].end !== undefined);
   });
 
-  it('resets a connection that brings no Forward message, and says why', async () => {
+  it('the receiver resets a connection that sends no Forward message, and reports the reason', async () => {
     const receiver = await listen();
     const reasons: string[] = [];
     receiver.on('invalid', (error) => reasons.push(error.message));
@@ -173,7 +174,7 @@ describe('ForwardReceiver', () => {
     expect(reasons[3]).toBe('the compression lz4 is unknown');
   });
 
-  it('refuses what decompresses to more than 64 MiB', async () => {
+  it('the receiver resets a connection whose message decompresses to more than 64 MiB', async () => {
     const receiver = await listen();
     const reasons: string[] = [];
     receiver.on('invalid', (error) => reasons.push(error.message));
@@ -184,14 +185,14 @@ describe('ForwardReceiver', () => {
     expect(reasons).toEqual(['Cannot create a Buffer larger than 67108864 bytes']);
   });
 
-  it('tells by waitForEntries() what is missing', async () => {
+  it('waitForEntries rejects with the count of received entries after its timeout', async () => {
     const receiver = await listen();
     new Client(receiver).send(['t', TIME, RECORD]);
     await receiver.waitForEntries(1);
     await expect(receiver.waitForEntries(2, { timeoutMillis: 50 })).rejects.toThrow('received 1 of 2 entries in 50 ms');
   });
 
-  it('gives the entries as they arrive, until it is closed', async () => {
+  it('iterating over the receiver gives the entries as they arrive, until its close', async () => {
     const receiver = await listen({ retain: false });
     const client = new Client(receiver);
     const tags: string[] = [];
@@ -223,21 +224,24 @@ describe('ForwardReceiver', () => {
     [{ kind: 'garbage', bytes: Uint8Array.of(7) }, Uint8Array.of(7), undefined, 1],
   ];
 
-  it.each(faults)('can do this to a message: %j', async (fault, answered, end, taken) => {
-    const receiver = await listen({ messageFaults: [fault] });
-    const client = new Client(receiver);
-    client.send(['t', TIME, RECORD, { chunk: 'c' }]);
-    await until(() => receiver.messageCount === 1 && client.answered.length >= answered.length && client.end === end);
-    expect(client.answered).toEqual(Buffer.from(answered));
-    expect(receiver.entryCount).toBe(taken);
-    // The script is over: the next message is acknowledged, behind whatever was said.
-    const next = new Client(receiver);
-    next.send(['t', TIME, RECORD, { chunk: 'd' }]);
-    await until(() => next.answered.length > 0);
-    expect(next.answers).toEqual([{ ack: 'd' }]);
-  });
+  it.each(faults)(
+    'the receiver applies a message fault to one message only: %j',
+    async (fault, answered, end, taken) => {
+      const receiver = await listen({ messageFaults: [fault] });
+      const client = new Client(receiver);
+      client.send(['t', TIME, RECORD, { chunk: 'c' }]);
+      await until(() => receiver.messageCount === 1 && client.answered.length >= answered.length && client.end === end);
+      expect(client.answered).toEqual(Buffer.from(answered));
+      expect(receiver.entryCount).toBe(taken);
+      // The list of faults is used up: the next message is acknowledged.
+      const next = new Client(receiver);
+      next.send(['t', TIME, RECORD, { chunk: 'd' }]);
+      await until(() => next.answered.length > 0);
+      expect(next.answers).toEqual([{ ack: 'd' }]);
+    },
+  );
 
-  it('can reset a connection after the ack', async () => {
+  it('the receiver resets a connection after the ack if the message fault says so', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'after ack' }] });
     const client = new Client(receiver);
     client.send(['t', TIME, RECORD, { chunk: 'c' }]);
@@ -245,7 +249,7 @@ describe('ForwardReceiver', () => {
     await until(() => client.end === 'RST' || client.end === 'FIN');
   });
 
-  it('answers in the order of the messages, also when one answer is late', async () => {
+  it('the receiver sends acks in the order of the messages, also when one ack is delayed', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 30 }] });
     const client = new Client(receiver);
     for (const chunk of ['a', 'b']) client.send(['t', TIME, RECORD, { chunk }]);
@@ -253,7 +257,7 @@ describe('ForwardReceiver', () => {
     expect(client.answers).toEqual([{ ack: 'a' }, { ack: 'b' }]);
   });
 
-  it('holds an answer back until it is told', async () => {
+  it('the receiver holds an ack back until the promise of its message fault resolves', async () => {
     let release = () => {};
     const released = new Promise<void>((resolve) => {
       release = resolve;
@@ -280,22 +284,25 @@ describe('ForwardReceiver', () => {
     [{ kind: 'stop reading', afterBytes: message.length }, undefined, 1],
   ];
 
-  it.each(connectionFaults)('can do this to a connection: %j', async (fault, end, taken) => {
-    const receiver = await listen({ connectionFaults: [fault] });
-    const client = new Client(receiver);
-    client.socket.write(message);
-    await until(() => client.end === end && receiver.entryCount === taken);
-    const next = new Client(receiver);
-    next.socket.write(message);
-    await receiver.waitForEntries(taken + 1);
-    if (fault.kind !== 'stop reading') return;
-    client.socket.write(message);
-    next.socket.write(message);
-    await receiver.waitForEntries(taken + 2);
-    expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1, 1]);
-  });
+  it.each(connectionFaults)(
+    'the receiver applies a connection fault to one connection only: %j',
+    async (fault, end, taken) => {
+      const receiver = await listen({ connectionFaults: [fault] });
+      const client = new Client(receiver);
+      client.socket.write(message);
+      await until(() => client.end === end && receiver.entryCount === taken);
+      const next = new Client(receiver);
+      next.socket.write(message);
+      await receiver.waitForEntries(taken + 1);
+      if (fault.kind !== 'stop reading') return;
+      client.socket.write(message);
+      next.socket.write(message);
+      await receiver.waitForEntries(taken + 2);
+      expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1, 1]);
+    },
+  );
 
-  it('takes a new script while it runs, and functions', async () => {
+  it('the receiver takes new message faults while it runs, as a list or a function', async () => {
     const receiver = await listen();
     const client = new Client(receiver);
     client.send(['t', TIME, RECORD, { chunk: 'a' }]);

@@ -81,7 +81,7 @@ const REFUSED_USER = ['PONG', false, 'username/password mismatch', '', ''];
 describe('a receiver in the style of Fluentd', () => {
   const security: ReceiverSecurity = { sharedKey: 'key', selfHostname: 'me', users: { alice: 'pw' } };
 
-  it('says HELO in bin, and what it keeps', async () => {
+  it('the Fluentd style sends HELO in bin, with whether it keeps connections', async () => {
     for (const keepalive of [true, false]) {
       const client = Client.to(await listen({ security: { ...security, keepalive } }));
       await until(() => client.answers.length > 0);
@@ -93,7 +93,7 @@ describe('a receiver in the style of Fluentd', () => {
     }
   });
 
-  it('proves that it knows the key, and takes what comes right behind PING', async () => {
+  it('the Fluentd style proves the shared key and takes a message right behind PING', async () => {
     const receiver = await listen({ security });
     const client = Client.to(receiver);
     const ping = await client.ping({ username: 'alice', password: 'pw', salt: Buffer.from('00ff', 'hex') });
@@ -113,8 +113,8 @@ describe('a receiver in the style of Fluentd', () => {
     ['a wrong key', { key: 'other', username: 'alice', password: 'pw' }, REFUSED_KEY],
     ['a wrong password', { username: 'alice', password: 'other' }, REFUSED_USER],
     ['an unknown user', { username: 'bob', password: 'pw' }, REFUSED_USER],
-    ['a user like any object has', { username: 'constructor', password: 'pw' }, REFUSED_USER],
-  ])('says that it does not take %s, and closes', async (_, login, pong) => {
+    ['a user named constructor', { username: 'constructor', password: 'pw' }, REFUSED_USER],
+  ])('the Fluentd style refuses a bad login in PONG and closes: %s', async (_, login, pong) => {
     const receiver = await listen({ security });
     const refusals: unknown[] = [];
     receiver.on('handshake', (...args) => refusals.push(args));
@@ -126,7 +126,7 @@ describe('a receiver in the style of Fluentd', () => {
     expect(refusals).toEqual([[0, pong[2]]]);
   });
 
-  it('takes no message before PING, and none that is like it', async () => {
+  it('the Fluentd style refuses anything but a valid PING as the first message', async () => {
     const receiver = await listen({ security });
     for (const message of [MESSAGE, ['PING'], ['PING', 1, 2, 3, 4, 5], { ack: 'x' }, 'PING']) {
       const client = Client.to(receiver);
@@ -137,7 +137,7 @@ describe('a receiver in the style of Fluentd', () => {
     expect(receiver.messageCount).toBe(0);
   });
 
-  it('closes after one message where it keeps no connection', async () => {
+  it('the Fluentd style closes a connection after one message without keepalive', async () => {
     const receiver = await listen({ security: { sharedKey: 'key', keepalive: false } });
     const client = Client.to(receiver);
     client.socket.write(await client.ping());
@@ -151,7 +151,7 @@ describe('a receiver in the style of Fluentd', () => {
 describe('a receiver in the style of Fluent Bit', () => {
   const security: ReceiverSecurity = { sharedKey: 'key', selfHostname: 'me', style: 'fluent-bit' };
 
-  it('says HELO in str, of whatever bytes', async () => {
+  it('the Fluent Bit style sends HELO in str, without keepalive', async () => {
     const client = Client.to(await listen({ security }));
     await until(() => client.answers.length > 0);
     expect(client.answered.toString('hex')).toMatch(
@@ -159,7 +159,7 @@ describe('a receiver in the style of Fluent Bit', () => {
     );
   });
 
-  it('drops what comes in one read with PING, and takes what comes after PONG', async () => {
+  it('the Fluent Bit style drops a message read together with PING and takes one after PONG', async () => {
     const receiver = await listen({ security });
     const client = Client.to(receiver);
     client.socket.write(Buffer.concat([await client.ping(), encode(MESSAGE)]));
@@ -174,7 +174,7 @@ describe('a receiver in the style of Fluent Bit', () => {
     ['a wrong key', { key: 'other' }],
     ['a salt in bin', { salt: Buffer.from('salt') }],
     ['a PING of more than 1,023 bytes', { name: 'x'.repeat(800) }],
-  ])('closes without a word on %s', async (_, login) => {
+  ])('the Fluent Bit style closes without an answer: %s', async (_, login) => {
     const receiver = await listen({ security });
     const client = Client.to(receiver);
     client.socket.write(await client.ping(login));
@@ -182,7 +182,7 @@ describe('a receiver in the style of Fluent Bit', () => {
     expect(client.answers).toHaveLength(1);
   });
 
-  it('says that it does not take a user', async () => {
+  it('the Fluent Bit style refuses a wrong password in PONG and closes', async () => {
     const receiver = await listen({ security: { ...security, users: { alice: 'pw' } } });
     const client = Client.to(receiver);
     client.socket.write(await client.ping({ username: 'alice', password: 'other' }));
@@ -191,10 +191,10 @@ describe('a receiver in the style of Fluent Bit', () => {
   });
 });
 
-describe('what can go wrong in a handshake', () => {
+describe('handshake faults', () => {
   const security: ReceiverSecurity = { sharedKey: 'key', selfHostname: 'me' };
 
-  it('is an impostor, or one that reflects', async () => {
+  it('the receiver proves another key or reflects the PING if the handshake fault says so', async () => {
     const receiver = await listen({ security, handshakeFaults: [{ kind: 'impostor' }, { kind: 'reflect' }] });
     const [impostor, reflector] = [Client.to(receiver), Client.to(receiver)];
     await until(() => receiver.connectionCount === 2);
@@ -216,7 +216,7 @@ describe('what can go wrong in a handshake', () => {
     ]);
   });
 
-  it('is a script that can be replaced, and ends', async () => {
+  it('the receiver takes a new list of handshake faults and shakes hands normally after its end', async () => {
     const bytes = encode({ odd: 1 });
     const receiver = await listen({ security });
     receiver.handshakeFaults = [
@@ -236,7 +236,7 @@ describe('what can go wrong in a handshake', () => {
 });
 
 describe('a receiver in TLS', () => {
-  it('serves, resets and closes its connections', async () => {
+  it('the receiver serves, resets and closes its connections in TLS', async () => {
     const authority = await Authority.create();
     const receiver = await listen({ tls: await authority.issue() });
     expect(receiver.endpoint).toBe(`tls://127.0.0.1:${receiver.port}`);

@@ -2,12 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { doctor, failureOf, outcomes, REFUSAL, WORKING } from '../../cli/doctor-report.ts';
+import { failureOf, outcomesOf, REFUSAL_LIMITS, runDoctor, WORKING } from '../../cli/doctor-report.ts';
 import { runCli } from '../../cli/run-cli.ts';
 import { Authority } from '../../support/certificates.ts';
 import { Fluentd } from '../../support/fluentd.ts';
 
-const LIMIT = { timeout: 60_000 };
 const KEY = 'kéy-that-nobody-guesses';
 
 let directory: string;
@@ -29,13 +28,13 @@ function file(name: string, content: string): string {
   return path;
 }
 
-describe('doctor against Fluentd', () => {
+describe('doctor with Fluentd', () => {
   const security = (key: string) => `<security>
     self_hostname fluentd
     shared_key ${key}
   </security>`;
 
-  test('plain: exporting works, and its records are there', LIMIT, async () => {
+  test('doctor reports that exporting to Fluentd works, and Fluentd writes its records', async () => {
     const fluentd = await Fluentd.start();
     const { code, stdout } = await runCli(['doctor', '--endpoint', fluentd.endpoint, '--tag', 'opentelemetry.doctor']);
     expect(stdout).toContain('Exporting works.');
@@ -48,7 +47,7 @@ describe('doctor against Fluentd', () => {
     }
   });
 
-  test('in TLS, with a shared key', LIMIT, async () => {
+  test('doctor works with TLS and a shared key of Fluentd, and reports a wrong key and missing TLS', async () => {
     const source = `<transport tls>
       cert_path ${directory}/server.pem
       private_key_path ${directory}/server.key
@@ -58,32 +57,32 @@ describe('doctor against Fluentd', () => {
     ${security(KEY)}`;
     const fluentd = await Fluentd.start({ source });
     const secure = { CERTIFICATE: join(directory, 'ca.pem'), SHARED_KEY_FILE: file('key', `${KEY}\n`) };
-    const right = await doctor(fluentd.tlsEndpoint, secure);
+    const right = await runDoctor(fluentd.tlsEndpoint, secure);
     expect(right.works).toBe(true);
-    expect(outcomes(right)).toEqual(['connect passed', 'TLS passed', 'handshake passed', ...WORKING]);
+    expect(outcomesOf(right)).toEqual(['connect passed', 'TLS passed', 'handshake passed', ...WORKING]);
     expect(
-      failureOf(await doctor(fluentd.tlsEndpoint, { ...secure, SHARED_KEY_FILE: file('wrong', 'x') })),
+      failureOf(await runDoctor(fluentd.tlsEndpoint, { ...secure, SHARED_KEY_FILE: file('wrong', 'x') })),
     ).toMatchObject({
       check: 'handshake',
       text: expect.stringContaining('shared_key mismatch'),
     });
-    expect(failureOf(await doctor(fluentd.endpoint, REFUSAL))).toMatchObject({
+    expect(failureOf(await runDoctor(fluentd.endpoint))).toMatchObject({
       check: 'ack',
       text: expect.stringContaining('TLS'),
     });
   });
 
-  test('a chunk over its limit', LIMIT, async () => {
+  test('doctor reports a large chunk that is above the chunk_size_limit of Fluentd', async () => {
     const fluentd = await Fluentd.start({ source: 'chunk_size_limit 100k' });
-    expect(failureOf(await doctor(fluentd.endpoint, REFUSAL))).toMatchObject({
+    expect(failureOf(await runDoctor(fluentd.endpoint, REFUSAL_LIMITS))).toMatchObject({
       check: 'large chunk',
       remedy: expect.stringContaining('chunk_size_limit'),
     });
   });
 
-  test('one that takes one message a connection', LIMIT, async () => {
+  test('doctor notes that Fluentd with deny_keepalive closes the connection after each message', async () => {
     const fluentd = await Fluentd.start({ source: 'deny_keepalive true' });
-    const report = await doctor(fluentd.endpoint);
+    const report = await runDoctor(fluentd.endpoint);
     expect(report.works, report.stdout).toBe(true);
     expect(report.findings).toContainEqual(expect.objectContaining({ check: 'rotation', outcome: 'noted' }));
   });

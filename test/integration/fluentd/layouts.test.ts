@@ -5,6 +5,7 @@ import { FluentForwardLogExporter } from '../../../src/index.ts';
 import { recordFields } from '../../support/arbitraries.ts';
 import { expectedEntry, type PlainRecord } from '../../support/expected-entry.ts';
 import { Fluentd } from '../../support/fluentd.ts';
+import { LONG_LIMIT_OPTIONS } from '../../support/long-limits.ts';
 import { RecordingExporter } from '../../support/recording-exporter.ts';
 import { NOW, record } from '../../support/records.ts';
 import { asJson } from './as-json.ts';
@@ -12,18 +13,18 @@ import { asJson } from './as-json.ts';
 const RECORDS = 5_000;
 const BATCH = 250;
 
+const records = fc
+  .sample(recordFields, { numRuns: RECORDS, seed: 20_231_114 })
+  // The test finds a record again by its time, which no other has.
+  .map((fields, n) => record({ ...fields, hrTime: [1_700_000_000 + n, (n * 123_456_789) % 1_000_000_000] }));
+
 test.each(['default', 'flat'] as const)(
-  '5,000 records with any values arrive field for field in the layout %s',
-  {
-    timeout: 120_000,
-  },
+  'Fluentd gets 5,000 records with random values field for field in the layout %s',
+  { timeout: 300_000 },
   async (layout) => {
     const fluentd = await Fluentd.start();
-    const records = fc
-      .sample(recordFields, { numRuns: RECORDS, seed: 20_231_114 })
-      // A time that no other has, to find it again by.
-      .map((fields, n) => record({ ...fields, hrTime: [1_700_000_000 + n, (n * 123_456_789) % 1_000_000_000] }));
-    const recorder = new RecordingExporter(new FluentForwardLogExporter({ endpoint: fluentd.endpoint, layout }));
+    const { endpoint } = fluentd;
+    const recorder = new RecordingExporter(new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, endpoint, layout }));
     for (let n = 0; n < RECORDS; n += BATCH) {
       await new Promise((done) => recorder.export(records.slice(n, n + BATCH), done));
     }
