@@ -1,9 +1,14 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReceivedMessage } from '../../src/testing/index.ts';
+import { settle } from '../support/fake-clock.ts';
 
 const root = new URL('../..', import.meta.url);
 
@@ -26,22 +31,31 @@ async function stop(child: Child): Promise<void> {
 /** A {@link ForwardReceiver} without faults in a process of its own, which works while this one is blocked. */
 export class ChildReceiver {
   readonly endpoint: string;
-  /** What it has told of so far. */
+  /** Those that it has reported so far. */
   readonly messages: ReceivedMessage[] = [];
   readonly #child: Child;
+  readonly #directory: string;
 
-  private constructor(child: Child, endpoint: string) {
+  private constructor(child: Child, endpoint: string, directory: string) {
     this.#child = child;
     this.endpoint = endpoint;
+    this.#directory = directory;
   }
 
   static async start(): Promise<ChildReceiver> {
-    const child = start('receiver.mjs');
+    const directory = mkdtempSync(join(tmpdir(), 'child-receiver-'));
+    writeFileSync(acksIn(directory), '');
+    const child = start('receiver.mjs', acksIn(directory));
     const lines = createInterface({ input: child.stdout });
     const [endpoint] = (await once(lines, 'line')) as [string];
-    const receiver = new ChildReceiver(child, JSON.parse(endpoint));
+    const receiver = new ChildReceiver(child, JSON.parse(endpoint), directory);
     lines.on('line', (line) => receiver.messages.push(JSON.parse(line)));
     return receiver;
+  }
+
+  /** How many acks it has sent; needs no turn of the event loop. */
+  get acks(): number {
+    return statSync(acksIn(this.#directory)).size;
   }
 
   /** From now on only the kernel accepts and reads. */
@@ -53,15 +67,21 @@ export class ChildReceiver {
     this.#child.kill('SIGCONT');
   }
 
-  close(): Promise<void> {
-    return stop(this.#child);
+  async close(): Promise<void> {
+    await stop(this.#child);
+    rmSync(this.#directory, { recursive: true });
   }
 }
 
-/** Long enough for a connect on loopback, short of the second at which the kernel tries again. */
-const HANGS_MILLIS = 200;
+/** A file with a byte for each ack. */
+function acksIn(directory: string): string {
+  return join(directory, 'acks');
+}
 
-/** A port whose kernel drops what wants to connect: a listener that never accepts, its queue full. */
+/** Long enough for a connect on loopback, also on a busy machine. */
+const HANGS_MILLIS = 1_000;
+
+/** A port whose kernel drops what wants to connect: a listener that never accepts, and whose queue is full. */
 export class BlackHole {
   readonly port: number;
   readonly #child: Child;
@@ -93,12 +113,12 @@ export class BlackHole {
   }
 }
 
-function hangs(socket: Socket): Promise<boolean> {
-  return new Promise((resolve) => {
-    const limit = setTimeout(() => resolve(true), HANGS_MILLIS);
-    socket.once('connect', () => {
-      clearTimeout(limit);
-      resolve(false);
-    });
-  });
+async function hangs(socket: Socket): Promise<boolean> {
+  const limit = new AbortController();
+  const isOver = sleep(HANGS_MILLIS, undefined, limit).catch(() => {});
+  await Promise.race([once(socket, 'connect'), isOver]);
+  limit.abort();
+  // After a time without CPU the limit comes first, and only then the connect that was in time.
+  await settle();
+  return socket.connecting;
 }

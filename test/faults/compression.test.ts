@@ -1,13 +1,13 @@
 import { describe, expect } from 'vitest';
 import type { MessageFault, ReceivedMessage } from '../../src/testing/index.ts';
 import { until } from '../support/fake-clock.ts';
-import { BACKOFF_MILLIS, type FaultCase, HAD_IT, testFaults } from './fault-case.ts';
+import { ACK_LOST, BACKOFF_MILLIS, type FaultCase, testFaults } from './fault-case.ts';
 import type { FaultRun } from './fault-run.ts';
 
 /** Compresses to a fraction. */
 const LARGE = { bytes: 100_000 };
 
-/** Happens to the first compressed message, and to no other. */
+/** A fault of the first compressed message, and of no other. */
 function toCompressed(fault: MessageFault): (message: ReceivedMessage) => MessageFault | undefined {
   let isDone = false;
   return ({ mode }) => {
@@ -17,34 +17,37 @@ function toCompressed(fault: MessageFault): (message: ReceivedMessage) => Messag
   };
 }
 
-async function meetsFault(run: FaultRun): Promise<void> {
+async function sendLargeAndAwaitWarning(run: FaultRun): Promise<void> {
   run.send(1, LARGE);
   await run.warned();
 }
 
-const gzip: Pick<FaultCase, 'options' | 'happens'> = { options: () => ({ compression: 'gzip' }), happens: meetsFault };
+const gzip: Pick<FaultCase, 'options' | 'happens'> = {
+  options: () => ({ compression: 'gzip' }),
+  happens: sendLargeAndAwaitWarning,
+};
 
-// That a message which comes again has the same bytes is asserted of every case.
-describe('a compressed chunk', () => {
+// That a message which arrives again has the same bytes is asserted of every case.
+describe('compressed chunks', () => {
   testFaults([
     {
-      name: 'whose connection is reset before the ack',
+      name: 'the exporter resends a compressed chunk whose connection is reset before the ack',
       receivers: [{ messageFaults: toCompressed({ kind: 'reset', when: 'before ack' }) }],
       ...gzip,
       settlesAfter: BACKOFF_MILLIS,
       warns: [/the server reset the connection/],
-      duplicates: { exactly: 1, because: HAD_IT },
+      duplicates: { exactly: 1, because: ACK_LOST },
     },
     {
-      name: 'whose connection is closed before the ack, over another receiver',
+      name: 'the exporter resends a compressed chunk to another receiver if the first closes the connection',
       receivers: [{ messageFaults: toCompressed({ kind: 'close', when: 'before ack' }) }, {}],
       ...gzip,
       settlesAfter: BACKOFF_MILLIS,
       warns: [/the server closed the connection/],
-      duplicates: { exactly: 1, because: HAD_IT },
+      duplicates: { exactly: 1, because: ACK_LOST },
     },
     {
-      name: 'whose ack never comes',
+      name: 'the exporter resends a compressed chunk after the ack timeout if its ack never arrives',
       receivers: [{ messageFaults: toCompressed({ kind: 'withhold' }) }],
       ...gzip,
       happens: async (run) => {
@@ -53,17 +56,17 @@ describe('a compressed chunk', () => {
       },
       settlesAfter: 5_000 + BACKOFF_MILLIS,
       warns: [/no ack within 5000 ms/],
-      duplicates: { exactly: 1, because: HAD_IT },
+      duplicates: { exactly: 1, because: ACK_LOST },
     },
     {
-      name: 'that the receiver does not accept',
+      name: 'the exporter resends a compressed chunk that the receiver does not accept',
       receivers: [{ messageFaults: toCompressed({ kind: 'refuse' }) }],
       ...gzip,
       settlesAfter: BACKOFF_MILLIS,
       warns: [/answered a chunk without accepting it/],
     },
     {
-      name: 'among others, all of whose connection is lost at once',
+      name: 'the exporter resends all compressed chunks in flight if their connection is reset',
       ...gzip,
       happens: async (run) => {
         await run.prove();
@@ -77,7 +80,7 @@ describe('a compressed chunk', () => {
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [/the server reset the connection/],
-      duplicates: { exactly: 5, because: HAD_IT },
+      duplicates: { exactly: 5, because: ACK_LOST },
     },
   ]);
 });

@@ -1,14 +1,14 @@
-// Exports a record while it has no file descriptor left, and gives them back when that is told.
+// Exports a record while it has no file descriptor left, and closes what it has opened at the first warning.
 import { closeSync, openSync } from 'node:fs';
 import { diag } from '@opentelemetry/api';
 import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
 
 const files = [];
-const tell = (text) => process.stderr.write(`${text}\n`);
+const print = (text) => process.stderr.write(`${text}\n`);
 diag.setLogger({
-  error: tell,
+  error: print,
   warn: (...text) => {
-    tell(text.join(' '));
+    print(text.join(' '));
     for (const file of files.splice(0)) closeSync(file);
   },
   info: () => {},
@@ -20,7 +20,7 @@ const exporter = new FluentForwardLogExporter();
 try {
   for (;;) files.push(openSync('/dev/null'));
 } catch (error) {
-  tell(error.code);
+  print(error.code);
 }
 const record = { hrTime: [1_700_000_000, 0], body: 'record 0', attributes: {}, resource: { attributes: {} } };
 exporter.export([record], async ({ code }) => {

@@ -1,4 +1,4 @@
-// Exports a record and then has nothing more to do. With EXIT set it does not wait for its end.
+// Exports a record and then has nothing more to do. With EXIT set it exits right after the export.
 import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
 
 const record = { hrTime: [1_700_000_000, 0], body: 'record 0', attributes: {}, resource: { attributes: {} } };

@@ -1,13 +1,16 @@
 import { diag } from '@opentelemetry/api';
-import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
+import { FluentForwardLogExporter } from '../../src/index.ts';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
 import { named } from '../support/exporter-fixture.ts';
-import { FakeClock, settle, until } from '../support/fake-clock.ts';
-import { harness, type LogLine, logRecord, type Result, recordDiag } from '../support/harness.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { type LogLine, logRecord, type Result, recordDiag } from '../support/harness.ts';
+import { RealClock } from '../support/real-clock.ts';
+import { BlackHole } from './children.ts';
+import { DialClock } from './dial-clock.ts';
 import type { FaultCase } from './fault-case.ts';
-import { ClientSockets, RealClock, resources } from './resource-usage.ts';
+import { ClientSockets, resources } from './resource-usage.ts';
 
-/** An export and what it came to. Its one record makes one chunk. */
+/** An export and its result. Its one record makes one chunk. */
 export interface Exported {
   readonly body: string;
   calls: number;
@@ -19,16 +22,20 @@ interface Closable {
   close(): Promise<void>;
 }
 
+/** About what `random()` returns. */
+const CHANCE = 0.5;
+
 /** The exporter, the receivers, and what has happened between them. */
 export class FaultRun {
   readonly exports: Exported[] = [];
   readonly receivers: ForwardReceiver[] = [];
-  /** What is said through `diag`. */
+  /** What is logged through `diag`. */
   readonly log: LogLine[] = [];
   readonly #closables: Closable[] = [];
+  #hasBlackHole = false;
   exporter!: FluentForwardLogExporter;
   /** The exporter's. */
-  clock!: FakeClock | RealClock;
+  clock!: DialClock | RealClock;
   sockets!: ClientSockets;
   /** What there was before the exporter. */
   usageBefore!: FaultRun['usage'];
@@ -44,11 +51,15 @@ export class FaultRun {
     run.connections = options.connections ?? 1;
     // The black holes of a case fill up with sockets that are not the exporter's.
     run.sockets = new ClientSockets();
-    const { clock, exporter } = faultCase.settlesWithin === undefined ? harness(options) : onRealTime(options);
-    run.clock = clock;
-    run.exporter = exporter;
-    run.usageBefore = { ...run.usage, accepted: faultCase.keeps ?? 0 };
+    run.clock = faultCase.isInRealTime ? new RealClock() : new DialClock(() => run.#isDialling);
+    run.exporter = new FluentForwardLogExporter(options, { clock: run.clock, random: nearly(CHANCE) });
+    run.usageBefore = { ...run.usage, accepted: faultCase.heldConnections ?? 0 };
     return run;
+  }
+
+  /** Whether a dial is about to be answered; none to a black hole is. */
+  get #isDialling(): boolean {
+    return !this.#hasBlackHole && this.sockets.isDialling;
   }
 
   #endpoint(): { endpoint?: string } {
@@ -68,13 +79,19 @@ export class FaultRun {
     return this.use(receiver);
   }
 
-  /** Takes what is closed at the end, and what arrives there for arrived. */
+  /** A port at which dials hang. */
+  async openBlackHole(host?: string): Promise<BlackHole> {
+    this.#hasBlackHole = true;
+    return this.use(await BlackHole.open(host));
+  }
+
+  /** Closes something at the end; messages that arrive there count as arrived. */
   use<T extends Omit<Closable, 'messages'> & Partial<Closable>>(closable: T): T {
     this.#closables.push({ messages: closable.messages ?? [], close: () => closable.close() });
     return closable;
   }
 
-  /** Exports so many records, each on its own. */
+  /** Exports `count` records, each in an export of its own. */
   send(count = 1, { bytes = 0 }: { bytes?: number } = {}): Exported[] {
     return Array.from({ length: count }, () => {
       const body = `record ${this.exports.length}`.padEnd(bytes, '.');
@@ -88,13 +105,13 @@ export class FaultRun {
     });
   }
 
-  /** Exports one record, which is acknowledged: the connection has proved itself. */
+  /** Exports one record and waits for its ack, so that the connection counts as proven. */
   async prove(): Promise<void> {
     const [exported] = this.send();
     await until(() => exported?.result !== undefined);
   }
 
-  /** Waits until one more warning has been given. */
+  /** Waits for one more warning than there is now. */
   async warned(): Promise<void> {
     const before = this.warnings.length;
     await until(() => this.warnings.length > before);
@@ -109,16 +126,22 @@ export class FaultRun {
     return this.exports.every(({ calls }) => calls > 0);
   }
 
-  /** What receivers have taken, in no order. */
+  /** What the receivers have taken, in no order. */
   get messages(): ReceivedMessage[] {
     return this.#closables.flatMap(({ messages }) => messages);
   }
 
+  /** How many connections are open at the exporter. */
+  get openAtExporter(): number {
+    return this.exporter.stats().connections.filter(({ state }) => state === 'open').length;
+  }
+
+  /** How many connections are open at the receivers. */
   get openConnections(): number {
     return this.receivers.reduce((sum, { openConnections }) => sum + openConnections, 0);
   }
 
-  /** What there is at both ends of sockets, and of timers and listeners. */
+  /** How many sockets there are at both ends, how many timers and listeners. */
   get usage() {
     return {
       timers: this.clock.timers,
@@ -132,13 +155,14 @@ export class FaultRun {
     diag.disable();
     this.sockets.stop();
     const done = this.exporter.shutdown();
-    if (this.clock instanceof FakeClock) await this.clock.advance(60_000);
+    await this.clock.advance(60_000);
     await done;
     await Promise.all(this.#closables.map((closable) => closable.close()));
   }
 }
 
-function onRealTime(options: FluentForwardLogExporterOptions) {
-  const clock = new RealClock();
-  return { clock, exporter: new FluentForwardLogExporter(options, { clock, random: Math.random }) };
+/** Numbers that differ a little, so that no two addresses wait equally long. */
+function nearly(number: number): () => number {
+  let calls = 0;
+  return () => number + 1e-9 * calls++;
 }

@@ -4,10 +4,10 @@ import { testFaults } from './fault-case.ts';
 
 const MANY = 10_000;
 
-describe('10,000 exports at once', () => {
+describe('many exports at once', () => {
   testFaults([
     {
-      name: 'are all acknowledged over one connection',
+      name: '10,000 exports at once are all acknowledged over one connection',
       happens: async (run) => {
         await run.prove();
         const { listeners } = run.sockets;
@@ -16,11 +16,11 @@ describe('10,000 exports at once', () => {
         expect(run.sockets.dialled).toBe(1);
         expect(run.sockets.listeners).toBe(listeners);
       },
-      // The receiver's part and the test's own are in there too.
-      grows: 128,
+      // With the receiver's part and the test's own. A buffer of 64 KiB for each export would be 625.
+      maxGrowthMebibytes: 256,
     },
     {
-      name: 'all fail where no receiver is',
+      name: '10,000 exports at once all fail at their deadline if no receiver listens',
       receivers: [],
       options: () => ({ endpoint: 'tcp://127.0.0.1:1' }),
       happens: async (run) => {
@@ -32,7 +32,7 @@ describe('10,000 exports at once', () => {
       results: Array.from({ length: MANY }, () => 'FLUENT_FORWARD_TIMEOUT'),
       cause: 'FLUENT_FORWARD_CONNECT_FAILED',
       warns: [/connection refused/],
-      grows: 128,
+      maxGrowthMebibytes: 256,
       isFinal: true,
     },
   ]);

@@ -2,7 +2,6 @@ import { describe } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
 import { settle, until } from '../support/fake-clock.ts';
-import { BlackHole } from './children.ts';
 import { BACKOFF_MILLIS, type FaultCase, testFaults } from './fault-case.ts';
 import type { FaultRun } from './fault-run.ts';
 
@@ -11,7 +10,7 @@ interface Address {
   readonly port: number;
 }
 
-/** What the name stands for, and how a lookup of it goes; cases change both. */
+/** The addresses behind the name, and how a lookup of it goes; cases change both. */
 const dns = { addresses: [] as Address[], look: async (): Promise<Address[]> => dns.addresses };
 
 function named(...addresses: Address[]): FluentForwardLogExporterOptions {
@@ -21,7 +20,7 @@ function named(...addresses: Address[]): FluentForwardLogExporterOptions {
 }
 
 const at = (port: number, address = '127.0.0.1'): Address => ({ address, port });
-/** Nothing listens there. */
+/** Nobody listens there. */
 const NOWHERE = at(1);
 
 const fails = () => Promise.reject(new Error('SERVFAIL'));
@@ -30,8 +29,8 @@ const hangs = () => new Promise<never>(() => {});
 const takes = (millis: number, clock: Pick<Clock, 'after'>) => () =>
   new Promise<Address[]>((resolve) => clock.after(millis, () => resolve(dns.addresses)));
 
-/** The name's first lookup is a bad one. */
-function first(look: () => Promise<Address[]>): Pick<FaultCase, 'options' | 'happens'> {
+/** The name's first lookup goes as `look` says. */
+function atFirst(look: () => Promise<Address[]>): Pick<FaultCase, 'options' | 'happens'> {
   return {
     options: ({ receiver }) => {
       const options = named(at(receiver.port));
@@ -46,10 +45,10 @@ function first(look: () => Promise<Address[]>): Pick<FaultCase, 'options' | 'hap
   };
 }
 
-/** A lookup goes wrong after one that was good, when the only connection has been lost. */
+/** The first lookup is good. The next one, after the loss of the only connection, goes as `look` says. */
 function later(
   look: (run: FaultRun) => () => Promise<Address[]>,
-): Pick<FaultCase, 'options' | 'happens' | 'tellsRecovery'> {
+): Pick<FaultCase, 'options' | 'happens' | 'logsRecovery'> {
   return {
     options: ({ receiver }) => named(at(receiver.port)),
     happens: async (run) => {
@@ -60,23 +59,23 @@ function later(
       run.send();
       await settle();
     },
-    // Nothing was in flight, and the last answer does.
-    tellsRecovery: false,
+    // Nothing was in flight, and the last answer is good enough.
+    logsRecovery: false,
   };
 }
 
 const LAST_ANSWER = 'going on with the last answer, 1 address';
 
-describe('a lookup', () => {
+describe('name lookups', () => {
   testFaults([
     {
-      name: 'fails at the start',
-      ...first(fails),
+      name: 'the exporter repeats a failed first lookup after one backoff',
+      ...atFirst(fails),
       settlesAfter: BACKOFF_MILLIS,
       warns: [/no address for tcp:\/\/fluent:24224: SERVFAIL/],
     },
     {
-      name: 'fails for good',
+      name: 'an export fails at its deadline if every lookup fails',
       options: () => ({ ...named(), resolver: fails }),
       happens: (run) => void run.send(),
       settlesAfter: 25_000,
@@ -86,23 +85,23 @@ describe('a lookup', () => {
       isFinal: true,
     },
     {
-      name: 'fails later',
+      name: 'the exporter uses the last answer if a later lookup fails',
       ...later(() => fails),
       warns: [new RegExp(`failed \\(SERVFAIL\\); ${LAST_ANSWER}`)],
     },
     {
-      name: 'is empty at the start',
-      ...first(isEmpty),
+      name: 'the exporter repeats an empty first lookup after one backoff',
+      ...atFirst(isEmpty),
       settlesAfter: BACKOFF_MILLIS,
       warns: [/no address for tcp:\/\/fluent:24224: the answer was empty/],
     },
     {
-      name: 'is empty later',
+      name: 'the exporter uses the last answer if a later lookup is empty',
       ...later(() => isEmpty),
       warns: [new RegExp(`failed \\(the answer was empty\\); ${LAST_ANSWER}`)],
     },
     {
-      name: 'is slow at the start',
+      name: 'the exporter waits for a first lookup that takes almost the whole connect timeout',
       options: ({ receiver }) => named(at(receiver.port)),
       happens: (run) => {
         dns.look = takes(4_999, run.clock);
@@ -111,7 +110,7 @@ describe('a lookup', () => {
       settlesAfter: 4_999,
     },
     {
-      name: 'hangs at the start',
+      name: 'the exporter repeats a hanging first lookup after the connect timeout and one backoff',
       options: ({ receiver }) => named(at(receiver.port)),
       happens: async (run) => {
         dns.look = hangs;
@@ -123,18 +122,18 @@ describe('a lookup', () => {
       warns: [/the name lookup took longer than 5000 ms/],
     },
     {
-      name: 'is slow later',
+      name: 'the exporter waits for a later lookup that takes almost half the connect timeout',
       ...later((run) => takes(2_499, run.clock)),
       settlesAfter: 2_499,
     },
     {
-      name: 'hangs later',
+      name: 'the exporter uses the last answer if a later lookup hangs for half the connect timeout',
       ...later(() => hangs),
       settlesAfter: 2_500,
       warns: [new RegExp(`failed \\(no answer within 2500 ms\\); ${LAST_ANSWER}`)],
     },
     {
-      name: 'gives other addresses, as the receiver has moved',
+      name: 'the exporter resends to the new address of a receiver that has moved',
       receivers: [{ messageFaults: [undefined, { kind: 'withhold' }] }, {}],
       options: ({ receiver }) => named(at(receiver.port)),
       happens: async (run) => {
@@ -143,15 +142,16 @@ describe('a lookup', () => {
         run.send();
         await until(() => old?.messageCount === 2);
         dns.addresses = [at(moved?.port ?? 0)];
+        const warned = run.warned();
         await old?.close();
-        await run.warned();
+        await warned;
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [/closed the connection/],
       duplicates: { exactly: 1, because: 'the old receiver had it, and went without an ack' },
     },
     {
-      name: 'gives three addresses, one of them dead',
+      name: 'the exporter dials another address if one of three refuses the connection',
       receivers: [{}, {}],
       options: ({ receivers }) => named(NOWHERE, ...receivers.map(({ port }) => at(port))),
       happens: (run) => void run.send(),
@@ -159,7 +159,7 @@ describe('a lookup', () => {
     },
     ...(['127.0.0.1', '::1'] as const).map(
       (host, i): FaultCase => ({
-        name: `gives both families, with the receiver on IPv${i === 0 ? 4 : 6} only`,
+        name: `the exporter dials the other address family if the receiver listens only on IPv${i === 0 ? 4 : 6}`,
         receivers: [{ host }],
         options: ({ receiver }) => named(at(receiver.port, i === 0 ? '::1' : '127.0.0.1'), at(receiver.port, host)),
         happens: (run) => void run.send(),
@@ -167,9 +167,9 @@ describe('a lookup', () => {
       }),
     ),
     {
-      name: 'gives both families, one of them a black hole',
+      name: 'the exporter dials an IPv4 address after the connect timeout if the IPv6 address is a black hole',
       options: async (run) => {
-        const hole = run.use(await BlackHole.open('::1'));
+        const hole = await run.openBlackHole('::1');
         return named(at(hole.port, '::1'), at(run.receiver.port));
       },
       happens: (run) => void run.send(),

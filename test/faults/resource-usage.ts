@@ -1,7 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Clock, systemClock, type Timer } from '../../src/clock.ts';
 
 /** The sockets that this process has dialled since it was made. */
 export class ClientSockets {
@@ -18,7 +16,12 @@ export class ClientSockets {
     return this.#sockets.length;
   }
 
-  /** Those that hold a file descriptor, or wait for the kernel to let go of one. */
+  /** Whether the kernel has not answered one of them yet. */
+  get isDialling(): boolean {
+    return this.open.some(({ connecting }) => connecting);
+  }
+
+  /** Those that hold a file descriptor, or whose release the kernel has not confirmed yet. */
   get open(): readonly Socket[] {
     return this.#sockets.filter((socket) => !socket.closed);
   }
@@ -43,41 +46,7 @@ export function resources(): { readonly requests: readonly string[]; readonly pr
   return { requests: requests.sort(), processListeners: listenersOf(process) };
 }
 
-/** The system's clock, which also counts the timers that are running. */
-export class RealClock implements Clock {
-  readonly now = systemClock.now;
-  readonly wallTime = systemClock.wallTime;
-  readonly afterReads = systemClock.afterReads;
-  readonly #running = new Set<Timer>();
-
-  get timers(): number {
-    return this.#running.size;
-  }
-
-  async advance(millis: number): Promise<void> {
-    await sleep(millis);
-  }
-
-  after(millis: number, callback: () => void, keepAlive?: boolean): Timer {
-    const running = systemClock.after(
-      millis,
-      () => {
-        this.#running.delete(running);
-        callback();
-      },
-      keepAlive,
-    );
-    this.#running.add(running);
-    return {
-      cancel: () => {
-        this.#running.delete(running);
-        running.cancel();
-      },
-    };
-  }
-}
-
-/** By how many bytes this process has grown since this was made, what may be collected as garbage included. */
+/** By how many bytes this process has grown since this was made, garbage included. */
 export class Memory {
   readonly #before: NodeJS.MemoryUsage;
 
@@ -86,12 +55,12 @@ export class Memory {
     this.#before = process.memoryUsage();
   }
 
-  /** What it has from the system. */
+  /** In the memory that the system has given it. */
   get rssGrowth(): number {
     return process.memoryUsage.rss() - this.#before.rss;
   }
 
-  /** What its buffers hold, also where the system has not given it the pages yet. */
+  /** In the size of its buffers, even if the system has not given it the pages yet. */
   get bufferGrowth(): number {
     return process.memoryUsage().arrayBuffers - this.#before.arrayBuffers;
   }

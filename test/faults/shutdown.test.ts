@@ -1,8 +1,7 @@
 import { describe } from 'vitest';
-import { settle, until } from '../support/fake-clock.ts';
+import { until } from '../support/fake-clock.ts';
 import { HeldAck } from '../support/held-ack.ts';
-import { BlackHole } from './children.ts';
-import { type FaultCase, HAD_IT, meetsFault, meetsSilence, testFaults } from './fault-case.ts';
+import { ACK_LOST, type FaultCase, sendAndAwaitArrival, sendAndAwaitWarning, testFaults } from './fault-case.ts';
 import type { FaultRun } from './fault-run.ts';
 
 const FLUSH_MILLIS = 10_000;
@@ -10,7 +9,6 @@ const ROTATION_MILLIS = 1_000;
 const hangs = () => new Promise<never>(() => {});
 
 let ack: HeldAck;
-let hole: BlackHole;
 
 /** Acks wait for `ack.release()`. */
 function hold(run: FaultRun): void {
@@ -18,91 +16,88 @@ function hold(run: FaultRun): void {
   run.receiver.messageFaults = () => ack.fault;
 }
 
-/** A rotation dials, and the exporter has nothing to send. */
+/** Begins a rotation while the exporter has nothing to send. */
 async function rotate(run: FaultRun): Promise<void> {
   await run.prove();
   await run.clock.advance(ROTATION_MILLIS / 2);
 }
 
-/** What comes before the shutdown; exports that have no ack by then get `code`. */
-interface Phase extends Omit<FaultCase, 'name' | 'happens' | 'isFinal'> {
-  readonly phase: string;
-  readonly reach: (run: FaultRun) => void | Promise<void>;
-  /** What comes after it. */
-  readonly afterwards?: () => void;
+/** A shutdown, and what comes before and after it. */
+interface ShutdownCase extends Omit<FaultCase, 'happens' | 'isFinal'> {
+  readonly before: (run: FaultRun) => void | Promise<void>;
+  readonly after?: () => void;
 }
 
-const shutdownDuring = ({ phase, reach, afterwards, ...rest }: Phase): FaultCase => ({
+const shutdownCase = ({ before, after, ...rest }: ShutdownCase): FaultCase => ({
   ...rest,
-  name: `while ${phase}`,
   happens: async (run) => {
-    await reach(run);
+    await before(run);
     void run.exporter.shutdown();
-    afterwards?.();
+    after?.();
   },
   isFinal: true,
 });
 
 const UNANSWERED = { settlesAfter: FLUSH_MILLIS, results: ['FLUENT_FORWARD_FLUSH_TIMEOUT'] } as const;
 
-const phases: readonly Phase[] = [
-  { phase: 'there has been no export', reach: () => {} },
+const shutdowns: readonly ShutdownCase[] = [
+  { name: 'shutdown before the first export leaves nothing behind', before: () => {} },
   {
-    phase: 'a name lookup hangs',
+    name: 'shutdown fails an export at the flush timeout if its name lookup hangs',
     options: () => ({ endpoint: 'tcp://fluent', resolver: hangs }),
-    reach: (run) => void run.send(),
+    before: (run) => void run.send(),
     ...UNANSWERED,
     cause: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
     warns: [/the name lookup took longer/],
   },
   {
-    phase: 'a connect hangs',
+    name: 'shutdown fails an export at the flush timeout if its connect hangs',
     options: async (run) => {
-      hole = run.use(await BlackHole.open());
-      return { endpoint: `tcp://127.0.0.1:${hole.port}` };
+      const { port } = await run.openBlackHole();
+      return { endpoint: `tcp://127.0.0.1:${port}` };
     },
-    reach: (run) => void run.send(),
+    before: (run) => void run.send(),
     ...UNANSWERED,
     cause: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
     warns: [/the connect took longer/],
   },
   {
-    phase: 'a new connection waits for its first ack, which comes',
-    reach: async (run) => {
+    name: 'shutdown waits for the first ack of a new connection and then sends what is left',
+    before: async (run) => {
       hold(run);
-      await meetsSilence(run);
+      await sendAndAwaitArrival(run);
       run.send();
     },
-    afterwards: () => ack.release(),
+    after: () => ack.release(),
   },
   {
-    phase: 'a new connection waits for its first ack, which does not come',
-    reach: async (run) => {
+    name: 'shutdown fails an export at the flush timeout if a new connection gets no ack',
+    before: async (run) => {
       hold(run);
-      await meetsSilence(run);
+      await sendAndAwaitArrival(run);
     },
     ...UNANSWERED,
     cause: 'FLUENT_FORWARD_ACK_TIMEOUT',
     warns: [/no ack within 5000 ms/],
-    duplicates: { exactly: 1, because: HAD_IT },
+    duplicates: { exactly: 1, because: ACK_LOST },
   },
   {
-    phase: 'chunks are in flight, whose acks come',
-    reach: async (run) => {
+    name: 'shutdown waits for the acks of all chunks in flight',
+    before: async (run) => {
       await run.prove();
       hold(run);
       run.send(4);
-      await meetsSilence(run);
+      await sendAndAwaitArrival(run);
     },
-    afterwards: () => ack.release(),
+    after: () => ack.release(),
   },
   {
-    phase: 'chunks are in flight, whose acks do not come',
-    reach: async (run) => {
+    name: 'shutdown fails all chunks in flight at the flush timeout if no ack arrives',
+    before: async (run) => {
       await run.prove();
       hold(run);
       run.send(4);
-      await meetsSilence(run);
+      await sendAndAwaitArrival(run);
     },
     settlesAfter: FLUSH_MILLIS,
     results: ['acknowledged', ...Array.from({ length: 5 }, () => 'FLUENT_FORWARD_FLUSH_TIMEOUT' as const)],
@@ -111,106 +106,105 @@ const phases: readonly Phase[] = [
     duplicates: { exactly: 1, because: 'a new connection carries one chunk until its first ack' },
   },
   {
-    phase: 'an old connection drains behind its successor',
+    name: 'shutdown waits for the acks of a connection that its successor has replaced',
     options: () => ({ rotationIntervalMillis: ROTATION_MILLIS }),
-    reach: async (run) => {
+    before: async (run) => {
       await run.prove();
       hold(run);
-      await meetsSilence(run);
+      await sendAndAwaitArrival(run);
       await run.clock.advance(ROTATION_MILLIS / 2);
       run.receiver.messageFaults = [];
       const [probe] = run.send();
       await until(() => probe?.calls === 1);
     },
-    afterwards: () => ack.release(),
+    after: () => ack.release(),
   },
   {
-    phase: 'a chunk waits for the end of a backoff',
+    name: 'shutdown resends at once a chunk that waits for the end of a backoff',
     receivers: [{ messageFaults: [{ kind: 'reset', when: 'before ack' }] }],
-    reach: meetsFault,
+    before: sendAndAwaitWarning,
     warns: [/reset the connection/],
-    duplicates: { exactly: 1, because: HAD_IT },
+    duplicates: { exactly: 1, because: ACK_LOST },
   },
   {
-    phase: 'a dial waits for the end of a backoff, in vain',
+    name: 'shutdown fails an export at the flush timeout if every dial is refused',
     receivers: [],
     options: () => ({ endpoint: 'tcp://127.0.0.1:1' }),
-    reach: meetsFault,
+    before: sendAndAwaitWarning,
     ...UNANSWERED,
     cause: 'FLUENT_FORWARD_CONNECT_FAILED',
     warns: [/connection refused/],
   },
   {
-    phase: 'a chunk is postponed that may be refused',
+    name: 'shutdown resends at once a chunk that waits after its ack timeout',
     receivers: [{ messageFaults: [{ kind: 'withhold' }] }],
-    reach: async (run) => {
-      await meetsSilence(run);
+    before: async (run) => {
+      await sendAndAwaitArrival(run);
       await run.clock.advance(5_000);
     },
     warns: [/no ack within 5000 ms/],
-    duplicates: { exactly: 1, because: HAD_IT },
+    duplicates: { exactly: 1, because: ACK_LOST },
   },
   {
-    phase: 'the name is looked up for a rotation',
+    name: 'shutdown ends at once while a rotation looks up the name',
     options: ({ receiver }) => {
       let lookups = 0;
       const answer = async () => [{ address: '127.0.0.1', port: receiver.port }];
       const resolver = () => (lookups++ === 0 ? answer() : hangs());
       return { endpoint: 'tcp://fluent', resolver, rotationIntervalMillis: ROTATION_MILLIS };
     },
-    reach: rotate,
+    before: rotate,
   },
   {
-    phase: 'a rotation connects',
+    name: 'shutdown ends at once while a rotation connects',
     options: async (run) => {
-      hole = run.use(await BlackHole.open());
+      const hole = await run.openBlackHole();
       const ports = [run.receiver.port];
       const resolver = async () => ports.splice(0, 1, hole.port).map((port) => ({ address: '127.0.0.1', port }));
       return { endpoint: 'tcp://fluent', resolver, rotationIntervalMillis: ROTATION_MILLIS };
     },
-    reach: async (run) => {
+    before: async (run) => {
       await rotate(run);
       await until(() => run.sockets.open.length === 2);
     },
   },
   {
-    phase: 'a successor waits for its first chunk',
+    name: 'shutdown ends at once while a successor connection waits for its first chunk',
     options: () => ({ rotationIntervalMillis: ROTATION_MILLIS }),
-    reach: async (run) => {
+    before: async (run) => {
       await rotate(run);
-      await until(() => run.openConnections === 2);
-      await settle();
+      await until(() => run.openConnections === 2 && run.openAtExporter === 2);
     },
   },
-  { phase: 'the connection is idle', reach: (run) => run.prove() },
+  { name: 'shutdown ends at once while the connection is idle', before: (run) => run.prove() },
 ];
 
-describe('shutdown()', () => {
-  testFaults(phases.map(shutdownDuring));
+describe('shutdown', () => {
+  testFaults(shutdowns.map(shutdownCase));
 });
 
-describe('forceFlush()', () => {
+describe('forceFlush', () => {
   testFaults([
     {
-      name: 'cuts a backoff short',
+      name: 'forceFlush resends at once a chunk that waits for the end of a backoff',
       receivers: [{ messageFaults: [{ kind: 'reset', when: 'before ack' }] }],
       happens: async (run) => {
-        await meetsFault(run);
+        await sendAndAwaitWarning(run);
         void run.exporter.forceFlush();
       },
       warns: [/reset the connection/],
-      duplicates: { exactly: 1, because: HAD_IT },
+      duplicates: { exactly: 1, because: ACK_LOST },
     },
     {
-      name: 'cuts the wait of a postponed chunk short',
+      name: 'forceFlush resends at once a chunk that waits after its ack timeout',
       receivers: [{ messageFaults: [{ kind: 'withhold' }] }],
       happens: async (run) => {
-        await meetsSilence(run);
+        await sendAndAwaitArrival(run);
         await run.clock.advance(5_000);
         void run.exporter.forceFlush();
       },
       warns: [/no ack within 5000 ms/],
-      duplicates: { exactly: 1, because: HAD_IT },
+      duplicates: { exactly: 1, because: ACK_LOST },
     },
   ]);
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe } from 'vitest';
 import { until } from '../support/fake-clock.ts';
-import { BACKOFF_MILLIS, meetsFault, testFaults } from './fault-case.ts';
+import { BACKOFF_MILLIS, sendAndAwaitWarning, testFaults } from './fault-case.ts';
 
 const NO_SUCH_SOCKET = /there is no such socket; is the receiver running\?/;
 const NOBODY = 65_534;
@@ -14,7 +14,7 @@ function freshPath(): string {
   return join(directory, 'forward.sock');
 }
 
-/** Permissions bind all but root. */
+/** Root needs no permission. */
 async function withoutPrivileges(action: () => Promise<void>): Promise<void> {
   const user = process.geteuid?.();
   if (user === 0) process.seteuid?.(NOBODY);
@@ -27,24 +27,24 @@ async function withoutPrivileges(action: () => Promise<void>): Promise<void> {
 
 let path: string;
 
-describe('a Unix socket', () => {
+describe('Unix sockets', () => {
   testFaults([
     {
-      name: 'is not there yet',
+      name: 'the exporter delivers one backoff after a missing Unix socket appears',
       receivers: [],
       options: () => {
         path = freshPath();
         return { endpoint: `unix://${path}` };
       },
       happens: async (run) => {
-        await meetsFault(run);
+        await sendAndAwaitWarning(run);
         await run.listen({ path });
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [NO_SUCH_SOCKET],
     },
     {
-      name: 'gives no permission',
+      name: 'the exporter delivers one backoff after it gets permission to connect to a Unix socket',
       receivers: [],
       options: async (run) => {
         path = freshPath();
@@ -53,14 +53,14 @@ describe('a Unix socket', () => {
         return { endpoint };
       },
       happens: async (run) => {
-        await withoutPrivileges(() => meetsFault(run));
+        await withoutPrivileges(() => sendAndAwaitWarning(run));
         chmodSync(path, 0o666);
       },
       settlesAfter: BACKOFF_MILLIS,
       warns: [/no permission to connect to the socket/],
     },
     {
-      name: 'is made anew',
+      name: 'the exporter delivers one backoff after a removed Unix socket is created again',
       receivers: [],
       options: async (run) => {
         path = freshPath();
@@ -70,7 +70,7 @@ describe('a Unix socket', () => {
         await run.prove();
         await run.receiver.close();
         await until(() => run.sockets.open.length === 0);
-        await meetsFault(run);
+        await sendAndAwaitWarning(run);
         await run.listen({ path });
       },
       settlesAfter: BACKOFF_MILLIS,

@@ -1,17 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
-import { batchProcessor } from './batch-processor.ts';
 import type { Fluentd } from './fluentd.ts';
+import { LONG_LIMIT_OPTIONS } from './long-limits.ts';
+import { RealClock } from './real-clock.ts';
 import { recordOf } from './receiver-process.mjs';
 import { RecordingExporter } from './recording-exporter.ts';
 
-/** Records with numbers, emitted through several processors, so that several chunks are on the way. */
+/** Longer than any wait of a test: an export that fails has another reason. */
+const TIMEOUT_MILLIS = 600_000;
+const STEP_MILLIS = 1_000;
+
+/**
+ * Records with numbers, emitted through several processors, so that several chunks are on the way. The exporter's time
+ * limits are long, and rotation is off, unless the options say otherwise.
+ */
 export class Stream {
   static readonly BATCH = 25;
   /** A load that leaves the machine time for others: a batch from each processor so often, or slower. */
   static readonly ROUND_MILLIS = 50;
   readonly exporter: FluentForwardLogExporter;
+  readonly #clock = new RealClock();
   readonly recorder: RecordingExporter;
   readonly #providers: readonly LoggerProvider[];
   readonly #running: Promise<void>;
@@ -20,11 +29,14 @@ export class Stream {
 
   /** Begins at once. */
   constructor(options: FluentForwardLogExporterOptions, processors: number = 4) {
-    this.exporter = new FluentForwardLogExporter(options);
+    this.exporter = new FluentForwardLogExporter(
+      { ...LONG_LIMIT_OPTIONS, timeoutMillis: TIMEOUT_MILLIS, rotationIntervalMillis: 0, ...options },
+      { clock: this.#clock, random: Math.random },
+    );
     this.recorder = new RecordingExporter(this.exporter);
     this.#providers = Array.from(
       { length: processors },
-      () => new LoggerProvider({ processors: [batchProcessor(this.recorder, Stream.BATCH)] }),
+      () => new LoggerProvider({ processors: [processorOf(this.recorder)] }),
     );
     this.#running = this.#run();
   }
@@ -50,7 +62,16 @@ export class Stream {
     await this.recorder.until(() => this.recorder.pending.size === this.#providers.length);
   }
 
-  /** Waits until all that waits for a result now has one, and gives the milliseconds that it took. */
+  /** Waits until `condition` holds while no receiver answers. Meanwhile the exporter's time passes about 20 times as fast. */
+  async hurryUntil(condition: () => boolean): Promise<void> {
+    for (let passed = 0; !condition(); passed += STEP_MILLIS) {
+      if (passed > TIMEOUT_MILLIS / 2) throw new Error(`after ${passed} ms there is still not: ${condition}`);
+      this.#clock.advance(STEP_MILLIS);
+      await sleep(STEP_MILLIS / 20);
+    }
+  }
+
+  /** Waits until all exports that wait for a result now have one, and returns the milliseconds that it took. */
   async recover(): Promise<number> {
     const startedAt = performance.now();
     const waiting = [...this.recorder.pending];
@@ -90,4 +111,15 @@ export class Stream {
       await round;
     }
   }
+}
+
+/** Exports soon, and waits for a result as long as the exporter does. */
+function processorOf(exporter: RecordingExporter): BatchLogRecordProcessor {
+  return new BatchLogRecordProcessor({
+    exporter,
+    maxExportBatchSize: Stream.BATCH,
+    maxQueueSize: 2_000,
+    scheduledDelayMillis: 5,
+    exportTimeoutMillis: 2 * TIMEOUT_MILLIS,
+  });
 }
