@@ -12,6 +12,7 @@ import { readRecordLimits } from '../src/register/record-limits.ts';
 import { readResourceAttributes } from '../src/register/resource-attributes.ts';
 import { Variables } from '../src/register/variables.ts';
 import { ForwardReceiver } from '../src/testing/index.ts';
+import { LONG_LIMITS } from './support/long-limits.ts';
 
 const root = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
@@ -41,18 +42,21 @@ function block(name: string): string {
 
 /** Runs code as a module beside README.md. */
 function evaluate(code: string): Promise<{ stdout: string }> {
-  return promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], { cwd: root });
+  return promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
+    cwd: root,
+    env: { ...process.env, ...LONG_LIMITS },
+  });
 }
 
 describe('README.md', () => {
-  it('shows the quickstart as it is', () => {
+  it('README.md shows the quickstart as the example has it', () => {
     expect(block('examples/quickstart/quickstart.mjs')).toBe(read('examples/quickstart/quickstart.mjs'));
   });
 
   it.each([
     ['record', 'default'],
     ['flat', 'flat'],
-  ] as const)('shows what a record becomes: %s', async (name, layout) => {
+  ] as const)('README.md shows the entry of a record as the exporter sends it: %s', async (name, layout) => {
     const receiver = await ForwardReceiver.listen();
     const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, layout });
     const record = {
@@ -74,27 +78,32 @@ describe('README.md', () => {
     expect(JSON.stringify(receiver.entries[0]?.record)).toBe(JSON.stringify(JSON.parse(block(name))));
   });
 
-  it.each(['receiver', 'stats', 'channels'])('shows code that works: %s', async (name) => {
-    const code = block(name);
-    const { stdout } = await evaluate(code);
-    expect(code).toContain(stdout.replaceAll(/^(?=.)/gm, '// '));
-  });
+  it.each(['receiver', 'stats', 'channels'])(
+    'README.md shows code whose output is what its comments say: %s',
+    async (name) => {
+      const code = block(name);
+      const { stdout } = await evaluate(code);
+      expect(code).toContain(stdout.replaceAll(/^(?=.)/gm, '// '));
+    },
+  );
 
-  it('shows how metrics get to Prometheus', async () => {
-    const receiver = await ForwardReceiver.listen();
-    const { port } = receiver;
-    await receiver.close();
-    // On a port that is free here.
-    const code = block('metrics').replace('PrometheusExporter()', `PrometheusExporter({ port: ${port} })`);
-    const { stdout } = await evaluate(`${code}
-      const response = await fetch('http://localhost:${port}/metrics');
+  it('README.md shows code that exposes the metrics to Prometheus', async () => {
+    // The code gets a free port in place of the default one, and only when it is about to listen.
+    const code = block('metrics').replace('PrometheusExporter()', 'PrometheusExporter({ port })');
+    const { stdout } = await evaluate(`
+      import { ForwardReceiver } from 'opentelemetry-exporter-fluent-forward/testing';
+      const receiver = await ForwardReceiver.listen();
+      const { port } = receiver;
+      await receiver.close();
+      ${code}
+      const response = await fetch('http://localhost:' + port + '/metrics');
       console.log(await response.text());
       await exporter.shutdown();
       await selfObsMeterProvider.shutdown();`);
     expect(stdout).toMatch(/^otel_sdk_exporter_log_inflight\{.*server_port="24224".*\} 0$/m);
   });
 
-  it('shows a layout function that leaves records out and adds a field', async () => {
+  it('README.md shows a layout function that leaves records out and adds a field', async () => {
     const receiver = await ForwardReceiver.listen();
     const code = block('layout function').replace('({', `({ endpoint: '${receiver.endpoint}',`);
     await evaluate(`import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
@@ -106,7 +115,7 @@ describe('README.md', () => {
     expect(receiver.entries.map(({ record }) => record)).toEqual([{ severity_number: 9, app: 'shop' }]);
   });
 
-  it('lists every option with its variable and default', () => {
+  it('README.md lists every option with its variable and its default', () => {
     const rows = [
       ...readme.matchAll(/^\| `(\w+)` \| (?:`([A-Z_]+)`)? ?\| (?:`([^`]+)`|DNS|none|Node\.js's roots)? ?\|/gm),
     ];
@@ -137,7 +146,7 @@ describe('README.md', () => {
     }
   });
 
-  it('lists every variable that the set-up without code reads', () => {
+  it('README.md lists every variable that register reads', () => {
     const names = new Set<string>();
     const environment = new Proxy({}, { get: (_, name) => void names.add(String(name)) });
     const variables = new Variables(environment, fail);
@@ -155,7 +164,7 @@ describe('README.md', () => {
     expect([...names].filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
   });
 
-  it('lists every code of an error and every marker in a value', () => {
+  it('README.md lists every error code and every marker in a value', () => {
     for (const [, code] of read('src/errors.ts').matchAll(/\| '(FLUENT_FORWARD_\w+)'/g)) {
       expect(readme).toContain(
         (code as string).replace(/^FLUENT_FORWARD_(?=CONNECT|CREDENTIALS|TLS|AUTH|SERVER|ACK|NOT|BAD|CLOSED)/, ''),
@@ -164,6 +173,27 @@ describe('README.md', () => {
     for (const [, marker] of read('src/encode/value.ts').matchAll(/string\('(\[[A-Z][a-z ]+\])'\)/g)) {
       expect(readme).toContain(marker);
     }
+  });
+});
+
+describe('the commands of the repository', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+
+  it.each(['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'bench/README.md', 'scripts/proof.mjs', '.ci/run'])(
+    'a document names only npm scripts that exist: %s',
+    (path) => {
+      const named = [...read(path).matchAll(/\bnpm run (?:--silent )?([a-z][a-z:]*)/g)].map(
+        ([, name]) => name as string,
+      );
+      expect(named.filter((name) => !(name in scripts))).toEqual([]);
+    },
+  );
+
+  it('CONTRIBUTING.md says of every test, proof and benchmark what it needs and how long it takes', () => {
+    const rows = [...read('CONTRIBUTING.md').matchAll(/^\| `npm (?:run )?([a-z:]+)` \| .+ \| .+ \| .*\d.* \|$/gm)];
+    const listed = rows.map(([, name]) => name as string);
+    const wanted = Object.keys(scripts).filter((name) => !['build', 'lint', 'prepack'].includes(name));
+    expect(listed).toEqual(expect.arrayContaining(wanted));
   });
 });
 
