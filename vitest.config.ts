@@ -40,6 +40,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     unstubEnvs: true,
+    // A test looks up names that do not exist. A name server that does not answer must not cost a minute.
+    env: { RES_OPTIONS: 'timeout:1 attempts:1' },
     // Tests that measure memory collect garbage first. `process-warnings.ts` watches the warnings.
     execArgv: ['--expose-gc', '--no-warnings'],
   },

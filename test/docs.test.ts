@@ -12,7 +12,8 @@ import { readRecordLimits } from '../src/register/record-limits.ts';
 import { readResourceAttributes } from '../src/register/resource-attributes.ts';
 import { Variables } from '../src/register/variables.ts';
 import { ForwardReceiver } from '../src/testing/index.ts';
-import { LONG_LIMITS } from './support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES, LONG_LIMITS } from './support/long-limits.ts';
+import { SDK_LINE_OPTIONS } from './support/sdk-line.ts';
 
 const root = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
@@ -42,9 +43,9 @@ function block(name: string): string {
 
 /** Runs code as a module beside README.md. */
 function evaluate(code: string): Promise<{ stdout: string }> {
-  return promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
+  return promisify(execFile)(process.execPath, [...SDK_LINE_OPTIONS, '--input-type=module', '--eval', code], {
     cwd: root,
-    env: { ...process.env, ...LONG_LIMITS },
+    env: { ...process.env, ...LONG_LIMIT_VARIABLES },
   });
 }
 
@@ -58,7 +59,7 @@ describe('README.md', () => {
     ['flat', 'flat'],
   ] as const)('README.md shows the entry of a record as the exporter sends it: %s', async (name, layout) => {
     const receiver = await ForwardReceiver.listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, layout });
+    const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, endpoint: receiver.endpoint, layout });
     const record = {
       hrTime: [1_700_000_000, 123_456_789],
       hrTimeObserved: [1_700_000_000, 223_456_789],

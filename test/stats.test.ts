@@ -3,6 +3,7 @@ import { advanceUntil, connected, disconnected, exporterFixture, named } from '.
 import { until } from './support/fake-clock.ts';
 import { exportBodies, type Result } from './support/harness.ts';
 import { HeldAck } from './support/held-ack.ts';
+import { freePort } from './support/receiver-process.mjs';
 
 const { listen, log, start, warnings } = exporterFixture();
 const NOTHING = { records: 0, bytes: 0, rawBytes: 0 };
@@ -160,10 +161,10 @@ describe('the message about the end of an outage', () => {
     log.filter(([level, text]) => level === 'info' && text.includes(' again ')).map(([, text]) => text);
 
   it('the exporter logs once that an outage has ended with the numbers of resent and failed records', async () => {
-    const receiver = await listen();
+    const port = await freePort();
+    const receiver = await listen({ port });
     const made = start({ endpoint: receiver.endpoint, maxChunkBytes: 2048, timeoutMillis: 10_000 });
     const { clock, send } = made;
-    const { port } = receiver;
     await send('proof');
     receiver.messageFaults = () => ({ kind: 'withhold' });
     const inFlight = [send('x'.repeat(1_500), 'y'.repeat(1_500)), send('z')];

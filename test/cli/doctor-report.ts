@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { runCli, VARIABLE } from './run-cli.ts';
+import { runCli, VARIABLE_PREFIX } from './run-cli.ts';
 
 export interface Finding {
   readonly subject: string;
@@ -26,7 +26,7 @@ export const REFUSAL_LIMITS = { ACK_TIMEOUT: '4000', TIMEOUT: '16000' };
 
 /** Runs `fluent-forward doctor --json` with these variables, whose names lack their prefix, and returns its report. */
 export async function runDoctor(endpoint: string, variables: Readonly<Record<string, string>> = {}) {
-  const env = Object.fromEntries(Object.entries(variables).map(([name, value]) => [VARIABLE + name, value]));
+  const env = Object.fromEntries(Object.entries(variables).map(([name, value]) => [VARIABLE_PREFIX + name, value]));
   const { code, stdout, stderr, millis } = await runCli(['doctor', '--json', '--endpoint', endpoint], { env });
   expect(stderr).toBe('');
   const report = JSON.parse(stdout) as Report;

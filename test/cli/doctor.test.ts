@@ -7,9 +7,9 @@ import zlib from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions, type ReceivedMessage } from '../../src/testing/index.ts';
 import { Authority } from '../support/certificates.ts';
-import { LONG_LIMITS } from '../support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { type Finding, failureOf, outcomesOf, REFUSAL_LIMITS, runDoctor, textOf, WORKING } from './doctor-report.ts';
-import { CLI_PATH, runCli, startOnTerminal, VARIABLE } from './run-cli.ts';
+import { CLI_PATH, runCli, startOnTerminal, VARIABLE_PREFIX } from './run-cli.ts';
 
 const KEY = 'kéy-that-nobody-guesses';
 
@@ -490,7 +490,7 @@ describe('doctor with a fault', () => {
 
   test.concurrent('doctor counts the seconds on a terminal while it waits for an answer', async () => {
     const { endpoint } = await listen({ messageFaults: [{ kind: 'withhold' }] });
-    const variables = { [`${VARIABLE}ACK_TIMEOUT`]: '5000', NO_COLOR: '1' };
+    const variables = { [`${VARIABLE_PREFIX}ACK_TIMEOUT`]: '5000', NO_COLOR: '1' };
     const { screen, finished } = startOnTerminal(['doctor', '--endpoint', endpoint], variables);
     expect(await finished).toBe(1);
     // Each line replaces the one before, and the findings replace the last one.
@@ -559,7 +559,7 @@ describe('the command line', () => {
     const doctor = `"$0" ${CLI_PATH} doctor --endpoint ${endpoint}`;
     const command = `${doctor} | { head -n 1; exec <&-; echo closed; }; echo "\${PIPESTATUS[0]}"`;
     const child = spawn('bash', ['-c', command, process.execPath], {
-      env: { ...process.env, ...LONG_LIMITS },
+      env: { ...process.env, ...LONG_LIMIT_VARIABLES },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';

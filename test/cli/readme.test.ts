@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { until } from '../support/fake-clock.ts';
-import { LONG_LIMITS } from '../support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { runProgram } from '../support/run-program.ts';
-import { runCli, startCli, VARIABLE } from './run-cli.ts';
+import { runCli, startCli, VARIABLE_PREFIX } from './run-cli.ts';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 const receivers: ForwardReceiver[] = [];
@@ -47,7 +47,7 @@ test.each<[name: string, run: { code: number; start: () => Promise<{ port: numbe
 ])('README.md shows the output of doctor: %s', async (name, { code, start, key }) => {
   const { args, output } = exampleOf(`doctor: ${name}`);
   const { port } = await start();
-  const env: Record<string, string> = key === undefined ? {} : { [`${VARIABLE}SHARED_KEY`]: key };
+  const env: Record<string, string> = key === undefined ? {} : { [`${VARIABLE_PREFIX}SHARED_KEY`]: key };
   const finished = await runCli(
     args.map((arg) => arg.replace('24224', String(port))),
     { env },
@@ -65,7 +65,7 @@ test('README.md shows the output of sink for the quickstart', async () => {
   });
   const endpoint = () => /listening on (\S+)\n/.exec(stderr)?.[1];
   await until(() => endpoint() !== undefined);
-  const env = { ...LONG_LIMITS, [`${VARIABLE}ENDPOINT`]: endpoint() as string };
+  const env = { ...LONG_LIMIT_VARIABLES, [`${VARIABLE_PREFIX}ENDPOINT`]: endpoint() as string };
   await runProgram('examples/quickstart/quickstart.mjs', { env });
   await wrote('hello, Fluent');
   child.kill('SIGINT');

@@ -15,7 +15,7 @@ import { ForwardReceiver } from '../../src/testing/index.ts';
 import { Authority } from '../support/certificates.ts';
 import { until } from '../support/fake-clock.ts';
 import { logRecord, type Result } from '../support/harness.ts';
-import { LONG_LIMIT_OPTIONS } from '../support/long-limits.ts';
+import { LONG_LIMITS } from '../support/long-limits.ts';
 import type { Started } from '../support/run-program.ts';
 import { type CliOptions, runCli, startCli, startOnTerminal } from './run-cli.ts';
 
@@ -87,7 +87,7 @@ const RECORD = {
 
 /** Exports records in one batch, and returns the result. */
 async function send(options: FluentForwardLogExporterOptions, ...records: ReadableLogRecord[]): Promise<Result> {
-  const exporter = new FluentForwardLogExporter({ rotationIntervalMillis: 0, ...LONG_LIMIT_OPTIONS, ...options });
+  const exporter = new FluentForwardLogExporter({ rotationIntervalMillis: 0, ...LONG_LIMITS, ...options });
   const result = await exportTo(exporter, records);
   await exporter.shutdown();
   return result;
@@ -98,7 +98,7 @@ async function sendUntil(
   condition: (stats: FluentForwardStats) => boolean,
   options: FluentForwardLogExporterOptions,
 ): Promise<Result> {
-  const exporter = new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, flushTimeoutMillis: 1, ...options });
+  const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, flushTimeoutMillis: 1, ...options });
   const result = exportTo(exporter, [RECORD]);
   await until(() => condition(exporter.stats()));
   await exporter.shutdown();
@@ -278,7 +278,7 @@ describe('the receiver of sink', () => {
     'sink ends with exit code 0 on a signal while a client is connected: %s',
     async (signal) => {
       const { endpoint, stdout, stop } = await start();
-      const exporter = new FluentForwardLogExporter({ endpoint, ...LONG_LIMIT_OPTIONS });
+      const exporter = new FluentForwardLogExporter({ endpoint, ...LONG_LIMITS });
       await exportTo(exporter, [RECORD, RECORD]);
       await until(() => stdout().split('\n').length === 3);
       const { code, stderr } = await stop(signal);
@@ -321,7 +321,7 @@ describe('the receiver of sink', () => {
     await send({ endpoint }, RECORD);
     await wrote('payment declined');
     child.stdout?.destroy();
-    const exporter = new FluentForwardLogExporter({ endpoint, ...LONG_LIMIT_OPTIONS, flushTimeoutMillis: 1 });
+    const exporter = new FluentForwardLogExporter({ endpoint, ...LONG_LIMITS, flushTimeoutMillis: 1 });
     exporter.export([RECORD], () => {});
     expect((await finished).code).toBe(1);
     await exporter.shutdown();

@@ -1,3 +1,4 @@
+import { Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -254,6 +255,14 @@ describe('the compressor', () => {
     const { compress, warnings } = compressorWith({ ...gzip, createEngine });
     expect(await compress(chunkOf(COMPRESSIBLE))).toBeUndefined();
     expect(warnings).toEqual(['gzip failed: Initialization failed; chunks are sent uncompressed']);
+  });
+
+  it('a chunk is sent uncompressed if the stream has written nothing', async () => {
+    const silent = () =>
+      Object.assign(new Transform({ transform: (_chunk, _encoding, done) => done() }), { reset: () => {} });
+    const { compress, warnings } = compressorWith({ ...gzip, createEngine: () => new StreamEngine(silent()) });
+    expect(await compress(chunkOf(COMPRESSIBLE))).toBeUndefined();
+    expect(warnings).toEqual(['gzip failed: no output; chunks are sent uncompressed']);
   });
 
   it('the compressor closes idle engines at once and busy ones when they have finished', async () => {

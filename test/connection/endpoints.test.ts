@@ -7,24 +7,11 @@ import { connected, exporterFixture } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Harness } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
+import { freePort } from '../support/receiver-process.mjs';
 
 const { listen, start, warnings } = exporterFixture();
 
 const counts = (...receivers: ForwardReceiver[]) => receivers.map(({ entryCount }) => entryCount);
-
-/** A port where nothing listens until the test does. The system gives ports below 32,768 to no other process by chance. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(10_000 * Math.random());
-    try {
-      const receiver = await listen({ port });
-      await receiver.close();
-      return port;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    }
-  }
-}
 
 /** Has each connection carry one chunk, whose ack comes when all have theirs: none takes a second one before. */
 async function proveEach({ send }: Harness, receivers: readonly ForwardReceiver[]): Promise<void> {

@@ -9,7 +9,7 @@ import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '
 import { exporterFixture, textOf } from '../support/exporter-fixture.ts';
 import { until } from '../support/fake-clock.ts';
 import { exportBodies, logRecord, type Result } from '../support/harness.ts';
-import { LONG_LIMITS } from '../support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES, LONG_LIMITS } from '../support/long-limits.ts';
 import { runProgram } from '../support/run-program.ts';
 import { resolveIn, SDK_LINE } from '../support/sdk-line.ts';
 
@@ -21,7 +21,7 @@ const NOWHERE = 'tcp://127.0.0.1:1';
 // The numbers before the tests are those of the SDK's contract with an exporter, as the project's design counts them.
 describe('the exporter under the SDK', () => {
   function batching(options: FluentForwardLogExporterOptions, processorOptions: object = {}) {
-    const exporter = new FluentForwardLogExporter(options);
+    const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, ...options });
     const provider = new LoggerProvider({
       processors: [new BatchLogRecordProcessor({ exporter, scheduledDelayMillis: 10, ...processorOptions })],
     });
@@ -29,7 +29,7 @@ describe('the exporter under the SDK', () => {
   }
 
   function simple(options: FluentForwardLogExporterOptions) {
-    const exporter = new FluentForwardLogExporter(options);
+    const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, ...options });
     const provider = new LoggerProvider({ processors: [new SimpleLogRecordProcessor({ exporter })] });
     return { exporter, provider, logger: provider.getLogger('test') };
   }
@@ -37,7 +37,7 @@ describe('the exporter under the SDK', () => {
   // (1)
   it('export never throws, whatever a record holds, and calls back once, in a later turn', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, endpoint: receiver.endpoint });
     const hostile = [
       logRecord(new Proxy({}, { ownKeys: () => fail() })),
       new Proxy(logRecord('x'), { get: () => fail() }),
@@ -274,7 +274,7 @@ describe('the exporter under the SDK', () => {
   });
 
   function run(variables: Record<string, string>) {
-    const env = { ...LONG_LIMITS, SDK: resolveIn(SDK_LINE, '@opentelemetry/sdk-logs'), ...variables };
+    const env = { ...LONG_LIMIT_VARIABLES, SDK: resolveIn(SDK_LINE, '@opentelemetry/sdk-logs'), ...variables };
     return runProgram('test/contract/program.mjs', { env });
   }
 });
@@ -282,7 +282,7 @@ describe('the exporter under the SDK', () => {
 describe('exports that end at once', () => {
   it('an empty batch succeeds without a connection', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint });
+    const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, endpoint: receiver.endpoint });
     expect(await exportBodies(exporter)).toEqual({ code: 0 });
     await exporter.shutdown();
     expect(receiver.connectionCount).toBe(0);
@@ -290,7 +290,11 @@ describe('exports that end at once', () => {
 
   it('an export fails before it is encoded while maxInFlightBytes wait for acks', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 50 }] });
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, maxInFlightBytes: 2048 });
+    const exporter = new FluentForwardLogExporter({
+      ...LONG_LIMITS,
+      endpoint: receiver.endpoint,
+      maxInFlightBytes: 2048,
+    });
     let encoded = 0;
     const body = {
       toJSON: () => {
@@ -311,7 +315,11 @@ describe('exports that end at once', () => {
 
   it('a batch fails if none of its records can be encoded', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, maxStringBytes: 6_000_000 });
+    const exporter = new FluentForwardLogExporter({
+      ...LONG_LIMITS,
+      endpoint: receiver.endpoint,
+      maxStringBytes: 6_000_000,
+    });
     const tooLarge = Array.from({ length: 3 }, () => 'x'.repeat(2_500_000));
     const { error } = await exportBodies(exporter, tooLarge);
     expect(error?.code).toBe('FLUENT_FORWARD_UNENCODABLE');
@@ -326,16 +334,24 @@ describe('exports that end at once', () => {
 
   it('an export whose own values shut the exporter down fails at once', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, flushTimeoutMillis: 60_000 });
+    const exporter = new FluentForwardLogExporter({
+      ...LONG_LIMITS,
+      endpoint: receiver.endpoint,
+      flushTimeoutMillis: 60_000,
+    });
     const start = performance.now();
     const { error } = await exportBodies(exporter, { toJSON: () => void exporter.shutdown() });
     expect(error?.code).toBe('FLUENT_FORWARD_SHUT_DOWN');
     expect(performance.now() - start).toBeLessThan(20_000);
   });
 
-  it('an export that the closing of a connection at shutdown leads to fails at once', async () => {
+  it('an export that a listener starts while shutdown closes a connection fails at once', async () => {
     const receiver = await listen();
-    const exporter = new FluentForwardLogExporter({ endpoint: receiver.endpoint, flushTimeoutMillis: 60_000 });
+    const exporter = new FluentForwardLogExporter({
+      ...LONG_LIMITS,
+      endpoint: receiver.endpoint,
+      flushTimeoutMillis: 60_000,
+    });
     await exportBodies(exporter, 'a');
     let late: Promise<Result> | undefined;
     const onClosed = () => {

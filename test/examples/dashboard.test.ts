@@ -11,7 +11,7 @@ import { ForwardReceiver } from '../../src/testing/index.ts';
 import { until } from '../support/fake-clock.ts';
 import { exportBodies } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
-import { deadEndpoint } from './run-example.ts';
+import { DEAD_ENDPOINT } from './run-example.ts';
 
 interface Dashboard {
   readonly panels: readonly {
@@ -54,7 +54,7 @@ async function withEveryMetric(selfObsMeterProvider: MeterProvider, use: () => P
     layout: ({ body }, entry) => (body === 'filtered' ? undefined : entry),
   });
   const lost = new FluentForwardLogExporter({
-    endpoint: await deadEndpoint(),
+    endpoint: DEAD_ENDPOINT,
     timeoutMillis: 1_000,
     selfObsMeterProvider,
   });

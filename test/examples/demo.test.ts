@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { tableValue } from '../support/run-program.ts';
-import { deadEndpoint, runExample } from './run-example.ts';
+import { DEAD_ENDPOINT, runExample } from './run-example.ts';
 
 const receivers: ForwardReceiver[] = [];
 
@@ -15,13 +15,15 @@ async function listen(options: ForwardReceiverOptions = {}): Promise<ForwardRece
   return receiver;
 }
 
-/** The demo fails an export after ten seconds. The exporter warns if the ack timeout is not shorter. */
-const ACK_LIMIT = { OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '9000' };
-/** Ends the demo soon after an export has failed. */
-const SHORT_FLUSH = { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
-
 const runDemo = (args: readonly string[] = [], env: Record<string, string> = {}) =>
-  runExample('demo/demo.mjs', { args, env: { ...ACK_LIMIT, ...env } });
+  runExample('demo/demo.mjs', { args, env });
+
+/** Ends the demo soon if no record is acknowledged. */
+const SHORT_LIMITS = {
+  OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: '4000',
+  OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '3000',
+  OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000',
+};
 
 test.concurrent('the demo moves between two receivers and loses no record', async () => {
   const { code, stdout, stderr } = await runDemo();
@@ -68,15 +70,15 @@ test.concurrent('the demo sends every record to a receiver of the user', async (
 
 test.concurrent('the demo fails and counts no record as acknowledged if the receiver refuses them', async () => {
   const receiver = await listen({ messageFaults: () => ({ kind: 'refuse' }) });
-  const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '60'], SHORT_FLUSH);
+  const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '60'], SHORT_LIMITS);
   expect(tableValue(stdout, 'acknowledged')).toBe(0);
   expect(stderr).toContain('records were not acknowledged');
   expect(code).toBe(1);
 });
 
 test.concurrent('the demo fails and prints the cause when nothing listens at the endpoint', async () => {
-  const endpoint = await deadEndpoint();
-  const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '100000'], SHORT_FLUSH);
+  const endpoint = DEAD_ENDPOINT;
+  const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '100000'], SHORT_LIMITS);
   expect(tableValue(stdout, 'emitted')).toBeLessThan(100_000);
   expect(tableValue(stdout, 'acknowledged')).toBe(0);
   expect(stderr).toContain(`  warn: ${endpoint}: connection refused; is the receiver running, and listening there?`);

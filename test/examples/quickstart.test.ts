@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { ForwardReceiver } from '../../src/testing/index.ts';
-import { deadEndpoint, runExample } from './run-example.ts';
+import { DEAD_ENDPOINT, runExample } from './run-example.ts';
 
 const receivers: ForwardReceiver[] = [];
 
@@ -40,7 +40,7 @@ const unanswered = {
 };
 
 test('the quickstart ends and prints the cause, a hint and the loss when nothing listens', async () => {
-  const endpoint = await deadEndpoint();
+  const endpoint = DEAD_ENDPOINT;
   const { code, stdout, stderr } = await runExample('quickstart/quickstart.mjs', {
     env: { ...unanswered, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint },
   });
@@ -56,7 +56,7 @@ test('the quickstart ends and prints the cause, a hint and the loss when nothing
 });
 
 test('the quickstart with OTEL_LOG_LEVEL none prints only the first lost batch', async () => {
-  const endpoint = await deadEndpoint();
+  const endpoint = DEAD_ENDPOINT;
   const { code, stderr } = await runExample('quickstart/quickstart.mjs', {
     env: { ...unanswered, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint, OTEL_LOG_LEVEL: 'none' },
   });

@@ -1,15 +1,14 @@
-import { ForwardReceiver } from '../../src/testing/index.ts';
-import { LONG_LIMITS } from '../support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { type Finished, type ProgramOptions, runProgram } from '../support/run-program.ts';
+import { SDK_LINE_OPTIONS } from '../support/sdk-line.ts';
 
 export function runExample(path: string, options: ProgramOptions = {}): Promise<Finished> {
-  return runProgram(`examples/${path}`, { ...options, env: { ...LONG_LIMITS, ...options.env } });
+  return runProgram(`examples/${path}`, {
+    ...options,
+    nodeOptions: [...SDK_LINE_OPTIONS, ...(options.nodeOptions ?? [])],
+    env: { ...LONG_LIMIT_VARIABLES, ...options.env },
+  });
 }
 
-/** An endpoint that refuses connections: its receiver is gone. */
-export async function deadEndpoint(): Promise<string> {
-  const receiver = await ForwardReceiver.listen();
-  const { endpoint } = receiver;
-  await receiver.close();
-  return endpoint;
-}
+/** An endpoint that refuses connections: no program listens on port 1. */
+export const DEAD_ENDPOINT = 'tcp://127.0.0.1:1';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { textOf } from '../support/exporter-fixture.ts';
 import { until } from '../support/fake-clock.ts';
-import { LONG_LIMITS } from '../support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { type Finished, runProgram } from '../support/run-program.ts';
 
 /** An exporter in a process of its own, whose end is tested. */
@@ -18,7 +18,7 @@ interface ProcessCase {
   readonly received: number;
 }
 
-const timeout = (millis: number) => ({ ...LONG_LIMITS, OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: String(millis) });
+const timeout = (millis: number) => ({ ...LONG_LIMIT_VARIABLES, OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: String(millis) });
 const NOTHING = /^$/;
 /** One that waits for the deadline of an acknowledged export takes 90 s; one that never ends is killed after 100 s. */
 const MAX_MILLIS = 60_000;
@@ -51,7 +51,7 @@ const cases: readonly ProcessCase[] = [
   },
   {
     name: 'the exporter delivers a record once a process without free file descriptors closes some',
-    run: (env) => runProgram('test/faults/emfile.mjs', { env: { ...LONG_LIMITS, ...env }, files: 64 }),
+    run: (env) => runProgram('test/faults/emfile.mjs', { env: { ...LONG_LIMIT_VARIABLES, ...env }, files: 64 }),
     result: '0',
     stderr: /^EMFILE\n.*the connect failed: connect EMFILE/,
     received: 1,

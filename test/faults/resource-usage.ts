@@ -64,6 +64,12 @@ export class Memory {
   get bufferGrowth(): number {
     return process.memoryUsage().arrayBuffers - this.#before.arrayBuffers;
   }
+
+  /** In the size of its objects and buffers. */
+  get usedGrowth(): number {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers - this.#before.heapUsed - this.#before.arrayBuffers;
+  }
 }
 
 export function collectGarbage(): void {

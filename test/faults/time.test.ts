@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, vi } from 'vitest';
 import { FakeClock, settle, until } from '../support/fake-clock.ts';
-import { LONG_LIMIT_OPTIONS } from '../support/long-limits.ts';
+import { LONG_LIMITS } from '../support/long-limits.ts';
 import { ChildReceiver } from './children.ts';
 import {
   ACK_LOST,
@@ -22,7 +22,7 @@ afterEach(() => {
 const LEFT_MILLIS = 300;
 
 /** When the clock is put forward, a rotation would be due. */
-const inRealTime = { ...LONG_LIMIT_OPTIONS, rotationIntervalMillis: 0 };
+const inRealTime = { ...LONG_LIMITS, rotationIntervalMillis: 0 };
 
 /** Moves the wall clock of a run. */
 function step({ clock }: FaultRun, millis: number): void {
@@ -91,7 +91,7 @@ const BLOCKED_MILLIS = 2 * LEFT_MILLIS;
 /** In place of a block without end. */
 const GIVE_UP_MILLIS = 60_000;
 
-type Limit = keyof typeof LONG_LIMIT_OPTIONS;
+type Limit = keyof typeof LONG_LIMITS;
 
 /** Keeps the event loop from turning until `isAnswered`, and long enough for the limit to pass. */
 function block(isAnswered: () => boolean): void {

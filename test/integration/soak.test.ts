@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { LONG_LIMITS } from '../support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { runProgram, startProgram, tableValue } from '../support/run-program.ts';
 
 const SOAK = 'soak/soak.mjs';
@@ -35,7 +35,7 @@ function isRefused(port: number): Promise<boolean> {
 test('the soak kills receivers, rotates connections, loses no record and leaves nothing behind', async () => {
   const TMPDIR = temporaryDirectory();
   const args = ['--embedded', '--seconds', String(SECONDS)];
-  const { code, stdout, stderr } = await runProgram(SOAK, { args, env: { TMPDIR, ...LONG_LIMITS } });
+  const { code, stdout, stderr } = await runProgram(SOAK, { args, env: { TMPDIR, ...LONG_LIMIT_VARIABLES } });
   const of = (label: string) => tableValue(stdout, label);
   expect(of('emitted')).toBe(RECORDS);
   expect(of('acknowledged')).toBeGreaterThan(0);
@@ -69,7 +69,7 @@ test('the soak kills receivers, rotates connections, loses no record and leaves 
 test('the soak fails if receivers acknowledge records and throw them away', async () => {
   const { code, stdout, stderr } = await runProgram(SOAK, {
     args: ['--embedded', '--lossy', '--seconds', '3'],
-    env: LONG_LIMITS,
+    env: LONG_LIMIT_VARIABLES,
   });
   const lost = tableValue(stdout, 'lost');
   expect(lost).toBeGreaterThan(0);

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LONG_LIMITS } from '../support/long-limits.ts';
+import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { type Finished, type ProgramOptions, type Started, startProgram } from '../support/run-program.ts';
 import type { SdkLine } from '../support/sdk-line.ts';
 
@@ -52,7 +52,7 @@ export class Application {
     const { flag = '--import', module = `${NAME}/register`, before = [], behind = [], ...programOptions } = options;
     return startProgram(join(this.directory, file), {
       ...programOptions,
-      env: { ...LONG_LIMITS, ...programOptions.env },
+      env: { ...LONG_LIMIT_VARIABLES, ...programOptions.env },
       cwd: this.directory,
       nodeOptions: [...before, flag, module, ...behind],
     });

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ForwardReceiver } from '../../src/testing/index.ts';
-import { deadEndpoint } from '../examples/run-example.ts';
+import { DEAD_ENDPOINT } from '../examples/run-example.ts';
 import { until } from '../support/fake-clock.ts';
 import { HeldAck } from '../support/held-ack.ts';
 import { SDK_LINE } from '../support/sdk-line.ts';
@@ -152,7 +152,7 @@ describe('register', () => {
     const DEAD = { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
 
     test('register prints warnings of the exporter by default', async () => {
-      const endpoint = await deadEndpoint();
+      const endpoint = DEAD_ENDPOINT;
       const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint };
       const { code, stdout, stderr } = await run('hello.mjs', { env });
       expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
@@ -161,7 +161,7 @@ describe('register', () => {
     });
 
     test('register prints what OTEL_LOG_LEVEL allows', async () => {
-      const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: await deadEndpoint() };
+      const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: DEAD_ENDPOINT };
       const [silent, talkative] = await Promise.all(
         ['none', 'Debug'].map((level) => run('hello.mjs', { env: { ...env, OTEL_LOG_LEVEL: level } })),
       );
@@ -532,7 +532,7 @@ describe('register', () => {
       expect(await finished).toMatchObject({ code: null, signal: 'SIGTERM', stderr: '' });
     });
 
-    test('a listener that ends the process if it is alone does not see that of register', async () => {
+    test('a listener that ends the process when it is the only one does not see the listener of register', async () => {
       // As the package signal-exit does it.
       const { child, finished } = await started(`
         const listener = () => {

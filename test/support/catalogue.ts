@@ -43,7 +43,7 @@ const SECURITY = 'test/config/security.test.ts';
 
 const REGISTER = 'test/register/register.test.ts';
 
-/** How each message begins with which `register` reports that it does nothing. */
+/** The beginning of every message with which `register` reports that it does nothing. */
 const ASIDE = 'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records';
 
 type FaultCode = Exclude<ConnectionErrorCode, 'FLUENT_FORWARD_CLOSED'>;

@@ -10,6 +10,12 @@ export class FakeClock implements Clock {
   wall: WallTime = [1_700_000_000, 0];
   #now = 0;
   readonly #timers = new Set<FakeTimer>();
+  readonly #settle: () => Promise<void>;
+
+  /** After each timer `advance()` waits for `settled`, so that real sockets do their part before the next one. */
+  constructor(settled: () => Promise<void> = settle) {
+    this.#settle = settled;
+  }
 
   now(): number {
     return this.#now;
@@ -34,7 +40,7 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Moves on, running what becomes due in its order, and lets real sockets do their part after each timer. */
+  /** Moves on, and runs what becomes due in its order. */
   async advance(millis: number): Promise<void> {
     const end = this.#now + millis;
     for (;;) {
@@ -43,10 +49,10 @@ export class FakeClock implements Clock {
       this.#timers.delete(next);
       this.#now = Math.max(this.#now, next.at);
       next.callback();
-      await settle();
+      await this.#settle();
     }
     this.#now = end;
-    await settle();
+    await this.#settle();
   }
 
   /** The first to become due, of several at once the one that was started first. */
@@ -72,7 +78,8 @@ const UNTIL_LIMIT_MILLIS = 100_000;
 export async function until(condition: () => boolean): Promise<void> {
   const limit = performance.now() + UNTIL_LIMIT_MILLIS;
   while (!condition()) {
-    if (performance.now() > limit) throw new Error(`after ${UNTIL_LIMIT_MILLIS} ms there is still not: ${condition}`);
+    if (performance.now() > limit)
+      throw new Error(`this did not become true within ${UNTIL_LIMIT_MILLIS} ms: ${condition}`);
     await new Promise((done) => setTimeout(done, 1));
   }
 }

@@ -26,6 +26,10 @@ function selectLine(name: string): SdkLine {
   throw new Error(`SDK_LINE: got "${name}", allowed: 0.223, 3`);
 }
 
+/** Options of Node.js with which a program of this repository runs on the line under test. */
+export const SDK_LINE_OPTIONS: readonly string[] =
+  SDK_LINE === SDK_3 ? ['--import', new URL('sdk-3-hook.mjs', import.meta.url).href] : [];
+
 /** Resolves a package name to the file that this line's packages load for it. */
 export function resolveIn({ home }: SdkLine, name: string): string {
   return createRequire(fileURLToPath(new URL(`${home}/package.json`, root))).resolve(name);

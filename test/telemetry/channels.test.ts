@@ -67,7 +67,7 @@ describe('the diagnostics channels', () => {
     ]);
   });
 
-  it('the channels publish in a rotation that the new connection is ready before it takes over', async () => {
+  it('in a rotation the new connection is published as ready before it takes over', async () => {
     const [a, b] = [await listen(), await listen()];
     const made = start({ ...named(a, b), rotationIntervalMillis: 1_000 });
     const { clock, exporter, send } = made;

@@ -139,7 +139,7 @@ describe('the metrics of the semantic conventions', () => {
 });
 
 describe('the metrics of the package', () => {
-  it('bytes are counted with every resend and resends and faults by their reasons', async () => {
+  it('resent bytes count as sent, and resends and faults are counted by reason', async () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'reset', when: 'before ack' }] });
     const { meter, clock, send } = observed({ endpoint: receiver.endpoint, rotationIntervalMillis: 0 });
     await send('a');

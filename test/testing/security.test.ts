@@ -81,7 +81,7 @@ const REFUSED_USER = ['PONG', false, 'username/password mismatch', '', ''];
 describe('a receiver in the style of Fluentd', () => {
   const security: ReceiverSecurity = { sharedKey: 'key', selfHostname: 'me', users: { alice: 'pw' } };
 
-  it('the Fluentd style sends HELO in bin, with whether it keeps connections', async () => {
+  it('the Fluentd style sends HELO in bin and says whether it keeps connections', async () => {
     for (const keepalive of [true, false]) {
       const client = Client.to(await listen({ security: { ...security, keepalive } }));
       await until(() => client.answers.length > 0);

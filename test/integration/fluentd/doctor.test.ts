@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { failureOf, outcomesOf, REFUSAL_LIMITS, runDoctor, WORKING } from '../../cli/doctor-report.ts';
 import { runCli } from '../../cli/run-cli.ts';
 import { Authority } from '../../support/certificates.ts';
-import { Fluentd } from '../../support/fluentd.ts';
+import { Fluentd } from './fluentd.ts';
 
 const KEY = 'kéy-that-nobody-guesses';
 

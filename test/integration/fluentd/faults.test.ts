@@ -2,10 +2,10 @@ import { setImmediate as immediately } from 'node:timers/promises';
 import { diag } from '@opentelemetry/api';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { until } from '../../support/fake-clock.ts';
-import { Fluentd } from '../../support/fluentd.ts';
 import { exportBodies, type LogLine, recordDiag } from '../../support/harness.ts';
-import { openSockets } from '../../support/sockets.ts';
-import { Stream } from '../../support/stream.ts';
+import { Fluentd } from './fluentd.ts';
+import { openSockets } from './open-sockets.ts';
+import { RecordStream } from './record-stream.ts';
 
 /** The tests run at the same time, as they wait most of it. */
 const CONCURRENT = { concurrent: true, timeout: 300_000 };
@@ -38,7 +38,10 @@ const MESSAGES = {
 /** What a warning that was logged more than a minute before ends with. */
 const REPEATED = / \(and \d+ like it since the last such message\)$/;
 
-/** The names of the messages about the receivers on these ports, after the first connection; an unknown one is its own name. */
+/**
+ * The names in MESSAGES of what was logged about the receivers on these ports, without the first connection. A message
+ * that has no name there is returned as it is.
+ */
 function messagesAbout(...ports: readonly number[]): Set<string> {
   const about = new RegExp(`\\b127\\.0\\.0\\.1:(${ports.join('|')})\\b`);
   const texts = log
@@ -52,7 +55,7 @@ test(
   CONCURRENT,
   async ({ annotate, onTestFinished }) => {
     const fluentd = await Fluentd.start({}, onTestFinished);
-    const stream = new Stream({ endpoint: fluentd.endpoint });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint });
     const interrupted: number[] = [];
     const recoveries: number[] = [];
     const killAndRestart = async (): Promise<void> => {
@@ -90,7 +93,7 @@ test(
   CONCURRENT,
   async ({ annotate, onTestFinished }) => {
     const fluentd = await Fluentd.start({}, onTestFinished);
-    const stream = new Stream({ endpoint: fluentd.endpoint });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint });
     const recoveries: number[] = [];
     for (let i = 0; i < 2; i++) {
       await stream.flow();
@@ -119,7 +122,7 @@ test(
     const fluentd = await Fluentd.start({}, onTestFinished);
     let port = fluentd.port;
     const resolver = async () => [{ address: '127.0.0.1', port }];
-    const stream = new Stream({ endpoint: 'tcp://fluent', resolver });
+    const stream = new RecordStream({ endpoint: 'tcp://fluent', resolver });
     await stream.flow();
     fluentd.freeze();
     port = DEAD_PORT;
@@ -144,7 +147,7 @@ test(
   CONCURRENT,
   async ({ annotate, onTestFinished }) => {
     const fluentd = await Fluentd.start({}, onTestFinished);
-    const stream = new Stream({ endpoint: fluentd.endpoint });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint });
     await stream.flow();
     const { connections } = fluentd;
     fluentd.freeze();
@@ -158,7 +161,7 @@ test(
     // A chunk on each new connection, and what waits when the first of them is acknowledged, before the late acks are read.
     const tried = fluentd.connections - connections;
     expect(duplicates).toBeGreaterThan(0);
-    expect(duplicates).toBeLessThanOrEqual(tried * Stream.BATCH + stream.maxPendingRecords);
+    expect(duplicates).toBeLessThanOrEqual(tried * RecordStream.BATCH + stream.maxPendingRecords);
     expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
     expect(messagesAbout(fluentd.port)).toEqual(new Set(['overdue', 'again']));
     expect(fluentd.complaints).toEqual([]);
@@ -171,7 +174,7 @@ test(
   CONCURRENT,
   async ({ annotate, onTestFinished }) => {
     const [frozen, other] = await Promise.all([Fluentd.start({}, onTestFinished), Fluentd.start({}, onTestFinished)]);
-    const stream = new Stream({
+    const stream = new RecordStream({
       endpoint: 'tcp://fluent',
       resolver: async () => [frozen, other].map(({ port }) => ({ address: '127.0.0.1', port })),
       connections: 2,
@@ -204,7 +207,7 @@ test(
     // What it had when it froze, and a chunk on each connection that was tried since.
     const tried = frozen.connections - connections;
     expect(duplicates).toBeGreaterThan(0);
-    expect(duplicates).toBeLessThanOrEqual(stream.maxPendingRecords + tried * Stream.BATCH);
+    expect(duplicates).toBeLessThanOrEqual(stream.maxPendingRecords + tried * RecordStream.BATCH);
     expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
     expect(messagesAbout(frozen.port, other.port)).toEqual(new Set(['overdue', 'again']));
     expect([...frozen.complaints, ...other.complaints]).toEqual([]);
@@ -218,7 +221,7 @@ test(
   async ({ annotate, onTestFinished }) => {
     const fluentd = await Fluentd.start({ buffer: smallBuffer('block') }, onTestFinished);
     fluentd.jam();
-    const stream = new Stream({ endpoint: fluentd.endpoint });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint });
     await fluentd.until(() => overflows(fluentd) === 1);
     const { connections } = fluentd;
     await stream.hurryUntil(() => openSockets(fluentd.port) >= connections + 2);
@@ -229,7 +232,7 @@ test(
 
     // As after a freeze: Fluentd reads nothing meanwhile, and then takes all that was sent.
     const tried = fluentd.connections - connections;
-    expect(duplicates).toBeLessThanOrEqual(tried * Stream.BATCH + stream.maxPendingRecords);
+    expect(duplicates).toBeLessThanOrEqual(tried * RecordStream.BATCH + stream.maxPendingRecords);
     expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
     expect(messagesAbout(fluentd.port)).toEqual(new Set(['overdue', 'again']));
     await annotate(`recovered in ${recovery} ms; ${stream.emitted} records, ${duplicates} duplicates`);
@@ -243,7 +246,7 @@ test(
     const fluentd = await Fluentd.start({ buffer: smallBuffer('throw_exception') }, onTestFinished);
     fluentd.jam();
     // One chunk at a time, so that all resets are its.
-    const stream = new Stream({ endpoint: fluentd.endpoint }, 1);
+    const stream = new RecordStream({ endpoint: fluentd.endpoint }, 1);
     await fluentd.until(() => overflows(fluentd) >= 5);
     fluentd.unjam();
     const recovery = await stream.recover();
@@ -268,7 +271,7 @@ test(
     const fluentd = await Fluentd.start({ source: 'chunk_size_limit 64k' }, onTestFinished);
     const timeoutMillis = 25_000;
     const ackTimeoutMillis = 5_000;
-    const stream = new Stream({ endpoint: fluentd.endpoint, timeoutMillis, ackTimeoutMillis });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint, timeoutMillis, ackTimeoutMillis });
     await stream.flow();
     const startedAt = performance.now();
     const { code, error } = await exportBodies(stream.exporter, 'x'.repeat(200_000));
@@ -308,7 +311,7 @@ test(
   CONCURRENT,
   async ({ annotate, onTestFinished }) => {
     const fluentd = await Fluentd.start({ source: 'deny_keepalive true' }, onTestFinished);
-    const stream = new Stream({ endpoint: fluentd.endpoint });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint });
     await stream.flow();
     const { resent } = stream.exporter.stats();
     for (let i = 0; i < 4; i++) await stream.flow();
@@ -329,7 +332,7 @@ test(
   CONCURRENT,
   async ({ annotate, onTestFinished }) => {
     const fluentd = await Fluentd.start({ workers: 2 }, onTestFinished);
-    const stream = new Stream({ endpoint: fluentd.endpoint, rotationIntervalMillis: 200 });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint, rotationIntervalMillis: 200 });
     await fluentd.until(() => fluentd.connectionsByWorker.every((connections) => connections >= 5));
     const duplicates = await conclude(stream, [fluentd]);
 
@@ -345,7 +348,7 @@ test(
   CONCURRENT,
   async ({ annotate, onTestFinished }) => {
     const fluentd = await Fluentd.start({ workers: 2 }, onTestFinished);
-    const stream = new Stream({ endpoint: fluentd.endpoint, connections: 4, rotationIntervalMillis: 200 });
+    const stream = new RecordStream({ endpoint: fluentd.endpoint, connections: 4, rotationIntervalMillis: 200 });
     const acceptedBy = (worker: number) => fluentd.connectionsByWorker[worker] as number;
     await fluentd.until(() => acceptedBy(0) > 0 && acceptedBy(1) > 0);
     await stream.flow();
@@ -359,7 +362,7 @@ test(
 
     expect(duplicates).toBeLessThanOrEqual(interrupted);
     expect(recovery).toBeLessThan(RECOVERY_LIMIT_MILLIS);
-    // The worker may have owed no ack.
+    // No ack may have been outstanding on that worker.
     expect(messagesAbout(fluentd.port).add('lost').add('again')).toEqual(new Set(['lost', 'again']));
     await annotate(
       `recovered in ${recovery} ms; of ${stream.emitted} records ${interrupted} unanswered at the kill, ${duplicates} duplicates`,
@@ -368,7 +371,7 @@ test(
 );
 
 /** Ends the stream, and checks what holds after every fault. Returns the number of duplicates. */
-async function conclude(stream: Stream, fluentds: readonly Fluentd[], connections: number = 1): Promise<number> {
+async function conclude(stream: RecordStream, fluentds: readonly Fluentd[], connections: number = 1): Promise<number> {
   const ports = fluentds.map(({ port }) => port);
   const noMoreThan = (count: number) => () => expect(openSockets(...ports)).toBeLessThanOrEqual(count);
   await vi.waitFor(noMoreThan(connections), RECOVERY_LIMIT_MILLIS);

@@ -4,11 +4,11 @@ import { expect, test } from 'vitest';
 import { FluentForwardLogExporter } from '../../../src/index.ts';
 import { recordFields } from '../../support/arbitraries.ts';
 import { expectedEntry, type PlainRecord } from '../../support/expected-entry.ts';
-import { Fluentd } from '../../support/fluentd.ts';
-import { LONG_LIMIT_OPTIONS } from '../../support/long-limits.ts';
-import { RecordingExporter } from '../../support/recording-exporter.ts';
+import { LONG_LIMITS } from '../../support/long-limits.ts';
 import { NOW, record } from '../../support/records.ts';
 import { asJson } from './as-json.ts';
+import { Fluentd } from './fluentd.ts';
+import { RecordingExporter } from './recording-exporter.ts';
 
 const RECORDS = 5_000;
 const BATCH = 250;
@@ -24,7 +24,7 @@ test.each(['default', 'flat'] as const)(
   async (layout) => {
     const fluentd = await Fluentd.start();
     const { endpoint } = fluentd;
-    const recorder = new RecordingExporter(new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, endpoint, layout }));
+    const recorder = new RecordingExporter(new FluentForwardLogExporter({ ...LONG_LIMITS, endpoint, layout }));
     for (let n = 0; n < RECORDS; n += BATCH) {
       await new Promise((done) => recorder.export(records.slice(n, n + BATCH), done));
     }

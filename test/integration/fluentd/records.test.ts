@@ -5,14 +5,14 @@ import { LoggerProvider } from '@opentelemetry/sdk-logs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../../src/index.ts';
 import { VALUES } from '../../encode/values.ts';
-import { batchProcessor } from '../../support/batch-processor.ts';
-import { Fluentd } from '../../support/fluentd.ts';
-import { LONG_LIMIT_OPTIONS } from '../../support/long-limits.ts';
-import { RecordingExporter } from '../../support/recording-exporter.ts';
+import { LONG_LIMITS } from '../../support/long-limits.ts';
 import { batchEncoder } from '../../support/records.ts';
 import { SDKS } from '../sdks.ts';
 import { asJson } from './as-json.ts';
+import { batchProcessor } from './batch-processor.ts';
+import { Fluentd } from './fluentd.ts';
 import { ATTRIBUTE_LIMIT, LOGGERS, mixedRecord, RESOURCES } from './mixed-records.ts';
+import { RecordingExporter } from './recording-exporter.ts';
 
 /** For 20,000 records on a busy machine. */
 const TEST_LIMIT_MILLIS = 300_000;
@@ -174,5 +174,5 @@ function exporterTo(
   fluentd: Fluentd,
   options: Partial<FluentForwardLogExporterOptions> = {},
 ): FluentForwardLogExporter {
-  return new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, endpoint: fluentd.endpoint, ...options });
+  return new FluentForwardLogExporter({ ...LONG_LIMITS, endpoint: fluentd.endpoint, ...options });
 }

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { Application } from '../../register/application.ts';
 import { Authority, type Pair } from '../../support/certificates.ts';
-import { Fluentd } from '../../support/fluentd.ts';
 import { SDK_0, SDK_3 } from '../../support/sdk-line.ts';
+import { Fluentd } from './fluentd.ts';
 
 let authority: Authority;
 let server: Pair;

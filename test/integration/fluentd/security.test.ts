@@ -7,13 +7,13 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../../src/index.ts';
 import { Authority, type Pair } from '../../support/certificates.ts';
 import { until } from '../../support/fake-clock.ts';
-import { Fluentd } from '../../support/fluentd.ts';
 import { exportBodies, type LogLine, type Result, recordDiag } from '../../support/harness.ts';
-import { LONG_LIMIT_OPTIONS } from '../../support/long-limits.ts';
+import { LONG_LIMITS } from '../../support/long-limits.ts';
+import { Fluentd } from './fluentd.ts';
 
 const VERSIONS = ['TLSv1_2', 'TLSv1_3'] as const;
 const KEY = 'a shared kéy';
-/** One more than the connections after which a chunk without an ack counts as probably refused. */
+/** After three connections without an ack a chunk is reported as probably refused: one more than that. */
 const FAULTS = 4;
 
 const log: LogLine[] = [];
@@ -83,7 +83,7 @@ function mutual(version: (typeof VERSIONS)[number], seen = file('seen.txt', ''))
 }
 
 /** Exports over and over, eight at a time, until its end. */
-class Stream {
+class ExportLoop {
   readonly failures: unknown[] = [];
   readonly exporter: FluentForwardLogExporter;
   exported = 0;
@@ -92,7 +92,7 @@ class Stream {
   readonly #running: Promise<unknown>;
 
   constructor(options: FluentForwardLogExporterOptions) {
-    this.exporter = new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, ...options });
+    this.exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, ...options });
     this.#running = Promise.all(Array.from({ length: 8 }, () => this.#run()));
   }
 
@@ -126,18 +126,18 @@ class Stream {
 
 /** The result of one export. */
 async function once(options: FluentForwardLogExporterOptions): Promise<Result> {
-  const exporter = new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, ...options });
+  const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, ...options });
   const result = await exportBodies(exporter, 'once');
   await exporter.shutdown();
   return result;
 }
 
-/** The cause by which one export fails that is ended after so many faults of its connections. */
+/** Exports a record, gives it up after so many faults of its connections, and returns the cause of the failure. */
 async function failure(
   options: FluentForwardLogExporterOptions,
   faults: number = 1,
 ): Promise<{ code: string; message: string }> {
-  const exporter = new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, flushTimeoutMillis: 1, ...options });
+  const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, flushTimeoutMillis: 1, ...options });
   let isOver = false;
   const result = exportBodies(exporter, 'once').finally(() => {
     isOver = true;
@@ -203,7 +203,7 @@ describe('a shared key', () => {
     const path = file('key', 'the old key\n');
     process.env.OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE = path;
     // Longer than Fluentd takes to restart on a busy machine.
-    const stream = new Stream({ endpoint: fluentd.endpoint, timeoutMillis: 100_000 });
+    const stream = new ExportLoop({ endpoint: fluentd.endpoint, timeoutMillis: 100_000 });
     delete process.env.OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE;
     await stream.flow();
     await fluentd.kill('SIGTERM');
@@ -219,7 +219,7 @@ describe('a shared key', () => {
 
   test('the exporter sends one message on each connection if HELO denies keepalive', async () => {
     const fluentd = await Fluentd.start({ source: `deny_keepalive true\n ${security()}` });
-    const stream = new Stream({ endpoint: fluentd.endpoint, sharedKey: KEY });
+    const stream = new ExportLoop({ endpoint: fluentd.endpoint, sharedKey: KEY });
     await stream.flow();
     await stream.end();
     expect(messages()).toEqual([]);
@@ -234,7 +234,7 @@ test('Fluentd logs no error but a cut-off dial when the exporter shuts down in a
   const fluentd = await Fluentd.start({ source: `${transport('TLSv1_3')}\n ${security()}` });
   const options = { endpoint: fluentd.tlsEndpoint, tls: { ca: authority.cert }, sharedKey: KEY };
   const dial = () => {
-    const exporter = new FluentForwardLogExporter({ ...LONG_LIMIT_OPTIONS, ...options, flushTimeoutMillis: 1 });
+    const exporter = new FluentForwardLogExporter({ ...LONG_LIMITS, ...options, flushTimeoutMillis: 1 });
     return { exporter, result: exportBodies(exporter, 'cut off') };
   };
   // How long a dial takes on this machine; the first one takes longer.
@@ -263,7 +263,7 @@ describe.each(VERSIONS)('the TLS version %s', (version) => {
 
   test(`records arrive over rotating connections with a shared key in ${version}`, async () => {
     const fluentd = await Fluentd.start({ source: `${transport(version)}\n ${security()}` });
-    const stream = new Stream({
+    const stream = new ExportLoop({
       endpoint: fluentd.tlsEndpoint,
       tls: ca(),
       sharedKey: KEY,
@@ -325,7 +325,7 @@ test('the exporter loses nothing when certificates are replaced while records fl
   const cert = file('client.pem', client.cert);
   const key = file('client.key', client.key);
   const ca = file('trusted.pem', authority.cert);
-  const stream = new Stream({
+  const stream = new ExportLoop({
     endpoint: fluentd.tlsEndpoint,
     tls: { ca, cert, key },
     rotationIntervalMillis: 200,

@@ -1,6 +1,12 @@
 import { onTestFinished, type TestContext } from 'vitest';
-import { type FluentdOptions, FluentdProcess, installedVersion, NOT_INSTALLED, VERSION } from './fluentd-process.mjs';
-import { freePort } from './receiver-process.mjs';
+import {
+  type FluentdOptions,
+  FluentdProcess,
+  installedVersion,
+  NOT_INSTALLED,
+  VERSION,
+} from '../../support/fluentd-process.mjs';
+import { freePort } from '../../support/receiver-process.mjs';
 
 /** A Fluentd that ends, and whose files are removed, when the test ends. */
 export class Fluentd extends FluentdProcess {

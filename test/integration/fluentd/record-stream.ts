@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
-import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../src/index.ts';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { FluentForwardLogExporter, type FluentForwardLogExporterOptions } from '../../../src/index.ts';
+import { LONG_LIMITS } from '../../support/long-limits.ts';
+import { RealClock } from '../../support/real-clock.ts';
+import { recordOf } from '../../support/receiver-process.mjs';
+import { batchProcessor } from './batch-processor.ts';
 import type { Fluentd } from './fluentd.ts';
-import { LONG_LIMIT_OPTIONS } from './long-limits.ts';
-import { RealClock } from './real-clock.ts';
-import { recordOf } from './receiver-process.mjs';
 import { RecordingExporter } from './recording-exporter.ts';
 
 /** Longer than any wait of a test: an export that fails has another reason. */
@@ -15,7 +16,7 @@ const STEP_MILLIS = 1_000;
  * Records with numbers, emitted through several processors, so that several chunks are on the way. The exporter's time
  * limits are long, and rotation is off, unless the options say otherwise.
  */
-export class Stream {
+export class RecordStream {
   static readonly BATCH = 25;
   /** A load that leaves the machine time for others: a batch from each processor so often, or slower. */
   static readonly ROUND_MILLIS = 50;
@@ -30,13 +31,13 @@ export class Stream {
   /** Begins at once. */
   constructor(options: FluentForwardLogExporterOptions, processors: number = 4) {
     this.exporter = new FluentForwardLogExporter(
-      { ...LONG_LIMIT_OPTIONS, timeoutMillis: TIMEOUT_MILLIS, rotationIntervalMillis: 0, ...options },
+      { ...LONG_LIMITS, timeoutMillis: TIMEOUT_MILLIS, rotationIntervalMillis: 0, ...options },
       { clock: this.#clock, random: Math.random },
     );
     this.recorder = new RecordingExporter(this.exporter);
     this.#providers = Array.from(
       { length: processors },
-      () => new LoggerProvider({ processors: [processorOf(this.recorder)] }),
+      () => new LoggerProvider({ processors: [batchProcessor(this.recorder, RecordStream.BATCH)] }),
     );
     this.#running = this.#run();
   }
@@ -47,7 +48,7 @@ export class Stream {
 
   /** The most that waits for its acks at a time: each processor exports one batch after the other. */
   get maxPendingRecords(): number {
-    return this.#providers.length * Stream.BATCH;
+    return this.#providers.length * RecordStream.BATCH;
   }
 
   /** Waits until 500 more records are acknowledged and an export is on its way. */
@@ -65,7 +66,7 @@ export class Stream {
   /** Waits until `condition` holds while no receiver answers. Meanwhile the exporter's time passes about 20 times as fast. */
   async hurryUntil(condition: () => boolean): Promise<void> {
     for (let passed = 0; !condition(); passed += STEP_MILLIS) {
-      if (passed > TIMEOUT_MILLIS / 2) throw new Error(`after ${passed} ms there is still not: ${condition}`);
+      if (passed > TIMEOUT_MILLIS / 2) throw new Error(`after ${passed} ms this did not become true: ${condition}`);
       this.#clock.advance(STEP_MILLIS);
       await sleep(STEP_MILLIS / 20);
     }
@@ -102,24 +103,13 @@ export class Stream {
   async #run(): Promise<void> {
     const loggers = this.#providers.map((provider) => provider.getLogger('stream'));
     while (!this.#ended) {
-      const round = sleep(Stream.ROUND_MILLIS);
+      const round = sleep(RecordStream.ROUND_MILLIS);
       for (const logger of loggers) {
-        for (let i = 0; i < Stream.BATCH; i++) logger.emit({ body: `record ${this.#emitted++}` });
+        for (let i = 0; i < RecordStream.BATCH; i++) logger.emit({ body: `record ${this.#emitted++}` });
       }
       const goal = this.#emitted - this.maxPendingRecords;
       await this.recorder.until(() => this.recorder.settledRecords >= goal);
       await round;
     }
   }
-}
-
-/** Exports soon, and waits for a result as long as the exporter does. */
-function processorOf(exporter: RecordingExporter): BatchLogRecordProcessor {
-  return new BatchLogRecordProcessor({
-    exporter,
-    maxExportBatchSize: Stream.BATCH,
-    maxQueueSize: 2_000,
-    scheduledDelayMillis: 5,
-    exportTimeoutMillis: 2 * TIMEOUT_MILLIS,
-  });
 }
