@@ -505,7 +505,7 @@ describe('certificates of the exporter', () => {
     expect((await send('b')).code).toBe(0);
   });
 
-  it('dials without usable certificates fail until the files are good, and no address is to blame', async () => {
+  it('dials fail until the certificate files are usable, and no address counts as failed', async () => {
     const receiver = await listen({ tls: mutual('TLSv1.3') });
     const missing = join(mkdtempSync(join(tmpdir(), 'tls-')), 'cert.pem');
     const { clock, send } = startWith(receiver, { cert: missing, key: client.key });
@@ -525,7 +525,7 @@ describe('certificates of the exporter', () => {
     const { cause } = await fail({ ...named(receiver), endpoint: 'tls://fluent', tls: { ca: '/nonexistent/ca.pem' } });
     expect(cause).toMatchObject({
       code: 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE',
-      // The address is not to blame, so it is not named.
+      // The address did not fail, so the message does not name it.
       message: 'tls://fluent:24224: tls.ca (/nonexistent/ca.pem): ENOENT: no such file or directory',
     });
   });

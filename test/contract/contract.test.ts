@@ -88,7 +88,7 @@ describe('the exporter under the SDK', () => {
   });
 
   // (2)
-  it('the exporter takes overlapping exports and fails those that come after shutdown', async () => {
+  it('the exporter takes overlapping exports, and fails an export after shutdown', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'delay', millis: 50 }] });
     const { exporter, logger, provider } = simple({ endpoint: receiver.endpoint });
     for (let i = 0; i < 5; i++) logger.emit({ body: i });

@@ -488,7 +488,7 @@ describe('a receiver that closes connections', () => {
 });
 
 describe('the flush budget', () => {
-  it('a flush fails the exports to a dead receiver together and those that follow it at once', async () => {
+  it('a flush fails the exports to a dead receiver together, and later exports fail at once', async () => {
     const { clock, exporter, send } = start({ endpoint: 'tcp://127.0.0.1:1', flushTimeoutMillis: 10_000 });
     const running = [send('a'), send('b')];
     const flushed = exporter.forceFlush();

@@ -31,7 +31,7 @@ async function stop(child: Child): Promise<void> {
 /** A {@link ForwardReceiver} without faults in a process of its own, which works while this one is blocked. */
 export class ChildReceiver {
   readonly endpoint: string;
-  /** Those that it has reported so far. */
+  /** The messages that the receiver has reported so far. */
   readonly messages: ReceivedMessage[] = [];
   readonly #child: Child;
   readonly #directory: string;

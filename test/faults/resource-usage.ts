@@ -21,7 +21,7 @@ export class ClientSockets {
     return this.open.some(({ connecting }) => connecting);
   }
 
-  /** Those that hold a file descriptor, or whose release the kernel has not confirmed yet. */
+  /** The sockets that hold a file descriptor, or whose release the kernel has not confirmed yet. */
   get open(): readonly Socket[] {
     return this.#sockets.filter((socket) => !socket.closed);
   }

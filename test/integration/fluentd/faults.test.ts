@@ -106,7 +106,7 @@ test(
 
     // While it stops it still takes chunks; the acks of the last ones are lost with the connection.
     expect(duplicates).toBeLessThanOrEqual(2 * stream.maxPendingRecords);
-    // Those that come after its last flush stay in its buffer's files.
+    // Records that come after its last flush stay in its buffer's files.
     expect(fluentd.complaints.filter((line) => !line.includes('restoring buffer file'))).toEqual([]);
     expect(Math.max(...recoveries)).toBeLessThan(RECOVERY_LIMIT_MILLIS);
     // It may stop between two exports.
