@@ -348,11 +348,13 @@ export class Connection {
   #limitPartial(): void {
     if (this.#partialTimer !== undefined || this.#state === 'connecting' || this.#isClosed) return;
     const { clock, ackTimeoutMillis } = this.#options;
+    const startedAt = clock.now();
     const timer = clock.after(ackTimeoutMillis, () =>
       clock.afterReads(() => {
         if (this.#partialTimer !== timer) return;
-        // An ack that drips is late at the same time, which says more.
-        this.#expire();
+        // An ack that arrives byte by byte is late at the same time, and the missing ack is the better message. Timers
+        // of Node.js fire up to a millisecond early, so the time that has passed cannot decide.
+        this.#expire(startedAt);
         // One that retires has told its fault.
         if (this.#state === 'open')
           this.#failOnAnswer(`an answer of the server is incomplete after ${ackTimeoutMillis} ms`);
@@ -480,9 +482,8 @@ export class Connection {
     }
   }
 
-  #expire(): void {
-    const { clock, ackTimeoutMillis } = this.#options;
-    const writtenBefore = clock.now() - ackTimeoutMillis;
+  #expire(writtenBefore = this.#options.clock.now() - this.#options.ackTimeoutMillis): void {
+    const { ackTimeoutMillis } = this.#options;
     const isUnix = this.#address !== undefined && 'path' in this.#address.target;
     this.#overdueWhere(
       ({ writtenAt }) => writtenAt !== undefined && writtenAt <= writtenBefore,

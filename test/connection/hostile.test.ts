@@ -92,6 +92,21 @@ describe('incomplete answers', () => {
     expect((await result).code).toBe(0);
   });
 
+  it('the exporter reports the late ack if an incomplete answer expires when timers fire early', async () => {
+    const receiver = await listen({ messageFaults: [{ kind: 'garbage', bytes: STALE.subarray(0, 7) }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint });
+    const result = send('a');
+    await until(() => receiver.messages.length === 1);
+    await settle();
+    // As timers of Node.js do: when they fire, a little less time has passed than they were set to.
+    const now = clock.now.bind(clock);
+    clock.now = () => now() - 0.5;
+    await clock.advance(5_000);
+    expect(warnings()[0]).toMatch(/no ack within 5000 ms; /);
+    await clock.advance(100);
+    expect((await result).code).toBe(0);
+  });
+
   it('the exporter keeps a connection whose answers arrive in pieces', async () => {
     let next: Buffer = Buffer.alloc(0);
     // Each answer ends with the beginning of the next.
