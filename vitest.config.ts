@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import sdk3 from './test/integration/sdk-3/package.json' with { type: 'json' };
 import { resolveIn, SDK_LINE } from './test/support/sdk-line.ts';
 
 /** The packages of the SDK that unit tests import. With SDK_LINE=3 they are those of the 3.x line. */
-const SDK_PACKAGES = ['api', 'api-logs', 'context-async-hooks', 'core', 'resources', 'sdk-logs', 'sdk-metrics'];
+const SDK_PACKAGES = Object.keys(sdk3.dependencies);
 
 export default defineConfig({
   test: {
@@ -13,8 +14,8 @@ export default defineConfig({
         extends: true,
         resolve: {
           alias: SDK_PACKAGES.map((name) => ({
-            find: new RegExp(`^@opentelemetry/${name}$`),
-            replacement: resolveIn(SDK_LINE, `@opentelemetry/${name}`),
+            find: new RegExp(`^${name}$`),
+            replacement: resolveIn(SDK_LINE, name),
           })),
         },
         test: {
