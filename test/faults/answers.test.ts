@@ -28,7 +28,7 @@ function hostile(name: string, bytes: Uint8Array, warning: RegExp): FaultCase {
     warns: [warning],
     duplicates: { exactly: 1, because: TAKEN },
     // The string and the arrays would take 100 MB or more.
-    maxGrowthMebibytes: 64,
+    maxGrowth: { withGarbage: 64, used: 16 },
   };
 }
 
