@@ -16,6 +16,14 @@ function hold(run: FaultRun): void {
   run.receiver.messageFaults = () => ack.fault;
 }
 
+/** Sends five chunks on a connection that has had an ack. */
+async function sendFiveUnacknowledged(run: FaultRun): Promise<void> {
+  await run.prove();
+  hold(run);
+  run.send(4);
+  await sendAndAwaitArrival(run);
+}
+
 /** Begins a rotation while the exporter has nothing to send. */
 async function rotate(run: FaultRun): Promise<void> {
   await run.prove();
@@ -83,22 +91,12 @@ const shutdowns: readonly ShutdownCase[] = [
   },
   {
     name: 'shutdown waits for the acks of all chunks in flight',
-    before: async (run) => {
-      await run.prove();
-      hold(run);
-      run.send(4);
-      await sendAndAwaitArrival(run);
-    },
+    before: sendFiveUnacknowledged,
     after: () => ack.release(),
   },
   {
     name: 'shutdown fails all chunks in flight at the flush timeout if no ack arrives',
-    before: async (run) => {
-      await run.prove();
-      hold(run);
-      run.send(4);
-      await sendAndAwaitArrival(run);
-    },
+    before: sendFiveUnacknowledged,
     settlesAfter: FLUSH_MILLIS,
     results: ['acknowledged', ...Array.from({ length: 5 }, () => 'FLUENT_FORWARD_FLUSH_TIMEOUT' as const)],
     cause: 'FLUENT_FORWARD_ACK_TIMEOUT',

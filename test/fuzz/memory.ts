@@ -1,3 +1,4 @@
+import { collectGarbage } from '../faults/resource-usage.ts';
 import { settle } from '../support/fake-clock.ts';
 
 /** How much more memory is held after `action` than before. */
@@ -11,7 +12,7 @@ async function heldBytes(): Promise<number> {
   // What has just been closed is let go of in the turns that follow.
   for (let round = 0; round < 5; round++) {
     await settle();
-    (globalThis.gc as NodeJS.GCFunction)();
+    collectGarbage();
   }
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
