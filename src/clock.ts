@@ -1,3 +1,12 @@
+import timers from 'node:timers';
+
+// Fake timers of tests replace these functions. A dial or an ack that waits for one of them would wait forever, so the
+// real ones are kept from the time when this module loads.
+const { setTimeout, clearTimeout, setImmediate } = timers;
+const now = performance.now.bind(performance);
+/** `process.nextTick` as it was when this module loaded. */
+export const nextTick: typeof process.nextTick = process.nextTick.bind(process);
+
 /** Seconds and nanoseconds since the Unix epoch, as OpenTelemetry writes them. */
 export type WallTime = readonly [seconds: number, nanoseconds: number];
 
@@ -28,7 +37,7 @@ export interface Clock {
 const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now,
   wallTime: () => {
     const millis = Date.now();
     return [Math.floor(millis / 1000), (millis % 1000) * 1_000_000];

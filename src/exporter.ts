@@ -1,5 +1,5 @@
 import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, nextTick, systemClock } from './clock.ts';
 import { createCompressor } from './compress/create.ts';
 import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/config.ts';
 import { urlsOf } from './config/endpoint.ts';
@@ -289,7 +289,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   }
 
   #call(callback: ResultCallback, result: Parameters<ResultCallback>[0]): void {
-    process.nextTick(() => {
+    nextTick(() => {
       try {
         callback(result);
       } catch (error) {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Clock, Timer } from '../clock.ts';
+import { type Clock, nextTick, type Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import { FluentForwardConnectionError, messageOf } from '../errors.ts';
 import { type Answer, AnswerReader, MAX_ANSWER_BYTES } from '../protocol/answer.ts';
@@ -196,7 +196,7 @@ export class Connection {
     if (!this.#corked) {
       this.#corked = true;
       socket.cork();
-      process.nextTick(() => {
+      nextTick(() => {
         this.#corked = false;
         socket.uncork();
       });

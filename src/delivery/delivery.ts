@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.ts';
+import { type Clock, nextTick, type Timer } from '../clock.ts';
 import type { Compressor } from '../compress/compressor.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
@@ -382,7 +382,7 @@ export class Delivery implements PoolObserver {
     this.#exports.delete(owner);
     this.#inFlightBytes -= countedBytes(owner);
     // The application's callback may export again; it must not find this half done.
-    process.nextTick(() => {
+    nextTick(() => {
       owner.done(outcome);
       for (const flush of this.#flushes) {
         flush.exports.delete(owner);

@@ -71,4 +71,16 @@ describe.concurrent('processes that export', () => {
       await receiver.close();
     });
   }
+
+  it('exports succeed after fake timers were in place while a chunk was sent and its ack was lost', async () => {
+    const receiver = await ForwardReceiver.listen({ messageFaults: [{ kind: 'withhold' }] });
+    const env = {
+      ...timeout(90_000),
+      OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint,
+      OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '2000',
+    };
+    const { stdout } = await runProgram('test/faults/fake-timers.mjs', { env });
+    expect(stdout).toBe('0 0');
+    await receiver.close();
+  });
 });
