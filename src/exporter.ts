@@ -5,7 +5,7 @@ import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/conf
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
 import { inCleanContext } from './connection/clean-context.ts';
-import { Delivery, describeRefusal, type Outcome } from './delivery/delivery.ts';
+import { Delivery, describeRefusal, describeSilence, type Outcome } from './delivery/delivery.ts';
 import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
@@ -140,7 +140,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   /** Without exports in flight at once: at the process's end there is no later turn. */
   async #flushAndClose(): Promise<void> {
-    if (this.#delivery.inFlightBytes > 0) await this.forceFlush();
+    if (!this.#delivery.isIdle) await this.forceFlush();
     this.#delivery.close();
     this.#telemetry.metrics?.close();
   }
@@ -217,7 +217,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   #refusal(): [ExportErrorCode, string] | undefined {
     const { maxInFlightBytes } = this.#config;
-    const { inFlightBytes, isFlushSpent } = this.#delivery;
+    const { inFlightBytes, isFlushTurn } = this.#delivery;
     if (this.#isShutDown) {
       return ['FLUENT_FORWARD_SHUT_DOWN', 'the exporter is shut down; await forceFlush() before shutdown()'];
     }
@@ -227,7 +227,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
         `${inFlightBytes} bytes already wait for their acks (maxInFlightBytes is ${maxInFlightBytes})`,
       ];
     }
-    return isFlushSpent ? this.#flushTimeout() : undefined;
+    return isFlushTurn ? this.#flushTimeout() : undefined;
   }
 
   #flushTimeout(): [ExportErrorCode, string] {
@@ -249,8 +249,10 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   #failure(outcome: Extract<Outcome, { kind: 'failed' }>): [ExportErrorCode, string] {
     switch (outcome.code) {
-      case 'FLUENT_FORWARD_TIMEOUT':
-        return [outcome.code, `no ack within ${this.#config.timeoutMillis} ms (timeoutMillis)`];
+      case 'FLUENT_FORWARD_TIMEOUT': {
+        const silence = outcome.chunk === undefined ? '' : `; ${describeSilence(outcome.chunk)}`;
+        return [outcome.code, `no ack within ${this.#config.timeoutMillis} ms (timeoutMillis)${silence}`];
+      }
       case 'FLUENT_FORWARD_FLUSH_TIMEOUT':
         return this.#flushTimeout();
       case 'FLUENT_FORWARD_CHUNK_REFUSED':

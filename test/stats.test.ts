@@ -133,7 +133,7 @@ describe('stats()', () => {
     const bytes = receiver.messages[1]?.bytes;
     expect(failed).toEqual({
       FLUENT_FORWARD_IN_FLIGHT_LIMIT: { ...NOTHING, records: 1 },
-      FLUENT_FORWARD_CHUNK_REFUSED: { records: 1, bytes, rawBytes: bytes },
+      FLUENT_FORWARD_TIMEOUT: { records: 1, bytes, rawBytes: bytes },
       FLUENT_FORWARD_UNENCODABLE: NOTHING,
       FLUENT_FORWARD_SHUT_DOWN: { ...NOTHING, records: 3 },
     });

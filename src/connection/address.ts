@@ -22,6 +22,4 @@ export interface Address {
   failures: number;
   failedAt: number;
   ejectedUntil: number;
-  /** Connections in a row that the receiver closed after a single ack. */
-  singleAckCloses: number;
 }

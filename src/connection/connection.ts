@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { type Clock, nextTick, type Timer } from '../clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import { FluentForwardConnectionError, messageOf } from '../errors.ts';
 import { type Answer, AnswerReader, MAX_ANSWER_BYTES } from '../protocol/answer.ts';
@@ -9,6 +9,7 @@ import type { ConnectionStats } from '../stats.ts';
 import type { ConnectionInfo } from '../telemetry/channels.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Address } from './address.ts';
+import { ChunkWriter } from './chunk-writer.ts';
 import type { Certificates, Credentials } from './credentials.ts';
 import { type Ends, type Failure, lost, lostAt, refusedAfterTls, type Stage, tooLate } from './failure.ts';
 import { openSocket, serverNameOf } from './socket.ts';
@@ -33,14 +34,13 @@ export interface ConnectionObserver {
   /** So many milliseconds after it was handed to the connection. */
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
   /**
-   * The chunk has to go elsewhere; told once for each chunk. Unless the connection is closed, a late
-   * ack is still told as `acknowledged`.
+   * The chunk has to go elsewhere; called once for each chunk. Unless the connection is closed, a late ack is still
+   * reported by `acknowledged`. `isSuspect`: the receiver had to answer this chunk next, so the chunk itself may be the
+   * reason.
    */
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
   /** It takes no more chunks because of a fault, which leaves `chunks` to be sent again. */
   failed(connection: Connection, error: FluentForwardConnectionError, chunks: readonly Chunk[]): void;
-  /** The receiver has not closed after a single ack, as it was expected to. */
-  stayedOpen(connection: Connection): void;
   closed(connection: Connection): void;
 }
 
@@ -69,19 +69,24 @@ export interface ConnectionOptions {
 interface Pending {
   readonly chunk: Chunk;
   readonly sentAt: number;
-  /** When the operating system had taken its last byte. */
-  writtenAt: number | undefined;
-  /** Told as unanswered; its ack still counts. */
+  /** When the operating system last took bytes of it; undefined before the first ones. */
+  takenAt: number | undefined;
+  /** Whether the operating system has taken all of it. */
+  isWritten: boolean;
+  /** It was reported as unanswered, or acknowledged elsewhere. Its ack still counts. */
   overdue: boolean;
-  /** Nobody waits for its ack, which still tells whether the receiver works. */
+  /** Nobody waits for its ack, which still shows whether the receiver works. */
   isGivenUp: boolean;
 }
 
-/** After three connections that the receiver closed after one ack each, one message is all it takes. */
-const SINGLE_ACK_CLOSES = 3;
 const UNIX_HINT = "Fluentd's in_unix never acknowledges: use its in_forward, or Fluent Bit's unix_path";
-/** A FIN this soon after the ack belongs to it. */
-const SINGLE_ACK_MILLIS = 1_000;
+/** The codes of faults that have nothing to do with the chunk that was sent. */
+const BLAMELESS: readonly FluentForwardConnectionError['code'][] = [
+  'FLUENT_FORWARD_BAD_ANSWER',
+  'FLUENT_FORWARD_AUTH_FAILED',
+  'FLUENT_FORWARD_TLS_FAILED',
+  'FLUENT_FORWARD_CLOSED',
+];
 
 /** The life of one socket. It ends in `closed`; a reconnect is a new object. */
 export class Connection {
@@ -95,6 +100,8 @@ export class Connection {
   #certificates: Certificates | undefined;
   #handshake: Handshake | undefined;
   #socket: Socket | undefined;
+  /** Invariant: undefined until the connection has been open. */
+  #writer: ChunkWriter | undefined;
   /** In TLS 1.3, while the server has not shown that it takes this client's certificate: for how long it may take. */
   #unverifiedUntil = Number.NEGATIVE_INFINITY;
   /** Whether the server has said anything yet. */
@@ -104,15 +111,14 @@ export class Connection {
   /** Bytes from the server since the last read with the ack of a chunk. */
   #unaskedBytes = 0;
   #connectTimer: Timer | undefined;
-  #ackTimer: Timer | undefined;
+  /** Runs while an ack or the end of a write is waited for. */
+  #progressTimer: Timer | undefined;
   /** Runs while an answer has begun to arrive. */
   #partialTimer: Timer | undefined;
-  #restTimer: Timer | undefined;
   #acks = 0;
-  #lastAckAt = 0;
-  #corked = false;
-  /** Its receiver takes one message a connection: nothing more is sent while its FIN is waited for. */
-  #resting = false;
+  #lastAckAt = Number.NEGATIVE_INFINITY;
+  /** The last time that the operating system took bytes, or that there was something to write again. */
+  #lastWriteAt = Number.NEGATIVE_INFINITY;
   readonly dialledAt: number;
   /** When its last chunk was sent, for idleness. */
   lastSentAt: number;
@@ -152,7 +158,7 @@ export class Connection {
       address: this.#address?.text,
       state: this.#state,
       ageMillis: this.#options.clock.now() - this.dialledAt,
-      inFlightChunks: this.#pending.size,
+      inFlightChunks: this.inFlight,
     };
   }
 
@@ -170,58 +176,47 @@ export class Connection {
     return this.#acks > 0;
   }
 
-  /** Whether its receiver may take one message a connection: what came behind that is no worse for having no ack. */
-  get endedAfterSingleAck(): boolean {
-    return this.#acks === 1 && this.#options.clock.now() - this.#lastAckAt <= SINGLE_ACK_MILLIS;
-  }
-
   /** Slow start: a receiver that accepts and never answers costs one chunk's delay. */
   get canTake(): boolean {
-    if (this.#state !== 'open' || this.#resting) return false;
-    return this.#pending.size < (this.#acks > 0 ? this.#options.maxInFlightChunks : 1);
+    if (this.#state !== 'open' || (this.#isSingleUse && this.isProven)) return false;
+    return this.#unanswered().length < (this.isProven ? this.#options.maxInFlightChunks : 1);
   }
 
   /** Writes a chunk; only while {@link canTake}. Chunks sent in one turn leave in one write. */
   send(chunk: Chunk): void {
-    const socket = this.#socket as Socket;
+    const writer = this.#writer as ChunkWriter;
     this.lastSentAt = this.#options.clock.now();
-    const pending: Pending = {
+    this.#pending.set(chunk.id, {
       chunk,
       sentAt: this.lastSentAt,
-      writtenAt: undefined,
+      takenAt: undefined,
+      isWritten: false,
       overdue: false,
       isGivenUp: false,
-    };
-    this.#pending.set(chunk.id, pending);
-    if (!this.#corked) {
-      this.#corked = true;
-      socket.cork();
-      nextTick(() => {
-        this.#corked = false;
-        socket.uncork();
-      });
-    }
-    chunk.retain();
-    socket.write(chunk.bytes, () => {
-      chunk.release();
-      pending.writtenAt = this.#options.clock.now();
-      this.#armAckTimer();
     });
+    if (!writer.isBusy) this.#lastWriteAt = this.lastSentAt;
+    writer.add(chunk);
+    this.#armProgressTimer();
   }
 
   /** Lets the acks arrive that are due, then closes. */
   retire(): void {
     if (this.#state !== 'open') return;
-    this.#to('retiring');
+    this.#retire();
     this.#closeIfDrained();
   }
 
-  /** The chunk is settled: acknowledged on another connection, or given up. */
-  forget(chunk: Chunk, givenUp: boolean): void {
+  /**
+   * The chunk is settled: acknowledged on another connection, or given up. Its ack here would still prove that this
+   * connection works, so an open connection keeps it in mind: without a limit of time if it is acknowledged elsewhere.
+   */
+  forget(chunk: Chunk, end: 'acknowledged' | 'given up'): void {
     const pending = this.#pending.get(chunk.id);
     if (pending === undefined) return;
-    if (givenUp && !pending.overdue && this.#state === 'open') {
-      pending.isGivenUp = true;
+    const isUnsent = this.#writer?.remove(chunk) === true;
+    if (this.#state === 'open' && !pending.overdue && !isUnsent) {
+      if (end === 'given up') pending.isGivenUp = true;
+      else pending.overdue = true;
       return;
     }
     this.#pending.delete(chunk.id);
@@ -297,9 +292,6 @@ export class Connection {
     // Stays for good: closing towards Fluentd often ends in ECONNRESET.
     socket.on('error', (error) => this.#lost(error));
     socket.once('close', () => this.#lost());
-    // Node counts bytes that leave as activity, also in the middle of a write: what times out here
-    // is a receiver that has stopped reading.
-    socket.setTimeout(this.#options.ackTimeoutMillis, () => this.#options.clock.afterReads(() => this.#writeStalled()));
   }
 
   #verified(): void {
@@ -319,6 +311,7 @@ export class Connection {
   #open(): void {
     this.#connectTimer?.cancel();
     this.#to('open');
+    this.#writer = new ChunkWriter(this.#socket as Socket, this);
     const { clock, observer, telemetry } = this.#options;
     telemetry.opened(this, clock.now() - this.dialledAt);
     observer.opened(this);
@@ -328,20 +321,32 @@ export class Connection {
     this.#isSilent = false;
     this.#verified();
     this.#unaskedBytes += data.length;
-    try {
-      for (const answer of this.#answers.push(data)) {
-        if (this.#isClosed) return;
-        this.#endPartial();
-        this.#answered(answer);
-      }
-    } catch (error) {
-      this.#failOnAnswer(`the server answered with ${messageOf(error)}`, error);
+    for (const answer of this.#read(data)) {
+      this.#endPartial();
+      this.#answered(answer);
+      if (this.#isClosed) return;
     }
     // More than the acks of all chunks that can be on the way, stale ones included: 1,024 of 30 bytes.
     if (this.#unaskedBytes > MAX_ANSWER_BYTES) {
       this.#failOnAnswer(`the server has sent ${this.#unaskedBytes} bytes that acknowledge nothing`);
     }
     if (this.#answers.isPartial) this.#limitPartial();
+  }
+
+  /** The answers in what the server has sent. Fails the connection where that is no answer. */
+  *#read(data: Buffer): Generator<Answer> {
+    const answers = this.#answers.push(data);
+    for (;;) {
+      let next: IteratorResult<Answer>;
+      try {
+        next = answers.next();
+      } catch (error) {
+        this.#failOnAnswer(`the server answered with ${messageOf(error)}`, error);
+        return;
+      }
+      if (next.done) return;
+      yield next.value;
+    }
   }
 
   /** An answer that has begun has to end within the time for an ack; before that the dial's own limit holds. */
@@ -430,14 +435,13 @@ export class Connection {
     for (const pending of this.#pending.values()) {
       if (pending === acked) break;
       if (!pending.overdue) skipped.push(pending);
+      else if (this.#state === 'open') this.#pending.delete(pending.chunk.id);
     }
     this.#pending.delete(id);
     if (skipped.length > 0) {
       const reason = 'the server acknowledged a later chunk and not this one';
-      this.#overdue(skipped, this.#error('FLUENT_FORWARD_ACK_SKIPPED', reason));
+      this.#giveBack(skipped, this.#error('FLUENT_FORWARD_ACK_SKIPPED', reason), skipped);
     }
-    if (this.#isSingleUse) this.#resting = true;
-    else if ((this.#address?.singleAckCloses ?? 0) >= SINGLE_ACK_CLOSES) this.#rest();
     if (this.#acks === 1) telemetry.ready(this);
     observer.acknowledged(this, acked.chunk, this.#lastAckAt - acked.sentAt);
     if (this.#isSingleUse) this.retire();
@@ -448,85 +452,106 @@ export class Connection {
   #notAccepted(): void {
     const [pending] = this.#pending.values();
     if (pending === undefined) return;
-    this.#pending.delete(pending.chunk.id);
     if (!pending.overdue) {
       const error = this.#error('FLUENT_FORWARD_NOT_ACCEPTED', 'the server answered a chunk without accepting it');
-      this.#faulty(error, pending.isGivenUp ? [] : [pending.chunk]);
-      if (!pending.isGivenUp) this.#options.observer.unanswered(this, pending.chunk, error);
+      this.#giveBack([pending], error, [pending]);
     }
+    this.#pending.delete(pending.chunk.id);
     this.#closeIfDrained();
   }
 
-  /** Waits for the FIN of a receiver that takes one message a connection. */
-  #rest(): void {
-    this.#resting = true;
-    this.#restTimer ??= this.#options.clock.after(SINGLE_ACK_MILLIS, () => {
-      this.#resting = false;
-      if (this.#state === 'open') this.#options.observer.stayedOpen(this);
-    });
-  }
-
-  #armAckTimer(): void {
-    if (this.#ackTimer !== undefined || this.#isClosed) return;
-    const { clock, ackTimeoutMillis } = this.#options;
-    for (const { overdue, writtenAt } of this.#pending.values()) {
-      if (overdue || writtenAt === undefined) continue;
-      this.#ackTimer = clock.after(Math.max(0, writtenAt + ackTimeoutMillis - clock.now()), () =>
-        clock.afterReads(() => {
-          this.#ackTimer = undefined;
-          this.#expire();
-          this.#armAckTimer();
-        }),
-      );
-      return;
+  /** The operating system has taken bytes of a chunk. */
+  wrote(chunk: Chunk, isWhole: boolean): void {
+    this.#lastWriteAt = this.#options.clock.now();
+    const pending = this.#pending.get(chunk.id);
+    if (pending !== undefined) {
+      pending.takenAt = this.#lastWriteAt;
+      pending.isWritten = isWhole;
     }
-  }
-
-  #expire(writtenBefore = this.#options.clock.now() - this.#options.ackTimeoutMillis): void {
-    const { ackTimeoutMillis } = this.#options;
-    const isUnix = this.#address !== undefined && 'path' in this.#address.target;
-    this.#overdueWhere(
-      ({ writtenAt }) => writtenAt !== undefined && writtenAt <= writtenBefore,
-      `no ack within ${ackTimeoutMillis} ms${isUnix ? `; ${UNIX_HINT}` : ''}`,
-    );
-  }
-
-  #writeStalled(): void {
-    const { ackTimeoutMillis } = this.#options;
-    this.#overdueWhere(
-      ({ writtenAt }) => writtenAt === undefined,
-      `the server has read nothing for ${ackTimeoutMillis} ms`,
-    );
-  }
-
-  #overdueWhere(condition: (pending: Pending) => boolean, reason: string): void {
-    if (this.#isClosed) return;
-    const overdue = this.#unanswered().filter(condition);
-    if (overdue.length > 0) this.#overdue(overdue, this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason));
-  }
-
-  /** Gives chunks up to another connection, and waits on for their acks: a slow receiver must not breed duplicates. */
-  #overdue(overdue: readonly Pending[], error: FluentForwardConnectionError): void {
-    for (const pending of overdue) {
-      pending.overdue = true;
-      if (pending.isGivenUp) this.#pending.delete(pending.chunk.id);
-    }
-    const chunks = overdue.filter(({ isGivenUp }) => !isGivenUp).map(({ chunk }) => chunk);
-    this.#faulty(error, chunks);
-    for (const chunk of chunks) this.#options.observer.unanswered(this, chunk, error);
-    this.#closeIfDrained();
-  }
-
-  /** Takes no more chunks. */
-  #faulty(error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
-    if (this.#state === 'open') this.#to('retiring');
-    this.#options.observer.failed(this, error, chunks);
+    this.#armProgressTimer();
   }
 
   /**
-   * A FIN, after which no ack will come any more, or an error: a receiver that closes after each ack
-   * answers what was written behind it by a reset. With nothing in flight neither is a fault.
+   * Since when nothing has moved although there is something to write. Undefined where there is not, and where the
+   * stall has been reported.
    */
+  get #stalledSince(): number | undefined {
+    const isReported = this.#state !== 'open' && this.#unanswered().length === 0;
+    return this.#writer?.isBusy && !isReported ? Math.max(this.#lastWriteAt, this.#lastAckAt) : undefined;
+  }
+
+  /**
+   * Since when the ack of a chunk is waited for: since its last bytes left, or since the ack of a chunk before it. A
+   * slow receiver that acknowledges steadily keeps its chunks. Acks come in the order of the chunks, and a chunk that
+   * was passed over is overdue already.
+   */
+  #waitsSince({ takenAt, isWritten }: Pending): number | undefined {
+    return isWritten && takenAt !== undefined ? Math.max(takenAt, this.#lastAckAt) : undefined;
+  }
+
+  #armProgressTimer(): void {
+    if (this.#progressTimer !== undefined || this.#isClosed) return;
+    const [next] = this.#unanswered();
+    const waits = [this.#stalledSince, next && this.#waitsSince(next)].filter((since) => since !== undefined);
+    if (waits.length === 0) return;
+    const { clock, ackTimeoutMillis } = this.#options;
+    this.#progressTimer = clock.after(Math.max(0, Math.min(...waits) + ackTimeoutMillis - clock.now()), () =>
+      clock.afterReads(() => {
+        this.#progressTimer = undefined;
+        const limit = clock.now() - ackTimeoutMillis;
+        this.#stall(limit);
+        this.#expire(limit);
+        this.#armProgressTimer();
+      }),
+    );
+  }
+
+  /** Gives all chunks back if nothing has moved since `limit`: the receiver has stopped reading. */
+  #stall(limit: number): void {
+    const since = this.#stalledSince;
+    if (since === undefined || since > limit || this.#isClosed) return;
+    const reason = `the server has read nothing for ${this.#options.ackTimeoutMillis} ms`;
+    this.#giveBack(this.#unanswered(), this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason), []);
+  }
+
+  /** Gives back the chunks whose acks are waited for since `limit` or longer. */
+  #expire(limit: number): void {
+    if (this.#isClosed) return;
+    const overdue = this.#unanswered().filter((pending) => (this.#waitsSince(pending) ?? Infinity) <= limit);
+    if (overdue.length === 0) return;
+    const isUnix = this.#address !== undefined && 'path' in this.#address.target;
+    const reason = `no ack within ${this.#options.ackTimeoutMillis} ms${isUnix ? `; ${UNIX_HINT}` : ''}`;
+    this.#giveBack(overdue, this.#error('FLUENT_FORWARD_ACK_TIMEOUT', reason), this.#suspects(overdue));
+  }
+
+  /**
+   * Leaves chunks to other connections, with those that were not begun here, and takes no more. Their acks still count.
+   * `suspects`: the chunks that may be the reason.
+   */
+  #giveBack(overdue: readonly Pending[], error: FluentForwardConnectionError, suspects: readonly Pending[]): void {
+    const unanswered = this.#unanswered();
+    if (this.#state === 'open') this.#retire();
+    const unsent = new Set(unanswered.filter(({ chunk }) => this.#writer?.remove(chunk)));
+    const back = unanswered.filter((pending) => unsent.has(pending) || overdue.includes(pending));
+    for (const pending of back) {
+      pending.overdue = true;
+      if (unsent.has(pending) || pending.isGivenUp) this.#pending.delete(pending.chunk.id);
+    }
+    const wanted = back.filter(({ isGivenUp }) => !isGivenUp);
+    const { observer } = this.#options;
+    const chunks = wanted.map(({ chunk }) => chunk);
+    observer.failed(this, error, chunks);
+    for (const pending of wanted) observer.unanswered(this, pending.chunk, error, suspects.includes(pending));
+    this.#closeIfDrained();
+  }
+
+  #retire(): void {
+    this.#to('retiring');
+    // Nobody waits for the acks of these.
+    for (const { chunk, overdue } of this.#pending.values()) if (overdue) this.#pending.delete(chunk.id);
+  }
+
+  /** The server closed the connection, or the socket failed. With nothing in flight neither is a fault. */
   #lost(cause?: NodeJS.ErrnoException): void {
     if (this.#isClosed) return;
     if (this.#state === 'connecting') {
@@ -537,8 +562,6 @@ export class Connection {
       this.#fail(refusedAfterTls(cause, this.#ends));
       return;
     }
-    if (this.endedAfterSingleAck) (this.#address as Address).singleAckCloses++;
-    else if (this.#acks > 1) (this.#address as Address).singleAckCloses = 0;
     this.#fail(lost(cause, this.#ends, this.#isSilent));
   }
 
@@ -578,24 +601,41 @@ export class Connection {
   #end(error: FluentForwardConnectionError): void {
     if (this.#isClosed) return;
     const unanswered = this.#unanswered();
+    const suspects = BLAMELESS.includes(error.code) ? [] : this.#suspects(unanswered);
     const isDial = this.#state === 'connecting';
-    // What it has not passed on yet is of no use any more.
-    const isClean = this.#isEstablished && this.#socket?.writableLength === 0;
+    // What the socket still holds is of no use to the receiver, and neither is the beginning of a chunk.
+    const isClean = this.#isEstablished && this.#socket?.writableLength === 0 && this.#writer?.isWithinChunk !== true;
     this.#to('closed');
     this.#connectTimer?.cancel();
-    this.#ackTimer?.cancel();
-    this.#restTimer?.cancel();
+    this.#progressTimer?.cancel();
     this.#endPartial();
     this.#pending.clear();
-    // A FIN, in TLS after a close_notify: receivers complain about one without.
-    if (isClean) this.#socket?.destroySoon();
+    this.#writer?.end();
+    if (isClean) this.#finish(this.#socket as Socket);
     else this.#socket?.destroy();
     const { clock, observer, release, telemetry } = this.#options;
     if (this.#address !== undefined) release(this.#address);
     if (isDial && error.code !== 'FLUENT_FORWARD_CLOSED') telemetry.dialFailed(error, clock.now() - this.dialledAt);
     telemetry.closed(this, error);
-    for (const { chunk } of unanswered) observer.unanswered(this, chunk, error);
+    for (const pending of unanswered) observer.unanswered(this, pending.chunk, error, suspects.includes(pending));
     observer.closed(this);
+  }
+
+  /**
+   * Sends a FIN, in TLS after a close_notify: receivers complain about a FIN without one. A receiver that does not read
+   * keeps the close_notify from leaving, and the socket is destroyed in the end.
+   */
+  #finish(socket: Socket): void {
+    const { clock, ackTimeoutMillis } = this.#options;
+    const limit = clock.after(ackTimeoutMillis, () => socket.destroy());
+    socket.once('close', () => limit.cancel());
+    socket.destroySoon();
+  }
+
+  /** Of chunks that are left unanswered, the one that the receiver had to answer next, if it had bytes of it. */
+  #suspects(unanswered: readonly Pending[]): readonly Pending[] {
+    const [next] = this.#pending.values();
+    return unanswered.filter((pending) => pending === next && pending.takenAt !== undefined);
   }
 
   #unanswered(): Pending[] {

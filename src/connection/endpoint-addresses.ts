@@ -181,7 +181,6 @@ export class EndpointAddresses {
       failures: 0,
       failedAt: 0,
       ejectedUntil: 0,
-      singleAckCloses: 0,
     };
   }
 }

@@ -30,8 +30,11 @@ export interface PoolObserver {
   /** Chunks that wait may find a connection now. */
   available(): void;
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
-  /** The chunk has to be sent again; a late ack is still told. */
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
+  /**
+   * The chunk has to be sent again; a late ack is still reported. `isSuspect`: the receiver had to answer this chunk
+   * next, so the chunk itself may be the reason.
+   */
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
 }
 
 /** From the first fault after an ack to the next ack. */
@@ -230,8 +233,8 @@ export class ConnectionPool implements SlotObserver {
     this.#options.observer.acknowledged(connection, chunk, latencyMillis);
   }
 
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
-    this.#options.observer.unanswered(connection, chunk, error);
+  unanswered(...unanswered: Parameters<PoolObserver['unanswered']>): void {
+    this.#options.observer.unanswered(...unanswered);
   }
 
   failed(

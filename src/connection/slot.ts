@@ -27,7 +27,7 @@ export interface SlotObserver {
   /** The same, and the connection is new. */
   opened(connection: Connection): void;
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void;
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
   /** `isHarmless`: a rotation's dial failed, and the connection that it would have replaced works. */
   failed(
     connection: Connection,
@@ -107,13 +107,8 @@ export class Slot implements ConnectionObserver {
     this.#options.observer.acknowledged(connection, chunk, latencyMillis);
   }
 
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
-    this.#options.observer.unanswered(connection, chunk, error);
-  }
-
-  stayedOpen(connection: Connection): void {
-    if (connection.address !== undefined) connection.address.singleAckCloses = 0;
-    this.#options.observer.available();
+  unanswered(...unanswered: Parameters<SlotObserver['unanswered']>): void {
+    this.#options.observer.unanswered(...unanswered);
   }
 
   failed(connection: Connection, error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {

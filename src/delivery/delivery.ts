@@ -2,14 +2,17 @@ import { type Clock, nextTick, type Timer } from '../clock.ts';
 import type { Compressor } from '../compress/compressor.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
+import type { Address } from '../connection/address.ts';
 import { backoffDelay } from '../connection/backoff.ts';
 import type { Connection } from '../connection/connection.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
+import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import { Deadline } from './deadline.ts';
+import { Doubt, type HandOver, HandOvers } from './doubt.ts';
 
 /** How the delivery of an export's chunks ended. */
 export type Outcome =
@@ -23,8 +26,9 @@ export type Outcome =
     } & FailureReason);
 
 type FailureReason =
-  | { readonly code: LateCode }
-  /** `chunk` reaches receivers and is not acknowledged. */
+  | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_FLUSH_TIMEOUT'> }
+  /** `chunk`: one that receivers took and did not acknowledge, if the export failed because of that. */
+  | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT'>; readonly chunk?: Chunk }
   | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_CHUNK_REFUSED'>; readonly chunk: Chunk };
 
 type LateCode = Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT' | 'FLUENT_FORWARD_FLUSH_TIMEOUT'>;
@@ -44,11 +48,9 @@ export interface DeliveryOptions {
 interface Export {
   readonly chunks: Set<Delivered>;
   readonly done: (outcome: Outcome) => void;
-  readonly deadline: Timer;
+  readonly deadline: Deadline;
   /** What its chunks hold, and what their compression may take. */
   heldBytes: number;
-  /** A flush waits for it, or came just before it. */
-  isFlushed: boolean;
   acknowledgedRecords: number;
 }
 
@@ -57,37 +59,31 @@ interface Delivered {
   /** The compressed one as soon as there is one, which is before it is sent. */
   chunk: Chunk;
   readonly owner: Export;
-  /** Where an ack may still come from; closed ones among them count for nothing. */
-  readonly sentOn: Set<Connection>;
-  /** Connections that it ended unanswered on. */
-  unanswered: number;
-  /** The last time. */
-  sentAt: number | undefined;
+  /** The connections that may still acknowledge it. May contain closed connections; ignore them. */
+  readonly sentOn: Map<Connection, HandOver>;
+  /** The connection that it is on, until it is unanswered there. */
+  current: Connection | undefined;
+  readonly doubt: Doubt;
+  /** Whether a warning says that it is refused. */
+  isReported: boolean;
   lastError: FluentForwardConnectionError | undefined;
+  /** When `lastError` came. */
+  failedAt: number;
 }
 
 /** A `flush()` that waits for the exports that were in flight when it was called. */
 interface Flush {
   readonly exports: Set<Export>;
+  readonly deadline: Deadline;
   readonly resolve: () => void;
 }
 
-/** Unanswered on so many connections, a chunk is probably refused, and not the receivers broken. */
-const PROBABLY_REFUSED = 3;
-/** The receiver wants TLS or a handshake of another kind, whatever the chunk. */
-const BLAMELESS: readonly ConnectionErrorCode[] = [
-  'FLUENT_FORWARD_BAD_ANSWER',
-  'FLUENT_FORWARD_AUTH_FAILED',
-  'FLUENT_FORWARD_TLS_FAILED',
-];
+/** After this many unacknowledged tries a chunk goes behind all others: it may be refused. */
+const DOUBTFUL_TRIES = 3;
+/** A flush takes no longer, whatever is acknowledged meanwhile: Kubernetes kills a process 30 s after SIGTERM. */
+const MAX_FLUSH_MILLIS = 25_000;
 /** What one export counts at least towards `maxInFlightBytes`. */
 const MIN_EXPORT_BYTES = 1024;
-/**
- * BatchLogRecordProcessor may call `forceFlush()` just before it exports, and exports the rest of its
- * queue when a flushed batch has failed. What comes later than this has nothing to do with the flush.
- */
-const FLUSH_GRACE_MILLIS = 1_000;
-
 /** Brings each chunk to an ack: over one connection after the other, until its export's deadline. */
 export class Delivery implements PoolObserver {
   readonly #options: DeliveryOptions;
@@ -104,20 +100,31 @@ export class Delivery implements PoolObserver {
    */
   readonly #postponed = new Map<Delivered, Timer>();
   #inFlightBytes = 0;
+  /** Bytes of settled chunks that a stalled socket or a thread still reads. */
+  #lingeringBytes = 0;
+  readonly #handOvers = new HandOvers();
   readonly #flushes = new Set<Flush>();
-  #flushedAt = Number.NEGATIVE_INFINITY;
-  /** Runs while there is a budget that flushes share. */
-  #flushTimer: Timer | undefined;
-  #flushSpentAt = Number.NEGATIVE_INFINITY;
+  /**
+   * Flushes that were called in this turn. BatchLogRecordProcessor may call one just before `export()`, with nothing but
+   * microtasks between.
+   */
+  readonly #startingFlushes = new Set<Flush>();
+  #lastAckAt = Number.NEGATIVE_INFINITY;
+  #isFlushTurn = false;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
     this.#pool = new ConnectionPool({ ...options, observer: this });
   }
 
-  /** Bytes held for exports that have no outcome yet. */
+  /** Bytes held for exports that have no outcome yet, and by stalled sockets for those that have one. */
   get inFlightBytes(): number {
-    return this.#inFlightBytes;
+    return this.#inFlightBytes + this.#lingeringBytes;
+  }
+
+  /** Whether no export is in flight. */
+  get isIdle(): boolean {
+    return this.#exports.size === 0;
   }
 
   get waitingRecords(): number {
@@ -128,9 +135,12 @@ export class Delivery implements PoolObserver {
     return records;
   }
 
-  /** Whether a flush has used up its time without an ack, so that what comes with it cannot be delivered either. */
-  get isFlushSpent(): boolean {
-    return this.#options.clock.now() < this.#flushSpentAt + FLUSH_GRACE_MILLIS;
+  /**
+   * Whether a flush has timed out in this turn of the event loop. BatchLogRecordProcessor exports the rest of its queue
+   * then, batch after batch, and nothing but microtasks lies between.
+   */
+  get isFlushTurn(): boolean {
+    return this.#isFlushTurn;
   }
 
   get connectionStats(): ConnectionStats[] {
@@ -149,20 +159,23 @@ export class Delivery implements PoolObserver {
   /** Delivers the chunks of one export; `done` is called once, in a later turn. */
   deliver(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
     const { clock, config } = this.#options;
+    const dueAt = clock.now() + config.timeoutMillis;
     const owner: Export = {
       chunks: new Set(),
       done,
-      // The one timer that holds the process: as long as records wait, and not longer than this.
-      deadline: clock.after(
-        config.timeoutMillis,
-        () => clock.afterReads(() => this.#exports.has(owner) && this.#giveUp([owner], 'FLUENT_FORWARD_TIMEOUT')),
-        true,
-      ),
+      // The one timer that keeps the process alive: as long as records wait, and no longer.
+      deadline: new Deadline({
+        clock,
+        dueAt: () => dueAt,
+        roundMillis: Math.min(config.timeoutMillis, this.#roundMillis),
+        keepAlive: true,
+        onDue: () => this.#giveUp([owner], 'FLUENT_FORWARD_TIMEOUT'),
+      }),
       heldBytes: 0,
-      isFlushed: clock.now() <= this.#flushedAt + FLUSH_GRACE_MILLIS,
       acknowledgedRecords: 0,
     };
     this.#exports.add(owner);
+    for (const flush of this.#startingFlushes) flush.exports.add(owner);
     this.#inFlightBytes += countedBytes(owner);
     for (const chunk of chunks) this.#admit(chunk, owner);
     this.#send();
@@ -172,10 +185,12 @@ export class Delivery implements PoolObserver {
     const delivered: Delivered = {
       chunk,
       owner,
-      sentOn: new Set(),
-      unanswered: 0,
-      sentAt: undefined,
+      sentOn: new Map(),
+      current: undefined,
+      doubt: new Doubt(this.#handOvers),
+      isReported: false,
       lastError: undefined,
+      failedAt: Number.NEGATIVE_INFINITY,
     };
     owner.chunks.add(delivered);
     this.#chunks.set(chunk.id, delivered);
@@ -214,22 +229,67 @@ export class Delivery implements PoolObserver {
     this.#inFlightBytes += countedBytes(owner) - before;
   }
 
+  /** How long it may take to dial once and to send one chunk. */
+  get #roundMillis(): number {
+    const { connectTimeoutMillis, ackTimeoutMillis } = this.#options.config;
+    return connectTimeoutMillis + ackTimeoutMillis;
+  }
+
   /**
-   * Resolves when the exports in flight have their outcomes, at the latest after `flushTimeoutMillis` without
-   * an ack: what is left then fails. Ends a backoff that is being waited for.
+   * Resolves when the exports in flight have their outcomes. What has none fails after `flushTimeoutMillis` without an
+   * ack, and at the latest after 25 s. Ends a backoff that is being waited for.
    */
   async flush(): Promise<void> {
-    this.#startFlushBudget();
-    if (this.#exports.size === 0) return;
-    for (const owner of this.#exports) owner.isFlushed = true;
-    const settled = new Promise<void>((resolve) => this.#flushes.add({ exports: new Set(this.#exports), resolve }));
+    await new Promise<void>((resolve) => {
+      const flush = this.#startFlush(resolve);
+      this.#startingFlushes.add(flush);
+      void microtasksDone().then(() => {
+        this.#startingFlushes.delete(flush);
+        if (flush.exports.size > 0) this.#hurry();
+        this.#endFlushIfSettled(flush);
+      });
+    });
+  }
+
+  #startFlush(resolve: () => void): Flush {
+    const { clock, config } = this.#options;
+    const startedAt = clock.now();
+    const exports = new Set(this.#exports);
+    const deadline = new Deadline({
+      clock,
+      dueAt: () => {
+        const withoutAckSince = Math.max(startedAt, this.#lastAckAt);
+        return Math.min(withoutAckSince + config.flushTimeoutMillis, startedAt + MAX_FLUSH_MILLIS);
+      },
+      roundMillis: Math.min(config.flushTimeoutMillis, this.#roundMillis),
+      onDue: () => {
+        this.#isFlushTurn = true;
+        const late = [...exports].filter((each) => this.#exports.has(each));
+        this.#giveUp(late, 'FLUENT_FORWARD_FLUSH_TIMEOUT');
+      },
+      onTurnEnd: () => {
+        this.#isFlushTurn = false;
+      },
+    });
+    const flush = { exports, deadline, resolve };
+    this.#flushes.add(flush);
+    return flush;
+  }
+
+  /** Ends the backoff, and the waits of chunks that may be refused. */
+  #hurry(): void {
     for (const delivered of this.#postponed.keys()) this.#resume(delivered);
     this.#pool.retryNow();
-    await settled;
+  }
+
+  #endFlushIfSettled(flush: Flush): void {
+    if (flush.exports.size > 0 || this.#startingFlushes.has(flush)) return;
+    this.#flushes.delete(flush);
+    flush.deadline.cancel();
+    flush.resolve();
   }
 
   close(): void {
-    this.#flushTimer?.cancel();
     this.#options.compressor?.close();
     this.#pool.close();
   }
@@ -240,12 +300,14 @@ export class Delivery implements PoolObserver {
 
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
     const delivered = this.#chunks.get(chunk.id);
-    this.#restartFlushBudget();
+    this.#lastAckAt = this.#options.clock.now();
     if (delivered !== undefined) {
       const { owner } = delivered;
+      const handOver = delivered.sentOn.get(connection);
+      if (handOver !== undefined) this.#handOvers.acknowledged(handOver);
       owner.acknowledgedRecords += chunk.records;
       this.#options.counters.acknowledged.add(volumeOf(chunk));
-      this.#settle(delivered, false);
+      this.#settle(delivered, 'acknowledged');
       this.#options.telemetry.acknowledged(chunk, connection, latencyMillis);
       if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
     }
@@ -253,16 +315,18 @@ export class Delivery implements PoolObserver {
     if (this.#again.size === 0) this.#pool.tellRecovery();
   }
 
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError): void {
+  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void {
     const delivered = this.#chunks.get(chunk.id);
     if (delivered === undefined) return;
+    delivered.current = undefined;
     delivered.lastError = error;
-    if (connection.state === 'closed') delivered.sentOn.delete(connection);
-    // The first reset what came too late for it; the others never looked at a chunk.
-    const isBlameless = connection.endedAfterSingleAck || BLAMELESS.includes(error.code);
-    if (!isBlameless) delivered.unanswered++;
+    delivered.failedAt = this.#options.clock.now();
+    const handOver = delivered.sentOn.get(connection);
+    if (isSuspect && handOver !== undefined) delivered.doubt.add(handOver);
+    const isClosed = connection.state === 'closed';
+    if (isClosed) delivered.sentOn.delete(connection);
     // A connection that lives on without acknowledging the chunk puts the chunk in doubt.
-    const isDoubtful = connection.state !== 'closed' || delivered.unanswered >= PROBABLY_REFUSED;
+    const isDoubtful = isSuspect && (!isClosed || delivered.doubt.tries >= DOUBTFUL_TRIES);
     if (isDoubtful) this.#postpone(delivered);
     else this.#again.add(delivered);
     this.#send();
@@ -270,11 +334,15 @@ export class Delivery implements PoolObserver {
 
   #postpone(delivered: Delivered): void {
     const { clock, config, diagnostics, random } = this.#options;
-    if (delivered.unanswered === PROBABLY_REFUSED) {
-      const refusal = `${urlsOf(config.endpoint)}: ${describeRefusal(delivered.chunk)}`;
-      diagnostics.warn('refused', `${refusal}; trying on until the deadline`);
+    const { chunk, doubt } = delivered;
+    if (doubt.isCertain && !delivered.isReported) {
+      delivered.isReported = true;
+      diagnostics.warn(
+        'refused',
+        `${urlsOf(config.endpoint)}: ${describeRefusal(chunk)}; trying on until the deadline`,
+      );
     }
-    const timer = clock.after(backoffDelay(delivered.unanswered, random), () => this.#resume(delivered));
+    const timer = clock.after(backoffDelay(doubt.tries, random), () => this.#resume(delivered));
     this.#postponed.set(delivered, timer);
   }
 
@@ -307,10 +375,10 @@ export class Delivery implements PoolObserver {
   }
 
   #handOver(delivered: Delivered, connection: Connection): void {
-    const { clock, counters, telemetry } = this.#options;
+    const { counters, telemetry } = this.#options;
     const { chunk, lastError } = delivered;
-    delivered.sentOn.add(connection);
-    delivered.sentAt = clock.now();
+    delivered.current = connection;
+    delivered.sentOn.set(connection, this.#handOvers.next(connection.address as Address));
     this.#pool.send(connection, chunk);
     // What was handed over before has come back by an error.
     if (lastError === undefined) {
@@ -323,13 +391,16 @@ export class Delivery implements PoolObserver {
     }
   }
 
-  #settle(delivered: Delivered, givenUp: boolean): void {
+  #settle(delivered: Delivered, end: 'acknowledged' | 'given up'): void {
     const { chunk, owner, sentOn } = delivered;
     this.#chunks.delete(chunk.id);
     this.#unqueue(delivered);
     owner.chunks.delete(delivered);
-    for (const connection of sentOn) connection.forget(chunk, givenUp);
-    chunk.release();
+    for (const connection of sentOn.keys()) connection.forget(chunk, end);
+    this.#lingeringBytes += chunk.heldBytes;
+    chunk.release(() => {
+      this.#lingeringBytes -= chunk.heldBytes;
+    });
   }
 
   #unqueue(delivered: Delivered): void {
@@ -349,32 +420,41 @@ export class Delivery implements PoolObserver {
   }
 
   #fail(owner: Export, code: LateCode): void {
-    let refused: Chunk | undefined;
-    let cause: FluentForwardConnectionError | undefined;
-    const failed = new Tally();
     const left = [...owner.chunks];
+    const cause = this.#lastFault(left);
+    const why = this.#whyFailed(left, code, cause);
+    const failed = new Tally();
     for (const delivered of left) {
       failed.add(volumeOf(delivered.chunk));
-      if (code === 'FLUENT_FORWARD_TIMEOUT' && this.#isProbablyRefused(delivered)) refused ??= delivered.chunk;
-      cause ??= delivered.lastError;
-      this.#settle(delivered, true);
+      this.#settle(delivered, 'given up');
     }
-    cause ??= this.#pool.lastError;
     const { acknowledgedRecords } = owner;
-    const why: FailureReason =
-      refused === undefined ? { code } : { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused };
     this.#finish(owner, { kind: 'failed', acknowledgedRecords, failed, cause, ...why });
     for (const { chunk, lastError } of left) this.#options.telemetry.failed(chunk, why.code, lastError);
   }
 
-  /** It ended unanswered on several connections, or by its deadline on one that had the time to answer. */
-  #isProbablyRefused({ unanswered, sentOn, sentAt }: Delivered): boolean {
-    if (unanswered >= PROBABLY_REFUSED) return true;
-    const { clock, config } = this.#options;
-    const enoughMillis = Math.min(config.ackTimeoutMillis, config.timeoutMillis / 2);
-    return (
-      sentAt !== undefined && clock.now() - sentAt >= enoughMillis && [...sentOn].some(({ state }) => state === 'open')
+  /**
+   * The most recent fault that concerns the chunks. While one of them waits for a connection, that is the last fault of
+   * any connection.
+   */
+  #lastFault(left: readonly Delivered[]): FluentForwardConnectionError | undefined {
+    const latest = left.reduce((a, b) => (b.failedAt > a.failedAt ? b : a));
+    const isWaiting = left.some(({ current }) => current === undefined);
+    return isWaiting ? (this.#pool.lastError ?? latest.lastError) : (latest.lastError ?? this.#pool.lastError);
+  }
+
+  #whyFailed(
+    left: readonly Delivered[],
+    code: LateCode,
+    cause: FluentForwardConnectionError | undefined,
+  ): FailureReason {
+    if (code === 'FLUENT_FORWARD_FLUSH_TIMEOUT') return { code };
+    const refused = left.find(({ doubt }) => doubt.isLikely);
+    if (refused !== undefined) return { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused.chunk };
+    const taken = left.find(
+      ({ current, doubt, lastError }) => current !== undefined || (doubt.tries > 0 && lastError === cause),
     );
+    return taken === undefined ? { code } : { code, chunk: taken.chunk };
   }
 
   #finish(owner: Export, outcome: Outcome): void {
@@ -386,48 +466,16 @@ export class Delivery implements PoolObserver {
       owner.done(outcome);
       for (const flush of this.#flushes) {
         flush.exports.delete(owner);
-        if (flush.exports.size > 0) continue;
-        this.#flushes.delete(flush);
-        flush.resolve();
+        this.#endFlushIfSettled(flush);
       }
     });
   }
+}
 
-  /** A budget by which exports still wait, or that has just been used up, is everybody's. */
-  #startFlushBudget(): void {
-    this.#flushedAt = this.#options.clock.now();
-    const isRunning = this.#flushTimer !== undefined && [...this.#exports].some(({ isFlushed }) => isFlushed);
-    if (isRunning || this.isFlushSpent) return;
-    this.#endFlushBudget();
-    this.#renewFlushBudget();
-  }
-
-  /** An ack: the receiver works, and who still waits has the whole time again. */
-  #restartFlushBudget(): void {
-    this.#endFlushBudget();
-    if (this.#flushes.size > 0) this.#renewFlushBudget();
-  }
-
-  #endFlushBudget(): void {
-    this.#flushTimer?.cancel();
-    this.#flushTimer = undefined;
-    this.#flushSpentAt = Number.NEGATIVE_INFINITY;
-  }
-
-  #renewFlushBudget(): void {
-    const { clock, config } = this.#options;
-    const timer = clock.after(config.flushTimeoutMillis, () =>
-      clock.afterReads(() => {
-        // An ack may have come in the meantime.
-        if (this.#flushTimer !== timer) return;
-        this.#flushTimer = undefined;
-        const flushed = [...this.#exports].filter(({ isFlushed }) => isFlushed);
-        if (flushed.length > 0) this.#flushSpentAt = clock.now();
-        this.#giveUp(flushed, 'FLUENT_FORWARD_FLUSH_TIMEOUT');
-      }),
-    );
-    this.#flushTimer = timer;
-  }
+/** Resolves when the microtasks of this turn have run, and those that they made. */
+async function microtasksDone(): Promise<void> {
+  // The first tick may come before the microtasks. The second one is made by a microtask, and comes after all of them.
+  for (let ticks = 0; ticks < 2; ticks++) await new Promise<void>((done) => nextTick(done));
 }
 
 function countedBytes({ heldBytes }: Export): number {
@@ -438,13 +486,24 @@ function volumeOf({ records, bytes, rawBytes }: Chunk): Volume {
   return { records, bytes: bytes.length, rawBytes };
 }
 
-/** What is known of a chunk that receivers take and do not acknowledge. */
-export function describeRefusal({ bytes, compression, records, tag }: Chunk): string {
-  const size = `${bytes.length} bytes${compression === undefined ? '' : ` (${compression.rawBytes} before ${compression.name})`}`;
+/** Why a chunk is refused, for messages. */
+export function describeRefusal(chunk: Chunk): string {
+  const { compression } = chunk;
   const doubt = compression?.name === 'zstd' ? 'zstd, which Fluentd before 1.19 and Fluent Bit before 4.1 lack; ' : '';
+  return `${describeChunk(chunk)} is not acknowledged although others are: receivers probably refuse it; ${doubt}${COMPARE_SIZES}`;
+}
+
+/** Why no chunk is acknowledged, for messages. */
+export function describeSilence(chunk: Chunk): string {
   return (
-    `a chunk of ${size} (${records} record(s), tag ${JSON.stringify(tag)}) reaches receivers and is not acknowledged; ` +
-    `where others get through they probably refuse it: ${doubt}compare chunk_size_limit (Fluentd) and buffer_max_size ` +
-    '(Fluent Bit) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all?'
+    `${describeChunk(chunk)} was sent, and neither it nor a later one was acknowledged: does the receiver run, and is its ` +
+    `buffer full? If other chunks get through, ${COMPARE_SIZES}`
   );
+}
+
+const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes';
+
+function describeChunk({ bytes, compression, records, tag }: Chunk): string {
+  const size = `${bytes.length} bytes${compression === undefined ? '' : ` (${compression.rawBytes} before ${compression.name})`}`;
+  return `a chunk of ${size} (${records} record(s), tag ${JSON.stringify(tag)})`;
 }

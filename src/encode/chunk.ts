@@ -40,6 +40,7 @@ export class Chunk {
   readonly #buffer: Buffer;
   readonly #pool: BufferPool;
   #users = 1;
+  #onFree: (() => void) | undefined;
 
   constructor({ id, tag, records, entries, prefixBytes, payloadBytes, length, buffer, pool, compression }: ChunkParts) {
     this.id = id;
@@ -78,9 +79,15 @@ export class Chunk {
     this.#users++;
   }
 
-  /** The last release gives the buffer back: a chunk may be settled while a stalled socket still holds it. */
-  release(): void {
-    if (--this.#users === 0) this.#pool.release(this.#buffer);
+  /**
+   * The last release gives the buffer back: a chunk may be settled while a stalled socket still holds it. `onFree` is
+   * called then, which may be at once.
+   */
+  release(onFree?: () => void): void {
+    this.#onFree = onFree ?? this.#onFree;
+    if (--this.#users !== 0) return;
+    this.#pool.release(this.#buffer);
+    this.#onFree?.();
   }
 }
 

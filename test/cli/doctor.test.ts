@@ -232,12 +232,12 @@ interface FaultCase {
 const FAULT_CASES: readonly FaultCase[] = [
   // The slow cases come first, so that the others run beside them.
   {
-    title: 'doctor reports the second record as refused when only the first gets an ack',
+    title: 'doctor reports the second record as unacknowledged when only the first gets an ack',
     receiver: withholdingAckOf('record'),
     variables: () => REFUSAL_LIMITS,
     finding: {
       check: 'record',
-      code: 'FLUENT_FORWARD_CHUNK_REFUSED',
+      code: 'FLUENT_FORWARD_TIMEOUT',
       text: 'last fault: ',
       remedy: 'paused or its buffer full',
     },
@@ -256,24 +256,24 @@ const FAULT_CASES: readonly FaultCase[] = [
     },
   },
   {
-    title: 'doctor reports a refused compression when compressed chunks get no ack',
+    title: 'doctor reports an unacknowledged compression when compressed chunks get no ack',
     receiver: withholdingAckOf('compression'),
     variables: () => ({ ...REFUSAL_LIMITS, COMPRESSION: 'gzip' }),
     finding: {
       check: 'compression',
-      code: 'FLUENT_FORWARD_CHUNK_REFUSED',
+      code: 'FLUENT_FORWARD_TIMEOUT',
       text: 'gzip',
       remedy: 'set compression to one that the receiver knows',
     },
   },
   {
-    title: 'doctor reports a refused chunk size when a large chunk gets no ack',
+    title: 'doctor reports an unacknowledged chunk size when a large chunk gets no ack',
     receiver: withholdingAckOf('large chunk'),
     variables: () => REFUSAL_LIMITS,
     finding: {
       check: 'large chunk',
-      code: 'FLUENT_FORWARD_CHUNK_REFUSED',
-      text: 'they probably refuse it',
+      code: 'FLUENT_FORWARD_TIMEOUT',
+      text: 'neither it nor a later one was acknowledged',
       remedy: 'lower maxChunkBytes',
     },
   },

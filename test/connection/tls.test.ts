@@ -15,6 +15,7 @@ import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { expectProcessWarning } from '../support/process-warnings.ts';
 import { runProgram } from '../support/run-program.ts';
 import { resolveIn, SDK_LINE } from '../support/sdk-line.ts';
+import { untilStuck } from '../support/stuck-sockets.ts';
 
 const { listen, start, warnings, log } = exporterFixture();
 const unprefixed = () => warnings().map((text) => text.replace(/^opentelemetry-exporter-fluent-forward /, ''));
@@ -269,12 +270,13 @@ describe.each(VERSIONS)('a receiver in %s', (name) => {
       connectionFaults: [{ kind: 'stop reading', afterBytes: 1_000 }],
     });
     const limits = { ackTimeoutMillis: 2_000, maxChunkBytes: 6_000_000, maxStringBytes: 6_000_000 };
+    const dial = vi.spyOn(Socket.prototype, 'connect');
     const { clock, send } = startWith(receiver, {}, limits);
     const result = send('x'.repeat(5_900_000));
-    // Node.js's own limit on a write without progress. The next connection makes progress, however slowly.
-    await until(() => warnings().length > 0);
+    await untilStuck(() => dial.mock.contexts as Socket[]);
+    dial.mockRestore();
+    await clock.advance(2_000);
     expect(warnings()[0]).toContain('the server has read nothing for 2000 ms');
-    await clock.advance(100);
     expect((await result).code).toBe(0);
     expect(receiver.messages.map(({ connection }) => connection)).toEqual([1]);
   });

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { textOf } from '../support/exporter-fixture.ts';
 import { until } from '../support/fake-clock.ts';
 import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
-import { type Finished, runProgram } from '../support/run-program.ts';
+import { type Finished, runProgram, startProgram } from '../support/run-program.ts';
 
 /** An exporter in a process of its own, whose end is tested. */
 interface ProcessCase {
@@ -72,15 +74,50 @@ describe.concurrent('processes that export', () => {
     });
   }
 
-  it('exports succeed after fake timers were in place while a chunk was sent and its ack was lost', async () => {
-    const receiver = await ForwardReceiver.listen({ messageFaults: [{ kind: 'withhold' }] });
-    const env = {
-      ...timeout(90_000),
-      OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint,
-      OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '2000',
-    };
-    const { stdout } = await runProgram('test/faults/fake-timers.mjs', { env });
-    expect(stdout).toBe('0 0');
-    await receiver.close();
-  });
+  for (const more of ['', 'and nextTick ']) {
+    it(`exports succeed after fake timers ${more}were in place while a chunk was sent and its ack was lost`, async () => {
+      const receiver = await ForwardReceiver.listen({ messageFaults: [{ kind: 'withhold' }] });
+      const env = {
+        ...timeout(90_000),
+        OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint,
+        // What the fakes have swallowed is noticed after this time.
+        OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '2000',
+        OTEL_EXPORTER_FLUENT_FORWARD_CONNECT_TIMEOUT: '2000',
+        ...(more === '' ? {} : { NEXT_TICK: 'faked' }),
+      };
+      const { stdout } = await runProgram('test/faults/fake-timers.mjs', { env });
+      expect(stdout).toBe('0 0');
+      await receiver.close();
+    });
+  }
+
+  for (const [what, resets] of [
+    ['stays', false],
+    ['is reset meanwhile', true],
+  ] as const) {
+    it(`an export succeeds although its process is frozen past the deadline if the connection ${what}`, async () => {
+      const receiver = await ForwardReceiver.listen();
+      const env = {
+        ...LONG_LIMIT_VARIABLES,
+        OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: String(FROZEN_MILLIS / 2),
+        OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint,
+      };
+      const { child, finished } = startProgram('test/faults/frozen.mjs', { env });
+      await receiver.waitForEntries(1);
+      await until(() => isStopped(child.pid));
+      if (resets) receiver.resetConnections();
+      await sleep(FROZEN_MILLIS);
+      child.kill('SIGCONT');
+      expect(await finished).toMatchObject({ code: 0, stdout: '0 0' });
+      await receiver.close();
+    });
+  }
 });
+
+/** For how long a process is frozen. */
+const FROZEN_MILLIS = 6_000;
+
+/** Whether a process is stopped by a signal. */
+function isStopped(pid: number | undefined): boolean {
+  return /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+}

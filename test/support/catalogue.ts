@@ -143,7 +143,7 @@ export const FAULTS: Readonly<Record<FaultCode, readonly CatalogueEntry[]>> = {
 export const MESSAGES: readonly Message[] = [
   {
     level: 'warn',
-    text: '…: a chunk of … bytes (… record(s), tag …) reaches receivers and is not acknowledged; where others get through they probably refuse it: compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes; else look at the receivers: are their buffers full, do they run at all?; trying on until the deadline',
+    text: '…: a chunk of … bytes (… record(s), tag …) is not acknowledged although others are: receivers probably refuse it; compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes; trying on until the deadline',
   },
   { level: 'warn', text: 'name lookup for … failed (…); going on with the last answer, … address(es)' },
   { level: 'warn', text: 'name lookup for … failed (…); going on with the other endpoints' },

@@ -55,6 +55,12 @@ export class FakeClock implements Clock {
     await this.#settle();
   }
 
+  /** Moves on as while the process is frozen: what becomes due meanwhile runs late, in its order. */
+  async freeze(millis: number): Promise<void> {
+    this.#now += millis;
+    await this.advance(0);
+  }
+
   /** The first to become due, of several at once the one that was started first. */
   #next(): FakeTimer | undefined {
     let next: FakeTimer | undefined;

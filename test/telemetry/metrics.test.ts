@@ -110,14 +110,14 @@ describe('the metrics of the semantic conventions', () => {
     await send('too', 'late');
     expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({
       '': 1,
-      FLUENT_FORWARD_CHUNK_REFUSED: 1,
+      FLUENT_FORWARD_TIMEOUT: 1,
       FLUENT_FORWARD_UNENCODABLE: 1,
       FLUENT_FORWARD_IN_FLIGHT_LIMIT: 1,
       FLUENT_FORWARD_SHUT_DOWN: 2,
     });
     const operations = await meter.valuesBy(OPERATION, ATTR_ERROR_TYPE);
     expect(operations).toMatchObject({
-      FLUENT_FORWARD_CHUNK_REFUSED: { count: 1, sum: 1 },
+      FLUENT_FORWARD_TIMEOUT: { count: 1, sum: 1 },
       FLUENT_FORWARD_IN_FLIGHT_LIMIT: { count: 1, sum: 0 },
       FLUENT_FORWARD_SHUT_DOWN: { count: 1, sum: 0 },
     });
@@ -194,7 +194,7 @@ describe('the metrics of the package', () => {
       unencodable: 2,
       oversize: 1,
       in_flight_limit: 1,
-      chunk_refused: 1,
+      timeout: 1,
     });
     expect(await meter.points('fluent_forward.record.filtered')).toMatchObject([{ value: 1 }]);
   });

@@ -87,8 +87,6 @@ class AddressCheck implements ConnectionObserver {
     this.#done(this.#findings);
   }
 
-  stayedOpen(): void {}
-
   closed(): void {}
 
   #reached(stage: Stage, socket: Socket | undefined): void {
