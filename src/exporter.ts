@@ -102,12 +102,15 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   export(records: ReadableLogRecord[], resultCallback: ResultCallback): void {
     let length = 0;
     let callback = resultCallback;
+    const call: ExportCall = { isEnded: false, inFlightRecords: 0 };
     try {
       this.#startMetrics();
       callback = this.#telemetry.metrics?.timed(resultCallback) ?? resultCallback;
       length = records.length;
-      this.#export(records, length, callback);
+      this.#export(records, length, callback, call);
     } catch (error) {
+      // What has been handed over already may still be acknowledged, and is then not reported once more.
+      this.#end(call);
       const reason = `a fault of the exporter: ${messageOf(error)}`;
       this.#fail(callback, 'FLUENT_FORWARD_INTERNAL', reason, {
         records: length,
@@ -164,7 +167,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     });
   }
 
-  #export(records: ReadableLogRecord[], length: number, callback: ResultCallback): void {
+  #export(records: ReadableLogRecord[], length: number, callback: ResultCallback, call: ExportCall): void {
     if (length === 0) {
       this.#call(callback, { code: SUCCESS });
       return;
@@ -185,14 +188,21 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       return;
     }
     const encoded = wanted - batch.dropped;
+    call.inFlightRecords = encoded;
+    this.#counters.inFlightRecords += encoded;
     inCleanContext(() =>
       this.#delivery.deliver(batch.chunks, (outcome) => {
-        this.#counters.inFlightRecords -= encoded;
+        if (call.isEnded) return;
+        this.#end(call);
         this.#counters.exportedRecords += outcome.kind === 'acknowledged' ? encoded : outcome.acknowledgedRecords;
         this.#conclude(outcome, wanted, callback);
       }),
     );
-    this.#counters.inFlightRecords += encoded;
+  }
+
+  #end(call: ExportCall): void {
+    call.isEnded = true;
+    this.#counters.inFlightRecords -= call.inFlightRecords;
   }
 
   /** Ends an export of which nothing is left to send. */
@@ -302,6 +312,14 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       }
     });
   }
+}
+
+/** One call of `export()`. */
+interface ExportCall {
+  /** Whether its result is known. */
+  isEnded: boolean;
+  /** How many of its records count as in flight until then. */
+  inFlightRecords: number;
 }
 
 /** Records that no chunk carries. */

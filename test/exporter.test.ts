@@ -1,8 +1,11 @@
+import { Socket } from 'node:net';
 import { describe, expect, it, vi } from 'vitest';
+import { ConnectionPool } from '../src/connection/pool.ts';
 import { FluentForwardLogExporter } from '../src/index.ts';
 import type { MessageFault } from '../src/testing/index.ts';
 import { exporterFixture } from './support/exporter-fixture.ts';
-import { until } from './support/fake-clock.ts';
+import { settle, until } from './support/fake-clock.ts';
+import { logRecord, type Result } from './support/harness.ts';
 
 const { listen, start, warnings } = exporterFixture();
 
@@ -153,5 +156,46 @@ describe('recordUid', () => {
     expect([...byUid.values()].map((message) => Number.parseInt(message, 10)).sort((a, b) => a - b)).toEqual([
       ...new Array(RECORDS).keys(),
     ]);
+  });
+});
+
+describe('a fault of the exporter', () => {
+  it('an export that a fault of the exporter ends calls back once and leaves no record in flight', async () => {
+    const receiver = await listen();
+    const { exporter, send } = start({ endpoint: receiver.endpoint });
+    const broken = vi.spyOn(ConnectionPool.prototype, 'connect').mockImplementationOnce(() => {
+      throw new Error('from within');
+    });
+    let calls = 0;
+    const result = await new Promise<Result>((done) =>
+      exporter.export([logRecord('a')], (given) => {
+        calls++;
+        done(given as Result);
+      }),
+    );
+    broken.mockRestore();
+    expect(result.error).toMatchObject({ code: 'FLUENT_FORWARD_INTERNAL', records: 1 });
+    // The next export has the connections take the first chunk too.
+    expect((await send('b')).code).toBe(0);
+    await until(() => receiver.entryCount === 2);
+    await exporter.forceFlush();
+    expect(calls).toBe(1);
+    expect(exporter.stats()).toMatchObject({ failed: { FLUENT_FORWARD_INTERNAL: { records: 1 } } });
+  });
+});
+
+describe('a connection that ends', () => {
+  it('a socket that does not close by itself is destroyed after ackTimeoutMillis', async () => {
+    const receiver = await listen();
+    // As a socket in TLS does whose peer does not read: the last message of TLS cannot leave.
+    const hung = vi.spyOn(Socket.prototype, 'destroySoon').mockImplementation(() => {});
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint });
+    await send('a');
+    await exporter.shutdown();
+    hung.mockRestore();
+    await settle();
+    expect(receiver.openConnections).toBe(1);
+    await clock.advance(5_000);
+    await until(() => receiver.openConnections === 0);
   });
 });
