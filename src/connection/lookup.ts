@@ -1,5 +1,3 @@
-// The object and not its functions: they are others after an application's `setServers()`.
-import { promises as dns } from 'node:dns';
 import { isIP } from 'node:net';
 import type { NetworkEndpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
@@ -25,16 +23,26 @@ export function lookupOf(endpoint: NetworkEndpoint, resolver: Resolver | undefin
   }
 }
 
+/**
+ * Loaded by the first lookup, in a clean async context: `node:dns` keeps the context in which it is loaded, and this
+ * module may be loaded within a request. Asked each time, because `setServers()` replaces the functions.
+ */
+function dns(): typeof import('node:dns/promises') {
+  return process.getBuiltinModule('node:dns').promises;
+}
+
 /** IPv4 and IPv6 in the order of the system, `/etc/hosts` and search lists included. */
 function addressesOf(host: string): Promise<ResolvedAddress[]> {
-  return dns.lookup(host, { all: true, verbatim: true });
+  return dns().lookup(host, { all: true, verbatim: true });
 }
 
 /** The addresses of all targets that have some; an SRV record whose target does not resolve is left out. */
 async function targetsOf(name: string): Promise<FoundAddress[]> {
-  const records = await dns.resolveSrv(name).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(srvFailure(name, error), { cause: error });
-  });
+  const records = await dns()
+    .resolveSrv(name)
+    .catch((error: NodeJS.ErrnoException) => {
+      throw new Error(srvFailure(name, error), { cause: error });
+    });
   const lookups = await Promise.allSettled(
     records.map(async ({ name: target, port, priority, weight }) =>
       (await addressesOf(target)).map(({ address }) => ({ address, port, priority, weight, target })),
