@@ -152,19 +152,26 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   #startMetrics(): void {
     const { endpoint: endpoints, selfObsMeterProvider: provider } = this.#config;
     if (provider === undefined || this.#telemetry.metrics !== undefined || this.#isShutDown) return;
-    const meter = meterOf(provider);
-    if (meter === undefined) return;
-    this.#telemetry.metrics = new Metrics({
-      meter,
-      name: this.name,
-      endpoints,
-      clock: this.#clock,
-      counters: this.#counters,
-      state: () => {
-        const { inFlightBytes, connectionStats: connections } = this.#delivery;
-        return { inFlightBytes, connections };
-      },
-    });
+    const warn = (cause: string, message: string) => this.#warn(cause, message);
+    const create = () => {
+      const meter = meterOf(provider);
+      return (
+        meter &&
+        new Metrics({
+          meter,
+          name: this.name,
+          endpoints,
+          clock: this.#clock,
+          counters: this.#counters,
+          state: () => {
+            const { inFlightBytes, connectionStats: connections } = this.#delivery;
+            return { inFlightBytes, connections };
+          },
+          warn,
+        })
+      );
+    };
+    this.#telemetry.startMetrics(create, warn);
   }
 
   #export(records: ReadableLogRecord[], length: number, callback: ResultCallback, call: ExportCall): void {

@@ -13,7 +13,7 @@ import {
 import type { LogRecordExporter } from '@opentelemetry/sdk-logs';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from '../config/endpoint.ts';
-import { type ConnectionErrorCode, type ExportErrorCode, FluentForwardExportError } from '../errors.ts';
+import { type ConnectionErrorCode, type ExportErrorCode, FluentForwardExportError, messageOf } from '../errors.ts';
 import type { ConnectionStats, Counters } from '../stats.ts';
 import { VERSION } from '../version.ts';
 import { COMPONENT_TYPE } from './component.ts';
@@ -30,6 +30,7 @@ export interface MetricsOptions {
   readonly counters: Counters;
   /** What counters do not hold, as it is at the time of a collection. */
   readonly state: () => { readonly inFlightBytes: number; readonly connections: readonly ConnectionStats[] };
+  readonly warn: (cause: string, message: string) => void;
 }
 
 /** In seconds, from a receiver next door to the default `timeoutMillis`. */
@@ -64,6 +65,7 @@ export class Metrics {
   readonly #callback: BatchObservableCallback;
   #isClosed = false;
 
+  /** Throws what the meter throws. */
   constructor(options: MetricsOptions) {
     this.#options = options;
     this.#exporter = {
@@ -72,7 +74,8 @@ export class Metrics {
       ...serverAttributes(options.endpoints),
     };
     this.#instruments = createInstruments(options.meter);
-    this.#callback = (result) => this.#observe(result);
+    this.#callback = (result) =>
+      this.#observe({ observe: (...observed) => this.#guard(() => result.observe(...observed)) });
     options.meter.addBatchObservableCallback(this.#callback, this.#observables);
   }
 
@@ -107,7 +110,16 @@ export class Metrics {
 
   #record(histogram: Histogram, millis: number, error: ExportErrorCode | ConnectionErrorCode | undefined): void {
     const attributes = error === undefined ? this.#exporter : this.#with({ 'error.type': error });
-    histogram.record(millis / 1000, attributes);
+    this.#guard(() => histogram.record(millis / 1000, attributes));
+  }
+
+  /** The meter belongs to the application. What it throws must neither end in the event of a socket nor end an export. */
+  #guard(measure: () => void): void {
+    try {
+      measure();
+    } catch (error) {
+      this.#options.warn('meter', `the meter threw: ${messageOf(error)}; this measurement is lost`);
+    }
   }
 
   #with(attributes: Attributes): Attributes {
@@ -121,7 +133,7 @@ export class Metrics {
     if (!this.#isClosed) return;
     const { meter } = this.#options;
     // Not while the SDK goes through its callbacks.
-    queueMicrotask(() => meter.removeBatchObservableCallback(this.#callback, this.#observables));
+    queueMicrotask(() => this.#guard(() => meter.removeBatchObservableCallback(this.#callback, this.#observables)));
   }
 
   #observeRecords(result: BatchObservableResult): void {

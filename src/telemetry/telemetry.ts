@@ -1,6 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { Chunk } from '../encode/chunk.ts';
-import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
+import { type ExportErrorCode, type FluentForwardConnectionError, messageOf } from '../errors.ts';
 import type { ChunkInfo, ConnectionInfo, FluentForwardChannels } from './channels.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -35,21 +35,42 @@ interface Described {
  */
 export class Telemetry {
   readonly #exporter: string;
-  /** Once there is a meter for them. */
-  metrics: Metrics | undefined;
+  #metrics: Metrics | undefined;
+  #mayStart = true;
 
   constructor(exporter: string) {
     this.#exporter = exporter;
   }
 
+  /** Once there is a meter for them. */
+  get metrics(): Metrics | undefined {
+    return this.#metrics;
+  }
+
+  /**
+   * Starts the metrics. `create` returns `undefined` while there is no meter. It calls the meter provider, which belongs
+   * to the application: if that throws, it is not called again.
+   */
+  startMetrics(create: () => Metrics | undefined, warn: (cause: string, message: string) => void): void {
+    if (!this.#mayStart) return;
+    // Before the call, which may export again.
+    this.#mayStart = false;
+    try {
+      this.#metrics = create();
+      this.#mayStart = this.#metrics === undefined;
+    } catch (error) {
+      warn('meter provider', `the meter provider threw: ${messageOf(error)}; this exporter has no metrics`);
+    }
+  }
+
   opened(connection: Described, dialMillis: number): void {
-    this.metrics?.dialled(dialMillis);
+    this.#metrics?.dialled(dialMillis);
     if (!CHANNELS.opened.hasSubscribers) return;
     CHANNELS.opened.publish({ exporter: this.#exporter, connection: connection.info, dialMillis });
   }
 
   dialFailed(error: FluentForwardConnectionError, dialMillis: number): void {
-    this.metrics?.dialled(dialMillis, error.code);
+    this.#metrics?.dialled(dialMillis, error.code);
   }
 
   ready(connection: Described): void {
@@ -78,7 +99,7 @@ export class Telemetry {
   }
 
   acknowledged(chunk: Chunk, connection: Described, latencyMillis: number): void {
-    this.metrics?.acknowledged(latencyMillis);
+    this.#metrics?.acknowledged(latencyMillis);
     if (!CHANNELS.acknowledged.hasSubscribers) return;
     CHANNELS.acknowledged.publish({
       exporter: this.#exporter,

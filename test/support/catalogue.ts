@@ -41,6 +41,7 @@ const CONFIG = 'test/config/config.test.ts';
 const COMPRESSION = 'test/compress/compressor.test.ts';
 const SECURITY = 'test/config/security.test.ts';
 
+const METRICS = 'test/telemetry/metrics.test.ts';
 const REGISTER = 'test/register/register.test.ts';
 
 /** The beginning of every message with which `register` reports that it does nothing. */
@@ -164,6 +165,8 @@ export const MESSAGES: readonly Message[] = [
     text: '…: log records have event names, which Fluent Bit drops; set eventNameAttribute to true to send them as the attribute otel.event.name too, or to false if they may be lost',
   },
   { level: 'warn', text: '…: the result callback of export() threw: …' },
+  { level: 'warn', text: '…: the meter threw: …; this measurement is lost', test: METRICS },
+  { level: 'warn', text: '…: the meter provider threw: …; this exporter has no metrics', test: METRICS },
   { level: 'warn', text: 'OTEL_EXPORTER_FLUENT_FORWARD_…: got …, allowed: …; using …', test: CONFIG },
   {
     level: 'warn',

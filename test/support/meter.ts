@@ -1,4 +1,10 @@
-import { type DataPoint, type Histogram, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
+import {
+  type DataPoint,
+  type Histogram,
+  MeterProvider,
+  MetricReader,
+  type ViewOptions,
+} from '@opentelemetry/sdk-metrics';
 
 /** Collects when `collect()` is called. */
 class ManualReader extends MetricReader {
@@ -9,7 +15,11 @@ class ManualReader extends MetricReader {
 /** A meter provider whose metrics a test collects. */
 export class TestMeter {
   readonly #reader = new ManualReader();
-  readonly provider: MeterProvider = new MeterProvider({ readers: [this.#reader] });
+  readonly provider: MeterProvider;
+
+  constructor(views: ViewOptions[] = []) {
+    this.provider = new MeterProvider({ readers: [this.#reader], views });
+  }
 
   async collect() {
     const { resourceMetrics, errors } = await this.#reader.collect();

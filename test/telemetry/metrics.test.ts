@@ -1,5 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { type Meter, type MetricOptions, metrics } from '@opentelemetry/api';
+import {
+  type BatchObservableCallback,
+  createNoopMeter,
+  type Meter,
+  type MeterProvider,
+  type MetricOptions,
+  metrics,
+} from '@opentelemetry/api';
 import type { Histogram } from '@opentelemetry/sdk-metrics';
 import {
   ATTR_ERROR_TYPE,
@@ -18,7 +25,8 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { ConnectionStats } from '../../src/stats.ts';
 import { MAX_NAMED_ADDRESSES, PeerAttributes } from '../../src/telemetry/peer-attributes.ts';
 import { advanceUntil, connected, exporterFixture, named, sendOver } from '../support/exporter-fixture.ts';
-import { until } from '../support/fake-clock.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { logRecord, type Result } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
 import { TestMeter } from '../support/meter.ts';
 
@@ -365,5 +373,143 @@ describe('the metrics of an exporter', () => {
     const { send } = start({ endpoint: receiver.endpoint });
     await send('a');
     expect(await meter.collect()).toEqual([]);
+  });
+});
+
+describe('a meter that throws', () => {
+  const fault = (): never => {
+    throw new Error('fault of the meter');
+  };
+  const LOST = expect.stringMatching(/: the meter threw: fault of the meter; this measurement is lost$/);
+
+  /** A meter whose instruments have their names, with some methods of its own. */
+  function meterWith(methods: Partial<Meter>): Meter {
+    const create = (name: string) => ({ name }) as never;
+    return Object.assign(Object.create(createNoopMeter()), {
+      createObservableCounter: create,
+      createObservableUpDownCounter: create,
+      ...methods,
+    });
+  }
+
+  it.each(['otel.sdk.exporter.operation.duration', 'fluent_forward.ack.duration', 'fluent_forward.dial.duration'])(
+    'an acknowledged export succeeds once and is reported as usual if a view of %s throws',
+    async (instrumentName) => {
+      const receiver = await listen();
+      const meter = new TestMeter([{ instrumentName, attributesProcessors: [{ process: fault }] }]);
+      const { exporter } = start({
+        endpoint: receiver.endpoint,
+        selfObsMeterProvider: meter.provider,
+        rotationIntervalMillis: 0,
+      });
+      const results: Result[] = [];
+      for (const count of [1, 2]) {
+        exporter.export([logRecord(count)], (result) => results.push(result as Result));
+        await until(() => results.length === count);
+      }
+      // A second call of the callback would come within the turn after the first.
+      await settle();
+      expect(results).toEqual([{ code: 0 }, { code: 0 }]);
+      expect(receiver.entryCount).toBe(2);
+      expect(receiver.connectionCount).toBe(1);
+      expect(exporter.stats().lastError).toBeUndefined();
+      expect(await meter.valuesBy(EXPORTED, ATTR_ERROR_TYPE)).toEqual({ '': 2 });
+      // Once a minute.
+      expect(warnings()).toEqual([LOST]);
+    },
+  );
+
+  it.each<[string, MeterProvider]>([
+    ['the provider returns no meter', { getMeter: () => fault() }],
+    ['the meter creates no histogram', { getMeter: () => meterWith({ createHistogram: fault }) }],
+    ['the meter creates no counter', { getMeter: () => meterWith({ createObservableCounter: fault }) }],
+    ['the meter takes no callback', { getMeter: () => meterWith({ addBatchObservableCallback: fault }) }],
+  ])('exports succeed without metrics, and the provider is asked once, if %s', async (_, { getMeter }) => {
+    const receiver = await listen();
+    let calls = 0;
+    const provider: MeterProvider = {
+      getMeter: (...asked) => {
+        calls++;
+        return getMeter(...asked);
+      },
+    };
+    const { clock, send } = start({ endpoint: receiver.endpoint, selfObsMeterProvider: provider });
+    expect((await send('a')).code).toBe(0);
+    await clock.advance(60_000);
+    expect((await send('b')).code).toBe(0);
+    expect(calls).toBe(1);
+    expect(warnings()).toEqual([
+      expect.stringMatching(/: the meter provider threw: fault of the meter; this exporter has no metrics$/),
+    ]);
+  });
+
+  it('an export succeeds without metrics if the global provider throws that is set after the first export', async () => {
+    const receiver = await listen();
+    const { send } = start({ endpoint: receiver.endpoint, selfObsMeterProvider: true });
+    expect((await send('a')).code).toBe(0);
+    metrics.setGlobalMeterProvider({ getMeter: fault });
+    expect((await send('b')).code).toBe(0);
+    expect((await send('c')).code).toBe(0);
+    expect(warnings()).toEqual([
+      expect.stringMatching(/: the meter provider threw: fault of the meter; this exporter has no metrics$/),
+    ]);
+  });
+
+  it('a meter provider that exports through the same exporter is asked once', async () => {
+    const receiver = await listen();
+    const results: number[] = [];
+    const provider: MeterProvider = {
+      getMeter: () => {
+        exporter.export([logRecord('from the provider')], ({ code }) => results.push(code));
+        return meterWith({ createHistogram: () => ({ record: () => {} }) });
+      },
+    };
+    const { exporter, send } = start({ endpoint: receiver.endpoint, selfObsMeterProvider: true });
+    metrics.setGlobalMeterProvider(provider);
+    expect((await send('a')).code).toBe(0);
+    await until(() => results.length > 0);
+    expect(results).toEqual([0]);
+    expect(receiver.entryCount).toBe(2);
+  });
+
+  it('a collection loses only the numbers that the meter does not take', async () => {
+    let collect: BatchObservableCallback = () => {};
+    const meter = meterWith({
+      addBatchObservableCallback: (callback) => {
+        collect = callback;
+      },
+    });
+    start({ selfObsMeterProvider: { getMeter: () => meter } });
+    const observed: unknown[] = [];
+    const observe = (instrument: object) => {
+      const { name } = instrument as { name: string };
+      if (name === INFLIGHT) fault();
+      observed.push(name);
+    };
+    collect({ observe });
+    expect(observed).toEqual([
+      EXPORTED,
+      'fluent_forward.record.filtered',
+      'fluent_forward.sent.raw',
+      'fluent_forward.sent.wire',
+      'fluent_forward.inflight.size',
+      'fluent_forward.connection.rotated',
+    ]);
+    expect(warnings()).toEqual([LOST]);
+  });
+
+  it('a meter that does not remove the callback of an exporter after its shutdown is reported', async () => {
+    let collect: BatchObservableCallback = () => {};
+    const meter = meterWith({
+      addBatchObservableCallback: (callback) => {
+        collect = callback;
+      },
+      removeBatchObservableCallback: fault,
+    });
+    const { exporter } = start({ selfObsMeterProvider: { getMeter: () => meter } });
+    await exporter.shutdown();
+    collect({ observe: () => {} });
+    await settle();
+    expect(warnings()).toEqual([LOST]);
   });
 });
