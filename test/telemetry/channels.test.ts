@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Connection } from '../../src/connection/connection.ts';
 import type { FluentForwardChannels } from '../../src/index.ts';
+import type { MessageScript } from '../../src/testing/faults.ts';
 import { advanceUntil, connected, exporterFixture, named } from '../support/exporter-fixture.ts';
-import { until } from '../support/fake-clock.ts';
-import { exportBodies } from '../support/harness.ts';
+import { settle, until } from '../support/fake-clock.ts';
+import { exportBodies, logRecord } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
+import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
+import { runProgram } from '../support/run-program.ts';
 
 type Name = keyof FluentForwardChannels;
 const NAMES: readonly Name[] = [
@@ -165,6 +168,61 @@ describe('the diagnostics channels', () => {
     expect(await Promise.all(results)).toEqual(results.map(() => ({ code: 0 })));
     expect(results).toHaveLength(20);
     expect(new Set(receiver.messages.map(({ chunk }) => chunk)).size).toBe(5 + results.length);
+  });
+
+  it.each(NAMES)('each export ends once if a subscriber of %s shuts the exporter down', async (name) => {
+    const messageFaults: MessageScript =
+      name === 'fluent-forward:chunk:failed' ? () => ({ kind: 'withhold' }) : [{ kind: 'reset', when: 'before ack' }];
+    const receivers = [await listen({ messageFaults }), await listen({ messageFaults })];
+    const made = start({ ...named(...receivers), timeoutMillis: 6_000, rotationIntervalMillis: 1_000 });
+    const { exporter } = made;
+    let shutdown: Promise<void> | undefined;
+    let isShutDown = false;
+    const shutDown = () => {
+      shutdown ??= exporter.shutdown().then(() => {
+        isShutDown = true;
+      });
+    };
+    subscribe(name, shutDown);
+    const results: [body: number, code: number][] = [];
+    let exports = 0;
+    const exportOne = () => {
+      const body = exports++;
+      exporter.export([logRecord(body)], ({ code }) => results.push([body, code]));
+    };
+    try {
+      await advanceUntil(
+        made,
+        100,
+        () => {
+          if (shutdown === undefined && exports - results.length < 2) exportOne();
+          return isShutDown && results.length >= exports;
+        },
+        () => false,
+      );
+    } finally {
+      unsubscribe(name, shutDown);
+    }
+    await settle();
+    expect(results.map(([body]) => body).sort((a, b) => a - b)).toEqual(Array.from({ length: exports }, (_, n) => n));
+    expect(exporter.stats()).toMatchObject({ inFlightBytes: 0, connections: [] });
+    const received = receivers.flatMap(({ entries }) => entries.map(({ record }) => (record as { body: number }).body));
+    for (const [body, code] of results) if (code === 0) expect(received).toContain(body);
+  });
+
+  it('an export is acknowledged if subscribers throw, and Node.js reports what they throw', async () => {
+    const receiver = await listen();
+    const env = { ...LONG_LIMIT_VARIABLES, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint };
+    const { code, stdout, stderr } = await runProgram('test/telemetry/throwing-subscriber.mjs', { env });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { results, uncaught } = JSON.parse(stdout);
+    expect(results).toEqual([{ code: 0 }]);
+    expect(receiver.entryCount).toBe(1);
+    expect(uncaught).toEqual(
+      ['connection:opened', 'chunk:sent', 'connection:ready', 'chunk:acknowledged', 'connection:closed'].map(
+        (name) => `fault of a subscriber of ${name}`,
+      ),
+    );
   });
 });
 
