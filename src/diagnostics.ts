@@ -1,5 +1,6 @@
 import { type DiagLogger, diag } from '@opentelemetry/api';
 import type { Clock } from './clock.ts';
+import { ignoreRejection } from './errors.ts';
 
 const WINDOW_MILLIS = 60_000;
 
@@ -48,10 +49,11 @@ export class Diagnostics {
     this.#tell('warn', message);
   }
 
-  /** The logger is the application's: what it throws must not end in a socket's event. */
+  /** The logger belongs to the application: what it throws must neither end in the event of a socket nor end the process. */
   #tell(level: 'debug' | 'info' | 'warn' | 'error', message: string): void {
     try {
-      this.#logger[level](message);
+      const returned: unknown = this.#logger[level](message);
+      ignoreRejection(returned);
     } catch {
       // There is nobody left to tell.
     }

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** Why a batch failed: the `code` of a {@link FluentForwardExportError}. */
 export type ExportErrorCode =
   /** `export()` was called after `shutdown()`. */
@@ -43,6 +45,14 @@ export function messageOf(error: unknown): string {
   } catch {
     return 'what was thrown cannot be read';
   }
+}
+
+/**
+ * Handles the promise of an `async` function of the application that was called as one that is not. Its rejection would
+ * end the process.
+ */
+export function ignoreRejection(returned: unknown): void {
+  if (types.isPromise(returned)) void Promise.allSettled([returned]);
 }
 
 /** A connection failed, or a chunk on it; found as the `cause` of a {@link FluentForwardExportError}. */

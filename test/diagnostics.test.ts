@@ -1,10 +1,32 @@
-import { diag } from '@opentelemetry/api';
+import { type DiagLogger, diag } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Diagnostics } from '../src/diagnostics.ts';
 import { FakeClock } from './support/fake-clock.ts';
 import { type LogLine, recordDiag } from './support/harness.ts';
+import { unhandledRejections } from './support/unhandled-rejections.ts';
 
 afterEach(() => diag.disable());
+
+describe('a logger of diag that fails', () => {
+  const set = (warn: () => unknown) => {
+    const logger = { error: () => {}, info: () => {}, debug: () => {}, verbose: () => {} };
+    diag.setLogger({ ...logger, warn } as DiagLogger, { suppressOverrideMessage: true });
+  };
+
+  it('Diagnostics goes on if the logger throws', () => {
+    set(() => {
+      throw new Error('the disk is full');
+    });
+    expect(new Diagnostics(new FakeClock()).warn('cause', 'text')).toBe(true);
+  });
+
+  it('Diagnostics handles the rejection of a logger that is async', async () => {
+    const rejections = unhandledRejections();
+    set(async () => Promise.reject(new Error('the disk is full')));
+    expect(new Diagnostics(new FakeClock()).warn('cause', 'text')).toBe(true);
+    expect(await rejections()).toEqual([]);
+  });
+});
 
 describe('a warning', () => {
   it('Diagnostics logs a warning once a minute per cause with the count of suppressed ones', async () => {

@@ -1,5 +1,5 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
-import { messageOf } from '../errors.ts';
+import { ignoreRejection, messageOf } from '../errors.ts';
 import { describe } from './describe.ts';
 
 /** Gives each record its tag. */
@@ -136,6 +136,7 @@ export class FunctionTagger implements Tagger {
     if (typeof tag === 'string' && tag !== '') return tag.slice(0, MAX_TAG_BYTES).replace(/[^A-Za-z0-9_.-]/g, '_');
     // A record without a tag is no mistake, the promise of an async function is.
     if (tag !== undefined && tag !== '') {
+      ignoreRejection(tag);
       this.#warn('tag result', `the tag function returned ${describe(tag)}, no string; using ${this.fallback}`);
     }
     return this.fallback;

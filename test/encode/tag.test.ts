@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FunctionTagger, parseTag, type TagFunction, type TagTemplate } from '../../src/encode/tag.ts';
 import { record } from '../support/records.ts';
+import { unhandledRejections } from '../support/unhandled-rejections.ts';
 
 function tagOf(template: string, fields: Parameters<typeof record>[0]): string {
   return (parseTag(template) as TagTemplate).tagOf(record(fields));
@@ -148,6 +149,13 @@ describe('tag functions', () => {
     };
     expect(call(thrower)).toBe('opentelemetry.logs');
     expect(warnings).toEqual(['the tag function threw: no tag; using opentelemetry.logs']);
+  });
+
+  it('the rejection of an async tag function is handled, and the fallback tag is used with a warning', async () => {
+    const rejections = unhandledRejections();
+    expect(call(async () => Promise.reject(new Error('no tag')))).toBe('opentelemetry.logs');
+    expect(warnings).toEqual(['the tag function returned an instance of Promise, no string; using opentelemetry.logs']);
+    expect(await rejections()).toEqual([]);
   });
 
   it('the fallback tag is used, with a warning, when the thrown error has no readable message', () => {

@@ -1,6 +1,6 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../clock.ts';
-import { messageOf } from '../../errors.ts';
+import { ignoreRejection, messageOf } from '../../errors.ts';
 import { DeepCopy, isPlainObject } from '../deep-copy.ts';
 import { describe } from '../describe.ts';
 import { copyOf, isObject } from '../field.ts';
@@ -55,6 +55,7 @@ export class CustomLayout implements Layout {
       throw new UnencodableError(`the layout function threw: ${messageOf(error)}`);
     }
     if (made === undefined || isPlainObject(made)) return made;
+    ignoreRejection(made);
     throw new UnencodableError(`the layout function returned ${describe(made)}, neither a plain object nor undefined`);
   }
 

@@ -5,6 +5,7 @@ import { recordFields } from '../../support/arbitraries.ts';
 import { assertReadable } from '../../support/readable.ts';
 import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record, roundTrip } from '../../support/records.ts';
 import { RUNS } from '../../support/runs.ts';
+import { unhandledRejections } from '../../support/unhandled-rejections.ts';
 
 type Fields = Parameters<typeof record>[0];
 
@@ -279,6 +280,13 @@ describe('the result of a layout function', () => {
     );
     expect(batch.chunks[0]?.records).toBe(2);
     expect(batch).toMatchObject({ dropped: 1, dropReason: 'the layout function threw: cannot read it' });
+  });
+
+  it('the rejection of an async layout function is handled, and the encoder drops the record', async () => {
+    const rejections = unhandledRejections();
+    const layout = (async () => Promise.reject(new Error('no entry'))) as unknown as LayoutFunction;
+    expect(batchEncoder({ layout }).encode([record()], NOW)).toMatchObject({ chunks: [], dropped: 1 });
+    expect(await rejections()).toEqual([]);
   });
 
   it('the encoder completes both batches when a layout function encodes another one', () => {
