@@ -12,7 +12,7 @@ import { hasLoggerProvider } from './globals.ts';
 import { readProcessorOptions } from './processor-options.ts';
 import { readRecordLimits } from './record-limits.ts';
 import { readResourceAttributes } from './resource-attributes.ts';
-import { type ApiLogs, findSdk, INSTALL_COMMAND, SDK_LOGS, type Sdk } from './sdk.ts';
+import { type ApiLogs, findSdk, INSTALL_COMMAND, type Sdk } from './sdk.ts';
 import { SerialFlushProcessor } from './serial-flush-processor.ts';
 import { Variables } from './variables.ts';
 
@@ -45,8 +45,8 @@ function registerOrStepAside(environment: Environment): void {
     return;
   }
   const sdk = findSdk();
-  if (sdk === undefined) {
-    stepAside(`${SDK_LOGS} is not installed`, INSTALL_COMMAND);
+  if (typeof sdk === 'string') {
+    stepAside(sdk, INSTALL_COMMAND);
     return;
   }
   setConsoleDiag(variables);

@@ -1,4 +1,6 @@
-import { APPLICATION, HERE, requireFrom } from './modules.ts';
+import { messageOf } from '../errors.ts';
+import { APPLICATION, HERE, load, requireFrom, resolveFrom, versionOf } from './modules.ts';
+import { isInRange, SDK_VERSIONS } from './sdk-versions.ts';
 
 /** The packages of the installed SDK. */
 export interface Sdk {
@@ -20,13 +22,27 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const LINE = major > 22 || (major === 22 && minor >= 15) ? ['3', '1.10'] : ['0.223', '1.9'];
 export const INSTALL_COMMAND: string = `npm install ${SDK_LOGS}@${LINE[0]} @opentelemetry/api@${LINE[1]}`;
 
-export function findSdk(): Sdk | undefined {
-  const logs = requireFrom<Sdk['logs']>([HERE, APPLICATION], SDK_LOGS);
-  if (logs === undefined) return undefined;
+/** Loads the SDK. If there is none to use, it returns the reason. A version that is not supported is not loaded. */
+export function findSdk(): Sdk | string {
+  const path = resolveFrom([HERE, APPLICATION], SDK_LOGS);
+  if (path === undefined) return `${SDK_LOGS} is not installed`;
+  const version = versionOf(path, SDK_LOGS);
+  if (version !== undefined && !isInRange(version, SDK_VERSIONS)) {
+    return `${SDK_LOGS} ${version} is installed, and ${SDK_VERSIONS.replace('||', 'or')} is needed`;
+  }
+  try {
+    return loadSdk(path);
+  } catch (error) {
+    return `${SDK_LOGS} ${version ?? `at ${path}`} cannot be loaded: ${messageOf(error)}`;
+  }
+}
+
+function loadSdk(path: string): Sdk {
+  const logs = load<Sdk['logs']>(path);
   // A dependency of sdk-logs, and not of this package.
-  const resources = requireFrom<Sdk['resources']>([logs.path], '@opentelemetry/resources');
-  if (resources === undefined) throw new Error(`${logs.path} finds no @opentelemetry/resources`);
+  const resources = requireFrom<Sdk['resources']>([path], '@opentelemetry/resources');
+  if (resources === undefined) throw new Error(`${path} finds no @opentelemetry/resources`);
   // Loggers that were got before the registration work through the copy that registers only: it is the application's.
-  const apiLogs = requireFrom<ApiLogs>([APPLICATION, HERE, logs.path], '@opentelemetry/api-logs');
-  return { logs: logs.exports, resources: resources.exports, apiLogs: apiLogs?.exports };
+  const apiLogs = requireFrom<ApiLogs>([APPLICATION, HERE, path], '@opentelemetry/api-logs');
+  return { logs, resources, apiLogs };
 }

@@ -44,6 +44,16 @@ export class Application {
     symlinkSync(directoryOf(name, home), link);
   }
 
+  /** Installs a package that holds this code. */
+  install(name: string, version: string, code: string): void {
+    const folder = join(this.directory, 'node_modules', ...name.split('/'));
+    mkdirSync(join(folder, 'build'), { recursive: true });
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name, version, exports: './build/index.js' }));
+    // Does not name the package, as in packages that hold ES modules too.
+    writeFileSync(join(folder, 'build', 'package.json'), JSON.stringify({ type: 'commonjs' }));
+    writeFileSync(join(folder, 'build', 'index.js'), code);
+  }
+
   write(file: string, text: string): void {
     writeFileSync(join(this.directory, file), text);
   }

@@ -138,6 +138,37 @@ describe('register', () => {
       expect(stderr).toMatch(/npm install @opentelemetry\/sdk-logs@(0\.223 @opentelemetry\/api@1\.9|3 .*@1\.10)$/m);
     });
 
+    test.each(['0.57.2', '0.219.0', '0.300.0', '2.12.1', '4.0.0'])(
+      'register steps aside and loads no SDK if the version of the SDK is %s',
+      async (version) => {
+        const other = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);
+        other.install('@opentelemetry/sdk-logs', version, "process.stdout.write('the SDK is loaded, ');");
+        other.write('app.cjs', "process.stdout.write('running')");
+        const { code, stdout, stderr } = await other.run('app.cjs', withReceiver());
+        other.remove();
+        expect({ code, stdout }).toEqual({ code: 0, stdout: 'running' });
+        expectNotRegistered(
+          stderr,
+          `opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: @opentelemetry/sdk-logs ${version} is installed, and >=0.220.0 <0.300.0 or ^3.0.0 is needed`,
+        );
+        expect(stderr).toContain('npm install @opentelemetry/sdk-logs@');
+      },
+    );
+
+    test('register steps aside with an install command if the SDK cannot be loaded', async () => {
+      const broken = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);
+      broken.install('@opentelemetry/sdk-logs', '3.0.0', "throw new Error('no such export')");
+      broken.write('app.cjs', "process.stdout.write('running')");
+      const { code, stdout, stderr } = await broken.run('app.cjs', withReceiver());
+      broken.remove();
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'running' });
+      expectNotRegistered(
+        stderr,
+        'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records: @opentelemetry/sdk-logs 3.0.0 cannot be loaded: no such export',
+      );
+      expect(stderr).toContain('npm install @opentelemetry/sdk-logs@');
+    });
+
     test('register uses an SDK that only the application can import', async () => {
       // As with `npm link`: this package is elsewhere, and has its own API beside it.
       const elsewhere = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);

@@ -212,6 +212,12 @@ export const MESSAGES: readonly Message[] = [
   { level: 'process warning', text: `${ASIDE}: OTEL_LOGS_EXPORTER is …`, test: REGISTER },
   { level: 'process warning', text: `${ASIDE}: a logger provider is registered already`, test: REGISTER },
   { level: 'process warning', text: `${ASIDE}: @opentelemetry/sdk-logs is not installed`, test: REGISTER },
+  {
+    level: 'process warning',
+    text: `${ASIDE}: @opentelemetry/sdk-logs … is installed, and >=0.220.0 <0.300.0 or ^3.0.0 is needed`,
+    test: REGISTER,
+  },
+  { level: 'process warning', text: `${ASIDE}: @opentelemetry/sdk-logs … cannot be loaded: …`, test: REGISTER },
   { level: 'info', text: 'connected to …' },
   { level: 'info', text: 'connected to … again after … s, … records resent, … failed' },
   { level: 'debug', text: 'connected to …' },
