@@ -156,7 +156,7 @@ describe('README.md', () => {
       readProcessorOptions,
       readRecordLimits,
       readResourceAttributes,
-      setConsoleDiag,
+      (given: Variables) => setConsoleDiag(given, diag),
     ]) {
       read(variables);
     }

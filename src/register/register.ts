@@ -1,4 +1,3 @@
-import * as api from '@opentelemetry/api';
 import type { LoggerProvider } from '@opentelemetry/sdk-logs';
 import { systemClock } from '../clock.ts';
 import type { Environment } from '../config/env.ts';
@@ -49,7 +48,7 @@ function registerOrStepAside(environment: Environment): void {
     stepAside(sdk, INSTALL_COMMAND);
     return;
   }
-  setConsoleDiag(variables);
+  setConsoleDiag(variables, sdk.api.diag);
   const diagnostics = new Diagnostics(systemClock);
   const exporter = new FluentForwardLogExporter();
   const batching = new sdk.logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) });
@@ -73,7 +72,7 @@ function createProvider(
 }
 
 /** With both APIs: what logs through one does not see what the other has. */
-function registerProvider(provider: LoggerProvider, { apiLogs }: Sdk): void {
+function registerProvider(provider: LoggerProvider, { api, apiLogs }: Sdk): void {
   // `@opentelemetry/api` has logs from 1.10 on.
   (api as Partial<ApiLogs>).logs?.setGlobalLoggerProvider(provider);
   apiLogs?.logs.setGlobalLoggerProvider(provider);

@@ -2,8 +2,9 @@ import { messageOf } from '../errors.ts';
 import { APPLICATION, HERE, load, requireFrom, resolveFrom, versionOf } from './modules.ts';
 import { isInRange, SDK_VERSIONS } from './sdk-versions.ts';
 
-/** The packages of the installed SDK. */
+/** The packages of the installed SDK, and the APIs through which the application uses it. */
 export interface Sdk {
+  readonly api: typeof import('@opentelemetry/api');
   readonly logs: typeof import('@opentelemetry/sdk-logs');
   readonly resources: typeof import('@opentelemetry/resources');
   /** Absent from an application on SDK 3.x that logs through `@opentelemetry/api` alone. */
@@ -42,7 +43,9 @@ function loadSdk(path: string): Sdk {
   // A dependency of sdk-logs, and not of this package.
   const resources = requireFrom<Sdk['resources']>([path], '@opentelemetry/resources');
   if (resources === undefined) throw new Error(`${path} finds no @opentelemetry/resources`);
+  // Of two versions of the API, what one registers the other may not see: the application logs through its own.
+  const api = requireFrom<Sdk['api']>([APPLICATION, HERE], '@opentelemetry/api') as Sdk['api'];
   // Loggers that were got before the registration work through the copy that registers only: it is the application's.
   const apiLogs = requireFrom<ApiLogs>([APPLICATION, HERE, path], '@opentelemetry/api-logs');
-  return { logs, resources, apiLogs };
+  return { api, logs, resources, apiLogs };
 }

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { type Finished, type ProgramOptions, type Started, startProgram } from '../support/run-program.ts';
-import type { SdkLine } from '../support/sdk-line.ts';
+import { SDK_0, type SdkLine } from '../support/sdk-line.ts';
 
 const NAME = 'opentelemetry-exporter-fluent-forward';
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -52,6 +52,14 @@ export class Application {
     // Does not name the package, as in packages that hold ES modules too.
     writeFileSync(join(folder, 'build', 'package.json'), JSON.stringify({ type: 'commonjs' }));
     writeFileSync(join(folder, 'build', 'index.js'), code);
+  }
+
+  /** Gives this package an API of its own, which says that it has this version. */
+  nestApi(version: string): void {
+    const name = '@opentelemetry/api';
+    const folder = join(this.package, 'node_modules', ...name.split('/'));
+    cpSync(directoryOf(name, SDK_0.home), folder, { recursive: true });
+    writeFileSync(join(folder, 'build/src/version.js'), `exports.VERSION = '${version}';`);
   }
 
   write(file: string, text: string): void {

@@ -169,6 +169,21 @@ describe('register', () => {
       expect(stderr).toContain('npm install @opentelemetry/sdk-logs@');
     });
 
+    test('register registers through the API of the application if this package has another version of it', async () => {
+      const two = new Application(SDK_LINE);
+      two.nestApi('1.9.0');
+      two.write(
+        'app.cjs',
+        `const { trace } = require('@opentelemetry/api');
+         process.stdout.write(String(trace.setGlobalTracerProvider({ getTracer: () => ({}) })));
+         const { logs } = require('${SDK_LINE.api}'); ${HELLO}`,
+      );
+      const ended = await two.run('app.cjs', withReceiver());
+      two.remove();
+      expect(ended).toMatchObject({ code: 0, stdout: 'true', stderr: '' });
+      expect(messages()).toEqual(['hello']);
+    });
+
     test('register uses an SDK that only the application can import', async () => {
       // As with `npm link`: this package is elsewhere, and has its own API beside it.
       const elsewhere = new Application(SDK_LINE, ['@opentelemetry/api', '@msgpack/msgpack']);
