@@ -52,7 +52,10 @@ function registerOrStepAside(environment: Environment): void {
   const diagnostics = new Diagnostics(systemClock);
   const exporter = new FluentForwardLogExporter();
   const batching = new sdk.logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) });
-  const processor = new SerialFlushProcessor(batching, exporter);
+  const processor = new SerialFlushProcessor(batching, exporter, (error) => {
+    const message = `a flush failed: ${messageOf(error)}; log records that wait in the processor may be lost`;
+    diagnostics.warn('flush', `${exporter.endpoint}: ${message}`);
+  });
   registerProvider(createProvider(sdk, processor, variables), sdk);
   for (const message of warnings) diagnostics.warnOnce(message);
   flushAtExit({ processor, exporter, diagnostics });

@@ -8,14 +8,17 @@ import type { LogRecordExporter, LogRecordProcessor } from '@opentelemetry/sdk-l
 export class SerialFlushProcessor implements LogRecordProcessor {
   readonly #processor: LogRecordProcessor;
   readonly #exporter: LogRecordExporter;
+  readonly #flushFailed: (error: unknown) => void;
   #flushed: Promise<void> = Promise.resolve();
   #emitted = 0;
   #emittedBeforeFlush = 0;
   #onLate: (() => void) | undefined;
 
-  constructor(processor: LogRecordProcessor, exporter: LogRecordExporter) {
+  /** `flushFailed` is called with what a flush throws. */
+  constructor(processor: LogRecordProcessor, exporter: LogRecordExporter, flushFailed: (error: unknown) => void) {
     this.#processor = processor;
     this.#exporter = exporter;
+    this.#flushFailed = flushFailed;
   }
 
   /** Records so far, whatever became of them. */
@@ -37,19 +40,31 @@ export class SerialFlushProcessor implements LogRecordProcessor {
     onLate?.();
   }
 
-  /** Begins in a later microtask. */
+  /** Begins in a later microtask. Never rejects, because the flushes after it and the end of the process wait for it. */
   forceFlush(): Promise<void> {
-    this.#flushed = this.#flushed.then(async () => {
-      this.#emittedBeforeFlush = this.#emitted;
-      await this.#processor.forceFlush();
-      await this.#exporter.forceFlush?.();
-    });
+    this.#flushed = this.#flushed.then(() => this.#flush());
     return this.#flushed;
+  }
+
+  async #flush(): Promise<void> {
+    this.#emittedBeforeFlush = this.#emitted;
+    for (const each of [this.#processor, this.#exporter]) {
+      try {
+        await each.forceFlush?.();
+      } catch (error) {
+        this.#flushFailed(error);
+      }
+    }
   }
 
   async shutdown(): Promise<void> {
     await this.forceFlush();
-    await this.#processor.shutdown();
+    try {
+      await this.#processor.shutdown();
+    } finally {
+      // A processor that fails may not have done it.
+      await this.#exporter.shutdown();
+    }
   }
 
   /** What comes from now on is not exported; `onLate` is told of the first such record. */

@@ -430,6 +430,38 @@ describe('register', () => {
       },
     );
 
+    /** Makes the first flush of the processor fail. */
+    const FAILING_FLUSH = `
+      const { BatchLogRecordProcessor } = require('@opentelemetry/sdk-logs');
+      const { forceFlush } = BatchLogRecordProcessor.prototype;
+      let flushes = 0;
+      BatchLogRecordProcessor.prototype.forceFlush = function () {
+        return flushes++ === 0 ? Promise.reject(new Error('the disk is full')) : forceFlush.call(this);
+      };`;
+
+    test('a flush that fails on a signal is reported, and the process still sends its records and dies', async () => {
+      const { child, finished } = await started(`${FAILING_FLUSH} emit('last words')`);
+      child.kill('SIGTERM');
+      const { code, signal, stderr } = await finished;
+      expect({ code, signal }).toEqual({ code: null, signal: 'SIGTERM' });
+      expect(stderr).toMatch(
+        /^opentelemetry-exporter-fluent-forward tcp:\S+: a flush failed: the disk is full; log records that wait in the processor may be lost\n$/,
+      );
+      expect(messages()).toEqual(['last words']);
+    });
+
+    test('a flush that fails when a process has no more work is reported, and the process ends as it would', async () => {
+      const { code, stderr } = await run(program(`${FAILING_FLUSH} emit('last words')`), {
+        env: { OTEL_BLRP_SCHEDULE_DELAY: '60000' },
+      });
+      expect(code).toBe(0);
+      expect(stderr).toMatch(
+        /: a flush failed: the disk is full; log records that wait in the processor may be lost\n/,
+      );
+      // The record that the processor has kept.
+      expect(stderr).toMatch(/: 1 log record\(s\) were not acknowledged when the process ended/);
+    });
+
     // When register listens again, its flush is over and it has not ended the process.
     test('register flushes on a signal that the application handles, and the process goes on', async () => {
       const { child, finished, wrote } = await started(`

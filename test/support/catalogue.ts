@@ -208,6 +208,11 @@ export const MESSAGES: readonly Message[] = [
     text: '…: a log record came after the end of exporting; it is lost, as those after it are',
     test: REGISTER,
   },
+  {
+    level: 'warn',
+    text: '…: a flush failed: …; log records that wait in the processor may be lost',
+    test: REGISTER,
+  },
   { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },
   { level: 'process warning', text: `${ASIDE}: OTEL_LOGS_EXPORTER is …`, test: REGISTER },
   { level: 'process warning', text: `${ASIDE}: a logger provider is registered already`, test: REGISTER },
