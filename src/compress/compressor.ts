@@ -54,7 +54,7 @@ export class Compressor {
   /** Gives back what it holds; what is being compressed is finished. */
   close(): void {
     this.#isClosed = true;
-    for (const engine of this.#idle.splice(0)) engine.close();
+    for (const engine of this.#idle.splice(0)) close(engine);
   }
 
   #start(): void {
@@ -65,6 +65,7 @@ export class Compressor {
     }
   }
 
+  /** Never rejects: that would end the process, or leave the chunks that wait. */
   async #run(chunk: Chunk, done: Done): Promise<void> {
     this.#running++;
     // The chunk may be given up while a thread reads it.
@@ -72,22 +73,35 @@ export class Compressor {
     const compressed = await this.#compress(chunk);
     chunk.release();
     this.#running--;
-    done(compressed);
+    try {
+      done(compressed);
+    } catch (error) {
+      const { name } = this.#parts.codec;
+      this.#warn('compressed', `${name}: a fault of the exporter: ${messageOf(error)}; the chunk may be lost`);
+    }
     this.#start();
   }
 
   async #compress(chunk: Chunk): Promise<Chunk | undefined> {
-    const { codec, level, warn } = this.#parts;
+    const { codec, level } = this.#parts;
     try {
       const engine = this.#idle.pop() ?? codec.createEngine(level);
       const compressed = this.#pack(chunk, await engine.compress(chunk.payload));
       // One that has failed is left to the garbage collector.
-      if (this.#isClosed) engine.close();
+      if (this.#isClosed) close(engine);
       else this.#idle.push(engine);
       return compressed;
     } catch (error) {
-      warn('compression', `${codec.name} failed: ${messageOf(error)}; chunks are sent uncompressed`);
+      this.#warn('compression', `${codec.name} failed: ${messageOf(error)}; chunks are sent uncompressed`);
       return undefined;
+    }
+  }
+
+  #warn(cause: string, message: string): void {
+    try {
+      this.#parts.warn(cause, message);
+    } catch {
+      // What is compressed does not depend on whether it is logged.
     }
   }
 
@@ -106,5 +120,14 @@ export class Compressor {
     const compression = { name: codec.name, rawBytes: chunk.bytes.length };
     const [prefixBytes, payloadBytes] = [prefix.length, compressed.length];
     return new Chunk({ id, tag, records, entries, prefixBytes, payloadBytes, length, buffer, pool, compression });
+  }
+}
+
+/** An engine that cannot be closed is left to the garbage collector. */
+function close(engine: Engine): void {
+  try {
+    engine.close();
+  } catch {
+    // It is of no use any more.
   }
 }

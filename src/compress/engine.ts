@@ -41,10 +41,15 @@ export class StreamEngine implements Engine {
           reject(error ?? new Error('closed'));
           return;
         }
-        const result = this.#result();
-        stream.reset();
-        if (result.length > 0) resolve(result);
-        else reject(new Error('no output'));
+        // What is thrown in an event of the stream would end the process: there may be no memory left for the result.
+        try {
+          const result = this.#result();
+          stream.reset();
+          if (result.length > 0) resolve(result);
+          else reject(new Error('no output'));
+        } catch (fault) {
+          reject(fault);
+        }
       });
     });
   }

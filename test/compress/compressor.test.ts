@@ -12,6 +12,7 @@ import type { Chunk } from '../../src/encode/chunk.ts';
 import { recordFields } from '../support/arbitraries.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record } from '../support/records.ts';
+import { unhandledRejections } from '../support/unhandled-rejections.ts';
 
 /** The chunks that records with these bodies become. */
 function chunksOf(bodies: readonly unknown[], options?: EncoderOptions): readonly Chunk[] {
@@ -35,9 +36,17 @@ function noise(bytes: number): Buffer {
 
 const COMPRESSIBLE = 'compressible '.repeat(1_000);
 
-function compressorWith(codec: Codec, { pool = new BufferPool(), level = 1 } = {}) {
+function compressorWith(codec: Codec, { pool = new BufferPool(), level = 1, warn = (_: string) => {} } = {}) {
   const warnings: string[] = [];
-  const compressor = new Compressor({ codec, level, pool, warn: (_, message) => warnings.push(message) });
+  const compressor = new Compressor({
+    codec,
+    level,
+    pool,
+    warn: (_, message) => {
+      warnings.push(message);
+      warn(message);
+    },
+  });
   const compress = (chunk: Chunk) => new Promise<Chunk | undefined>((done) => compressor.compress(chunk, done));
   return { compressor, compress, warnings };
 }
@@ -285,4 +294,63 @@ describe('the compressor', () => {
     expect(await running).toBeDefined();
     expect(closed).toBe(2);
   });
+
+  it('the compressor compresses the chunks that wait if the owner of a chunk throws', async () => {
+    const rejections = unhandledRejections();
+    const codec = new HeldCodec();
+    const { compressor, warnings } = compressorWith(codec);
+    const done: number[] = [];
+    for (let n = 0; n < 4; n++) {
+      compressor.compress(chunkOf('x'.repeat(1_000)), () => {
+        done.push(n);
+        throw new Error(`fault ${n}`);
+      });
+    }
+    for (let n = 0; n < 4; n++) {
+      await until(() => codec.started.length > n);
+      codec.started[n]?.finish(Buffer.alloc(100));
+    }
+    await until(() => done.length === 4);
+    expect(await rejections()).toEqual([]);
+    expect(done).toEqual([0, 1, 2, 3]);
+    expect(warnings).toEqual(done.map((n) => `gzip: a fault of the exporter: fault ${n}; the chunk may be lost`));
+  });
+
+  it('chunks are sent uncompressed if their engines break and the warnings throw', async () => {
+    const rejections = unhandledRejections();
+    const createEngine = (): Engine => ({ compress: () => fail('broken'), close: () => {} });
+    const { compress, warnings } = compressorWith({ ...gzip, createEngine }, { warn: () => fail('no log') });
+    const pool = new BufferPool();
+    // More than are compressed at a time.
+    for (let n = 0; n < 3; n++) expect(await compress(chunkOf(COMPRESSIBLE, { pool }))).toBeUndefined();
+    expect(await rejections()).toEqual([]);
+    expect(warnings).toHaveLength(3);
+  });
+
+  it('the compressor closes and completes what runs if engines cannot be closed', async () => {
+    const createEngine = (level: number): Engine => {
+      const engine = gzip.createEngine(level);
+      return { compress: (bytes) => engine.compress(bytes), close: () => fail('not closed') };
+    };
+    const { compressor, compress, warnings } = compressorWith({ ...gzip, createEngine });
+    await Promise.all([compress(chunkOf(COMPRESSIBLE)), compress(chunkOf(COMPRESSIBLE))]);
+    const running = compress(chunkOf(COMPRESSIBLE));
+    compressor.close();
+    expect(await running).toBeDefined();
+    expect(warnings).toEqual([]);
+  });
+
+  it('a chunk is sent uncompressed if the result of the stream cannot be taken', async () => {
+    const stream = () =>
+      Object.assign(new Transform({ transform: (bytes, _encoding, done) => done(null, bytes) }), {
+        reset: () => fail('no memory for the result'),
+      });
+    const { compress, warnings } = compressorWith({ ...gzip, createEngine: () => new StreamEngine(stream()) });
+    expect(await compress(chunkOf(COMPRESSIBLE))).toBeUndefined();
+    expect(warnings).toEqual(['gzip failed: no memory for the result; chunks are sent uncompressed']);
+  });
 });
+
+function fail(message: string): never {
+  throw new Error(message);
+}
