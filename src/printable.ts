@@ -7,11 +7,23 @@ export const CONTROLS: RegExp = /[\p{C}\p{Zl}\p{Zp}]/gu;
  * A text that somebody else has written, as it may stand in a message: {@link escapeControls} of it,
  * cut at 200 characters.
  */
-export function printable(text: string): string {
-  return escapeControls(text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text);
+export function printable(text: string, maxCharacters: number = MAX_CHARACTERS): string {
+  return escapeControls(text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text);
 }
 
-/** Escapes {@link CONTROLS} (`\u{1b}`), so that the text can neither forge a line of a log nor command a terminal. */
+/** {@link printable} of any value of the application. Never throws. */
+export function printableValue(value: unknown): string {
+  try {
+    return printable(String(value));
+  } catch {
+    return 'a value that cannot be read';
+  }
+}
+
+/**
+ * Escapes {@link CONTROLS} (`\u{1b}`), so that the text can neither forge a line of a log nor command a terminal.
+ * Escaping a second time changes nothing.
+ */
 export function escapeControls(text: string): string {
   return text.replace(CONTROLS, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }

@@ -9,7 +9,7 @@ export interface Address {
   readonly text: string;
   /** The name that it was found by: the endpoint's, or that of an SRV record's target. */
   readonly name: string;
-  /** 4 or 6; 0 for a path or a name. */
+  /** 4 or 6; 0 for a path. */
   readonly family: number;
   /** Of those of one endpoint, the ones with the lowest are used while one of them is healthy. */
   priority: number;

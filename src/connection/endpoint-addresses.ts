@@ -4,6 +4,7 @@ import type { Endpoint, NetworkEndpoint } from '../config/endpoint.ts';
 import type { Resolver } from '../config/options.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
+import { printableValue } from '../printable.ts';
 import type { Address } from './address.ts';
 import { type FoundAddress, type Lookup, lookupOf } from './lookup.ts';
 import { type Target, targetText } from './socket.ts';
@@ -127,14 +128,21 @@ export class EndpointAddresses {
     );
   }
 
-  /** Keeps what is known of an address that is in the answer again. What is no address is left out, unless all is. */
+  /**
+   * Keeps what is known of an address that is in the answer again. What is no address is left out with a warning.
+   * @throws TypeError when nothing is left.
+   */
   #parse(endpoint: NetworkEndpoint, answer: readonly FoundAddress[]): Address[] {
     if (!Array.isArray(answer)) throw new TypeError('the resolver gave no array');
     const known = new Map([...this.#absent, ...this.#known].map((address) => [address.text, address]));
     const parsed = new Map<string, Address>();
     const found = answer.slice(0, MAX_ADDRESSES).map((each) => complete(each, endpoint));
     const usable = found.filter((each) => problemOf(each) === undefined);
-    if (usable.length === 0 && found[0] !== undefined) throw new TypeError(`the resolver gave ${problemOf(found[0])}`);
+    const problems = found.flatMap((each) => problemOf(each) ?? []);
+    if (problems[0] !== undefined) {
+      if (usable.length === 0) throw new TypeError(`the resolver gave ${problems[0]}`);
+      this.#warnOfLeftOut(problems);
+    }
     for (const { address: host, port, priority, weight, target: name } of usable) {
       const target = this.#targetOf(endpoint, host, port);
       const text = targetText(target);
@@ -145,6 +153,14 @@ export class EndpointAddresses {
       parsed.set(text, address);
     }
     return [...parsed.values()];
+  }
+
+  #warnOfLeftOut(problems: readonly string[]): void {
+    const { diagnostics, endpoint } = this.#options;
+    diagnostics.warn(
+      `answer for ${endpoint.url}`,
+      `the resolver's answer for ${endpoint.url} has ${problems.length} unusable address(es), which are left out; the first is ${problems[0]}`,
+    );
   }
 
   #targetOf({ protocol, host: name }: NetworkEndpoint, host: string, port: number): Target {
@@ -192,10 +208,12 @@ function complete(found: FoundAddress | undefined, endpoint: NetworkEndpoint): R
 
 /** What is wrong with an address; `undefined` for a good one. */
 function problemOf({ address, port, priority, weight }: Required<FoundAddress>): string | undefined {
-  if (typeof address !== 'string' || address === '' || !isUint16(port) || port === 0) {
-    return `address ${String(address)}, port ${String(port)}`;
+  // The system would look a name up outside of the limits for lookups.
+  if (typeof address !== 'string' || isIP(address) === 0 || !isUint16(port) || port === 0) {
+    return `address ${printableValue(address)}, port ${printableValue(port)}`;
   }
-  if (!isUint16(priority) || !isUint16(weight)) return `priority ${String(priority)}, weight ${String(weight)}`;
+  if (!isUint16(priority) || !isUint16(weight))
+    return `priority ${printableValue(priority)}, weight ${printableValue(weight)}`;
   return undefined;
 }
 

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { diag } from '@opentelemetry/api';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseEndpoints } from '../../src/config/endpoint.ts';
 import type { ResolvedAddress } from '../../src/config/options.ts';
 import type { Address } from '../../src/connection/address.ts';
@@ -6,6 +7,7 @@ import { Addresses, type AddressesOptions } from '../../src/connection/addresses
 import type { FoundAddress } from '../../src/connection/lookup.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { type LogLine, recordDiag } from '../support/harness.ts';
 
 /** Addresses with what a test does not care about. */
 function made(options: Partial<AddressesOptions> = {}): Addresses {
@@ -198,6 +200,44 @@ describe('lookups', () => {
     const addresses = made({ resolver: async () => [{ address: '10.0.0.1' }, { address: '10.0.0.2', port: 0 }] });
     await addresses.acquire(undefined);
     expect(addresses.all.map(({ text }) => text)).toEqual(['10.0.0.1:24224']);
+  });
+
+  it.each<[string, unknown]>([
+    ['a host name', 'logs.example'],
+    ['a host name that looks like a number', '10.0.0'],
+    ['an IPv6 address in brackets', '[::1]'],
+    ['an address with its port', '10.0.0.2:24224'],
+    ['an address with a line break behind it', '10.0.0.2\n'],
+    ['a zone with a control character', 'fe80::1%\u001b[31m'],
+    ['no string', 5],
+    ['an object that cannot be read', Object.create(null)],
+  ])('a lookup leaves out what is no IP address, with a warning: %s', async (_, address) => {
+    const log: LogLine[] = [];
+    recordDiag(log);
+    onTestFinished(() => diag.disable());
+    const addresses = made({
+      resolver: async () => [{ address: '10.0.0.1' }, { address: address as string }, { address: '::1' }],
+    });
+    await addresses.acquire(undefined);
+    expect(addresses.all.map(({ text }) => text)).toEqual(['10.0.0.1:24224', '[::1]:24224']);
+    expect(log).toEqual([
+      [
+        'warn',
+        expect.stringMatching(
+          /the resolver's answer for tcp:\/\/fluent:24224 has 1 unusable address\(es\), which are left out; the first is address .+, port 24224$/,
+        ),
+      ],
+    ]);
+    expect(log[0]?.[1]).not.toMatch(/\p{C}/u);
+    const alone = made({ resolver: async () => [{ address: address as string }] });
+    await expect(alone.acquire(undefined)).rejects.toThrow(
+      /^no address for tcp:\/\/fluent:24224: the resolver gave address .+, port 24224$/,
+    );
+  });
+
+  it('a lookup takes an IPv6 address with a zone', async () => {
+    const addresses = made({ resolver: async () => [{ address: 'fe80::1%eth0' }] });
+    expect((await addresses.acquire(undefined)).text).toBe('[fe80::1%eth0]:24224');
   });
 
   it('an empty answer does not change the known addresses', async () => {

@@ -148,6 +148,11 @@ export const MESSAGES: readonly Message[] = [
   },
   { level: 'warn', text: 'name lookup for … failed (…); going on with the last answer, … address(es)' },
   { level: 'warn', text: 'name lookup for … failed (…); going on with the other endpoints' },
+  {
+    level: 'warn',
+    text: "the resolver's answer for … has … unusable address(es), which are left out; the first is …",
+    test: 'test/connection/addresses.test.ts',
+  },
   { level: 'warn', text: '…: the certificates cannot be read anew (…); going on with the last good ones', test: TLS },
   { level: 'warn', text: '…: the secrets cannot be read anew (…); going on with the last good ones' },
   { level: 'warn', text: '…: dropped … of … log records: it takes more than … bytes, the most a receiver accepts' },
