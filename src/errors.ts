@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { printable } from './printable.ts';
 
 /** Why a batch failed: the `code` of a {@link FluentForwardExportError}. */
 export type ExportErrorCode =
@@ -37,11 +38,17 @@ export type ConnectionErrorCode =
   | 'FLUENT_FORWARD_BAD_ANSWER'
   | 'FLUENT_FORWARD_CLOSED';
 
-/** What an error says, whatever was thrown: a resolver or a callback of the application can throw anything. Never throws. */
+/** Longer than the messages of this package, which pass through {@link messageOf} again where they are wrapped. */
+const MAX_MESSAGE_CHARACTERS = 2_000;
+
+/**
+ * The message of an error as it may stand in another message: {@link printable}, cut at 2,000 characters.
+ * An application can throw anything. Never throws.
+ */
 export function messageOf(error: unknown): string {
   try {
     // A message can be anything too.
-    return String(error instanceof Error ? error.message : error);
+    return printable(String(error instanceof Error ? error.message : error), MAX_MESSAGE_CHARACTERS);
   } catch {
     return 'what was thrown cannot be read';
   }

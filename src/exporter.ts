@@ -12,6 +12,7 @@ import { BufferPool } from './encode/buffer-pool.ts';
 import { createLayout } from './encode/layout/create.ts';
 import { FunctionTagger } from './encode/tag.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
+import { printableValue } from './printable.ts';
 import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
 import { nextComponentName } from './telemetry/component.ts';
 import { Metrics, meterOf } from './telemetry/metrics.ts';
@@ -312,10 +313,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       try {
         callback(result);
       } catch (error) {
-        this.#warn(
-          'callback',
-          `the result callback of export() threw: ${error instanceof Error ? `${error.name}: ` : ''}${messageOf(error)}`,
-        );
+        this.#warn('callback', `the result callback of export() threw: ${printableValue(error)}`);
       }
     });
   }

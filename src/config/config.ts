@@ -7,6 +7,7 @@ import type { LayoutFunction } from '../encode/layout/custom.ts';
 import type { ResourceAttributes } from '../encode/resource.ts';
 import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type TagTemplate } from '../encode/tag.ts';
 import { messageOf } from '../errors.ts';
+import { printable } from '../printable.ts';
 import { MAX_NAME_BYTES } from '../protocol/handshake.ts';
 import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutPassword } from './endpoint.ts';
 import { type Environment, parseBoolean, parseInteger, readVariable, VARIABLE_PREFIX, type Variable } from './env.ts';
@@ -332,7 +333,9 @@ function checkNames(group: string, options: object, names: readonly string[]): v
   for (const given of Object.keys(options)) {
     if (names.includes(given)) continue;
     const known = group === '' ? 'the options are' : `${group} takes`;
-    throw new TypeError(`unknown option ${group === '' ? '' : `${group}.`}${given}; ${known} ${names.join(', ')}`);
+    throw new TypeError(
+      `unknown option ${group === '' ? '' : `${group}.`}${printable(given)}; ${known} ${names.join(', ')}`,
+    );
   }
 }
 
@@ -445,8 +448,7 @@ function showFor({ isHidden }: Rule<unknown>, value: unknown): string {
 }
 
 function show(value: unknown): string {
-  const shown = typeof value === 'string' ? JSON.stringify(withoutPassword(value)) : nameOf(value);
-  return shown.length > 200 ? `${shown.slice(0, 200)}…` : shown;
+  return printable(typeof value === 'string' ? JSON.stringify(withoutPassword(value)) : nameOf(value));
 }
 
 function nameOf(value: unknown): string {

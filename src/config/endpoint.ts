@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { escapeControls, printable } from '../printable.ts';
 import type { EndpointOptions } from './options.ts';
 
 /** One endpoint as the user configured it: a receiver, or a name that stands for several. */
@@ -59,12 +60,12 @@ export function parseEndpoints(value: unknown): readonly Endpoint[] {
 function parseEndpoint(part: string | EndpointOptions): Endpoint {
   const options = typeof part === 'string' ? { url: part } : part;
   const text = options.url.trim();
-  const refuse = (reason: string) => new RangeError(`${JSON.stringify(withoutPassword(text))} ${reason}`);
+  const refuse = (reason: string) => new RangeError(`"${printable(withoutPassword(text))}" ${reason}`);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const location = url && locationOf(url);
   if (url === undefined || location === undefined) throw refuse('is no endpoint');
   for (const name of url.searchParams.keys()) {
-    if (name !== 'weight' && name !== 'standby') throw refuse(`has an unknown parameter, ${name}`);
+    if (name !== 'weight' && name !== 'standby') throw refuse(`has an unknown parameter, ${printable(name)}`);
     if (options[name] !== undefined || url.searchParams.getAll(name).length > 1) throw refuse(`has ${name} twice`);
   }
   const given = url.searchParams.get('weight') ?? '1';
@@ -102,7 +103,7 @@ function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | u
       try {
         const path = decodeURIComponent(url.pathname);
         if (path.includes('\0') || Buffer.byteLength(path) > MAX_PATH_BYTES) return undefined;
-        return { protocol: 'unix', path, url: `unix://${path}` };
+        return { protocol: 'unix', path, url: `unix://${escapeControls(path)}` };
       } catch {
         return undefined;
       }

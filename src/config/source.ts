@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { messageOf } from '../errors.ts';
+import { escapeControls } from '../printable.ts';
 
 /** A text, or a function that gives it each time it is needed. */
 export type TextOrFunction = string | (() => string | Promise<string>);
@@ -14,7 +15,7 @@ export class Source {
   readonly #read: () => string | Promise<string>;
 
   private constructor(origin: string, read: () => string | Promise<string>) {
-    this.origin = origin;
+    this.origin = escapeControls(origin);
     this.#read = read;
   }
 

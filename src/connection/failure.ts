@@ -1,4 +1,4 @@
-import type { ConnectionErrorCode } from '../errors.ts';
+import { type ConnectionErrorCode, messageOf } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { Certificates } from './credentials.ts';
 import { serverNameOf, type Target } from './socket.ts';
@@ -102,7 +102,7 @@ export function lost(error: SocketError, { target }: Ends, isSilent: boolean): F
 
 function loss(error: SocketError): string {
   if (error === undefined) return 'the server closed the connection';
-  return error.code === 'ECONNRESET' ? 'the server reset the connection' : `the connection failed: ${error.message}`;
+  return error.code === 'ECONNRESET' ? 'the server reset the connection' : `the connection failed: ${messageOf(error)}`;
 }
 
 function connectFailure(error: SocketError, target: Target): string {
@@ -120,7 +120,7 @@ function connectFailure(error: SocketError, target: Target): string {
     case 'EACCES':
       return 'no permission to connect to the socket';
     default:
-      return `the connect failed: ${error?.message}`;
+      return `the connect failed: ${messageOf(error)}`;
   }
 }
 
@@ -168,7 +168,7 @@ function alertReason(
   { reason = 'no reason given' }: NonNullable<SocketError>,
   certificates: Certificates | undefined,
 ): string {
-  const words = reason.replace(/^.* alert /, '');
+  const words = printable(reason.replace(/^.* alert /s, ''));
   if (words === 'protocol version') return 'the server speaks no version of TLS from tls.minVersion on';
   const certificate = certificates?.certOrigin;
   return certificate === undefined

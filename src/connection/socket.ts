@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { connect, isIP, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate, type SecureContext } from 'node:tls';
+import { escapeControls } from '../printable.ts';
 
 export { createSecureContext, type SecureContext } from 'node:tls';
 
@@ -53,6 +54,6 @@ export function serverNameOf(target: Target): string | undefined {
 
 /** `host:port` or the path, as it stands in messages. */
 export function targetText(target: Target): string {
-  if ('path' in target) return target.path;
+  if ('path' in target) return escapeControls(target.path);
   return target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
 }

@@ -1,5 +1,6 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../clock.ts';
+import { printable } from '../printable.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { Chunk } from './chunk.ts';
 import { type Layout, UnencodableError } from './layout/layout.ts';
@@ -92,7 +93,7 @@ export class BatchEncoder {
   #warnOfTags(left: number, records: number, fallback: string): void {
     this.#parts.warn(
       'tags',
-      `${left} of ${records} log records got the tag ${fallback}: a batch may have ${MAX_TAGS} tags, as each costs a message`,
+      `${left} of ${records} log records got the tag ${printable(fallback)}: a batch may have ${MAX_TAGS} tags, as each costs a message`,
     );
   }
 
@@ -136,7 +137,7 @@ class Batch implements EncodedBatch, Packed {
       this.dropReason = error.message;
     } else {
       this.dropCause = 'unreadable';
-      this.dropReason = `it cannot be read: ${thrown(error)}`;
+      this.dropReason = `it cannot be read: ${printable(thrown(error))}`;
     }
   }
 }

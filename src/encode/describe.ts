@@ -1,3 +1,4 @@
+import { printable } from '../printable.ts';
 import { isObject } from './field.ts';
 
 /** What kind of value a function of the application gave, for messages. Never throws. */
@@ -5,7 +6,7 @@ export function describe(value: unknown): string {
   if (value === null) return 'null';
   try {
     if (Array.isArray(value)) return 'an array';
-    return isObject(value) ? `an instance of ${value.constructor.name}` : `a ${typeof value}`;
+    return isObject(value) ? `an instance of ${printable(value.constructor.name)}` : `a ${typeof value}`;
   } catch {
     return 'an object';
   }

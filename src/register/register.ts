@@ -4,6 +4,7 @@ import type { Environment } from '../config/env.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import { FluentForwardLogExporter } from '../exporter.ts';
+import { printable } from '../printable.ts';
 import { readActivation } from './activation.ts';
 import { setConsoleDiag } from './console-diag.ts';
 import { flushAtExit } from './exit.ts';
@@ -31,7 +32,7 @@ function registerOrStepAside(environment: Environment): void {
   if (activation.kind === 'disabled') return;
   if (activation.kind === 'others') {
     stepAside(
-      `OTEL_LOGS_EXPORTER is ${activation.exporters}`,
+      `OTEL_LOGS_EXPORTER is ${printable(activation.exporters)}`,
       'To send them to Fluent, set OTEL_LOGS_EXPORTER=fluent_forward.',
     );
     return;

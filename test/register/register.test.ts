@@ -92,6 +92,11 @@ describe('register', () => {
       expect(receiver.connectionCount).toBe(0);
     });
 
+    test('the warning that register steps aside escapes control characters', async () => {
+      const { stderr } = await run('hello.mjs', { env: { OTEL_LOGS_EXPORTER: 'console\n\u001b[31mforged' } });
+      expect(stderr).toContain('OTEL_LOGS_EXPORTER is console\\u{a}\\u{1b}[31mforged');
+    });
+
     test('register steps aside without a warning if OTEL_SDK_DISABLED is true', async () => {
       const env = { OTEL_SDK_DISABLED: 'True', OTEL_LOGS_EXPORTER: 'otlp', OTEL_LOG_LEVEL: 'all' };
       expect(await run('hello.mjs', { env })).toMatchObject({ code: 0, stdout: '', stderr: '' });

@@ -13,7 +13,7 @@ export interface ExporterFixture {
   start(options: Parameters<typeof harness>[0]): Harness;
 }
 
-/** Receivers and exporters that are closed after each test of the file, which may log only what the catalogue holds. */
+/** Receivers and exporters that are closed after each test of the file, which may log only what the catalogue holds, without control characters. */
 export function exporterFixture(): ExporterFixture {
   const receivers: ForwardReceiver[] = [];
   const harnesses: Harness[] = [];
@@ -29,6 +29,7 @@ export function exporterFixture(): ExporterFixture {
     await Promise.all(harnesses.splice(0).map(dispose));
     await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
     expect(unknownMessages(log)).toEqual([]);
+    for (const [, text] of log) expect(text).not.toMatch(/\p{C}/u);
   });
 
   return {
