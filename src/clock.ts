@@ -51,31 +51,3 @@ export const systemClock: Clock = {
     setImmediate(callback);
   },
 };
-
-/** Waits for promises, each for a limited time, and leaves no timer behind when it is closed. */
-export class BoundedWaits {
-  readonly #clock: Clock;
-  readonly #limits = new Set<Timer>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  /** What `promise` comes to, unless that takes longer; it then rejects, and the promise runs on unheard. */
-  within<T>(millis: number, promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const late = new Error(`no answer within ${millis} ms`);
-      const limit = this.#clock.after(millis, () => reject(late));
-      this.#limits.add(limit);
-      promise.then(resolve, reject).finally(() => {
-        limit.cancel();
-        this.#limits.delete(limit);
-      });
-    });
-  }
-
-  /** From now on nothing is too late. */
-  close(): void {
-    for (const limit of this.#limits) limit.cancel();
-  }
-}

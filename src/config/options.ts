@@ -35,8 +35,8 @@ export interface ResolvedAddress {
  * Finds the addresses of an endpoint that is no Unix socket. It is called at every dial, for dials at
  * the same time once. When it rejects, gives nothing, or takes longer than half of
  * `connectTimeoutMillis` (for the first answer of a single endpoint: all of it), its last good answer
- * stays in use, and the next dial calls it again. What is no IP address in an answer is
- * left out, with a warning; an answer of nothing else counts as none.
+ * stays in use, and the next dial calls it again. An answer that comes later is used by the next dial.
+ * What is no IP address in an answer is left out, with a warning; an answer of nothing else counts as none.
  */
 export type Resolver = (endpoint: NetworkEndpoint) => Promise<readonly ResolvedAddress[]>;
 

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { BoundedWaits, type Clock } from '../clock.ts';
+import { BoundedWaits } from '../bounded-waits.ts';
+import type { Clock } from '../clock.ts';
 import type { Config, TlsConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { Diagnostics } from '../diagnostics.ts';

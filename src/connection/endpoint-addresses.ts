@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { BoundedWaits, type Clock } from '../clock.ts';
+import { BoundedWaits } from '../bounded-waits.ts';
+import type { Clock } from '../clock.ts';
 import type { Endpoint, NetworkEndpoint } from '../config/endpoint.ts';
 import type { Resolver } from '../config/options.ts';
 import type { Diagnostics } from '../diagnostics.ts';
@@ -34,6 +35,9 @@ export class EndpointAddresses {
   /** Those that are not in the last answer and are in use, or left out: answers may be parts of the whole. */
   #absent: readonly Address[] = [];
   #lookup: Promise<void> | undefined;
+  #lookups = 0;
+  /** The number of the lookup whose answer is in use. */
+  #answered = 0;
   readonly #waits: BoundedWaits;
   #error: unknown;
   /** By dual-stack name, the family that last worked. */
@@ -42,12 +46,12 @@ export class EndpointAddresses {
   constructor(options: EndpointAddressesOptions) {
     this.#options = options;
     this.#waits = new BoundedWaits(options.clock);
-    const { endpoint, resolver } = options;
+    const { endpoint } = options;
     if (endpoint.protocol === 'unix') {
       this.#known = [this.#address({ path: endpoint.path }, 0, endpoint.path)];
       return;
     }
-    this.#lookUp = lookupOf(endpoint, resolver);
+    this.#lookUp = lookupOf(endpoint, { ...options, waits: this.#waits });
     if (this.#lookUp === undefined) this.#known = this.#parse(endpoint, [{ address: endpoint.host }]);
   }
 
@@ -100,20 +104,29 @@ export class EndpointAddresses {
   }
 
   async #refresh(endpoint: NetworkEndpoint, lookUp: Lookup, limitMillis: number): Promise<void> {
+    const lookup = ++this.#lookups;
     try {
-      const answer = this.#parse(endpoint, await this.#waits.within(limitMillis, lookUp()));
-      if (answer.length === 0) throw new Error('the answer was empty');
-      const now = this.#options.clock.now();
-      this.#absent = [...this.#absent, ...this.#known]
-        .filter((address) => !answer.includes(address))
-        .filter(({ connections, ejectedUntil }) => connections > 0 || ejectedUntil > now)
-        .slice(-MAX_ADDRESSES);
-      this.#known = answer;
-      this.#error = undefined;
+      const taken = lookUp(limitMillis).then((answer) => this.#take(lookup, endpoint, answer));
+      await this.#waits.within(limitMillis, taken);
     } catch (error) {
       this.#error = error;
       this.#tell(messageOf(error));
     }
+  }
+
+  /** An answer that comes after its limit counts too, unless that of a later lookup has come. */
+  #take(lookup: number, endpoint: NetworkEndpoint, found: readonly FoundAddress[]): void {
+    if (lookup < this.#answered) return;
+    const answer = this.#parse(endpoint, found);
+    if (answer.length === 0) throw new Error('the answer was empty');
+    this.#answered = lookup;
+    const now = this.#options.clock.now();
+    this.#absent = [...this.#absent, ...this.#known]
+      .filter((address) => !answer.includes(address))
+      .filter(({ connections, ejectedUntil }) => connections > 0 || ejectedUntil > now)
+      .slice(-MAX_ADDRESSES);
+    this.#known = answer;
+    this.#error = undefined;
   }
 
   /** With no other endpoint and no older answer the dial fails, which tells it. */

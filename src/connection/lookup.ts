@@ -1,4 +1,6 @@
 import { isIP } from 'node:net';
+import type { BoundedWaits } from '../bounded-waits.ts';
+import type { Clock } from '../clock.ts';
 import type { NetworkEndpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
 import { messageOf } from '../errors.ts';
@@ -8,18 +10,26 @@ export interface FoundAddress extends ResolvedAddress {
   readonly target?: string;
 }
 
-export type Lookup = () => Promise<readonly FoundAddress[]>;
+/** It may leave out what takes longer than the limit. */
+export type Lookup = (limitMillis: number) => Promise<readonly FoundAddress[]>;
+
+export interface LookupOptions {
+  readonly resolver: Resolver | undefined;
+  readonly clock: Clock;
+  readonly waits: BoundedWaits;
+}
 
 /** How the addresses of an endpoint are found; `undefined` where it is an address itself. */
-export function lookupOf(endpoint: NetworkEndpoint, resolver: Resolver | undefined): Lookup | undefined {
+export function lookupOf(endpoint: NetworkEndpoint, options: LookupOptions): Lookup | undefined {
+  const { resolver } = options;
   if (resolver !== undefined) return async () => resolver(endpoint);
   switch (endpoint.protocol) {
     case 'tcp':
     case 'tls':
-      return isIP(endpoint.host) === 0 ? oneAtATime(() => addressesOf(endpoint.host)) : undefined;
+      return isIP(endpoint.host) === 0 ? () => addressesOf(endpoint.host) : undefined;
     case 'srv+tcp':
     case 'srv+tls':
-      return oneAtATime(() => targetsOf(endpoint.host));
+      return srvLookup(endpoint.host, options);
   }
 }
 
@@ -31,27 +41,40 @@ function dns(): typeof import('node:dns/promises') {
   return process.getBuiltinModule('node:dns').promises;
 }
 
-/** IPv4 and IPv6 in the order of the system, `/etc/hosts` and search lists included. */
-function addressesOf(host: string): Promise<ResolvedAddress[]> {
-  return dns().lookup(host, { all: true, verbatim: true });
-}
+/**
+ * IPv4 and IPv6 in the order of the system, `/etc/hosts` and search lists included. A lookup takes a thread of the
+ * process until the system gives up (glibc: `timeout` and `attempts` of `resolv.conf`), and cannot be cancelled. A
+ * second one for the same name would only take a second thread.
+ */
+const addressesOf = oneAtATime((host): Promise<ResolvedAddress[]> => dns().lookup(host, { all: true, verbatim: true }));
 
-/** The addresses of all targets that have some; an SRV record whose target does not resolve is left out. */
-async function targetsOf(name: string): Promise<FoundAddress[]> {
-  const records = await dns()
-    .resolveSrv(name)
-    .catch((error: NodeJS.ErrnoException) => {
+/** So much of the limit the targets have, so that their answer comes before it. */
+const TARGETS_SHARE = 0.9;
+
+/**
+ * The addresses of all targets that have some; an SRV record whose target does not resolve in time is left out. The
+ * query for the records takes no thread, and ends by the limits of Node.js.
+ */
+function srvLookup(name: string, { clock, waits }: LookupOptions): Lookup {
+  const recordsOf = oneAtATime((each) => dns().resolveSrv(each));
+  return async (limitMillis) => {
+    const end = clock.now() + limitMillis * TARGETS_SHARE;
+    const records = await recordsOf(name).catch((error: NodeJS.ErrnoException) => {
       throw new Error(srvFailure(name, error), { cause: error });
     });
-  const lookups = await Promise.allSettled(
-    records.map(async ({ name: target, port, priority, weight }) =>
-      (await addressesOf(target)).map(({ address }) => ({ address, port, priority, weight, target })),
-    ),
-  );
-  const addresses = lookups.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
-  const failure = lookups.find((result) => result.status === 'rejected');
-  if (addresses.length === 0 && failure !== undefined) throw failure.reason;
-  return addresses;
+    const millis = Math.max(0, Math.floor(end - clock.now()));
+    const lookups = await Promise.allSettled(
+      records.map(async ({ name: target, port, priority, weight }) => {
+        const late = () => `no answer for ${target} within ${millis} ms`;
+        const found = await waits.within(millis, addressesOf(target), late);
+        return found.map(({ address }) => ({ address, port, priority, weight, target }));
+      }),
+    );
+    const addresses = lookups.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+    const failure = lookups.find((result) => result.status === 'rejected');
+    if (addresses.length === 0 && failure !== undefined) throw failure.reason;
+    return addresses;
+  };
 }
 
 function srvFailure(name: string, error: NodeJS.ErrnoException): string {
@@ -67,13 +90,12 @@ function srvFailure(name: string, error: NodeJS.ErrnoException): string {
   }
 }
 
-/** Lookups by the system cannot be cancelled, and several that hang would fill the process's thread pool. */
-function oneAtATime<T>(look: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined;
-  return () => {
-    running ??= look().finally(() => {
-      running = undefined;
-    });
-    return running;
+/** A lookup that runs is shared by all who ask for the name meanwhile. */
+function oneAtATime<T>(look: (name: string) => Promise<T>): (name: string) => Promise<T> {
+  const running = new Map<string, Promise<T>>();
+  return (name) => {
+    const found = running.get(name) ?? look(name).finally(() => running.delete(name));
+    running.set(name, found);
+    return found;
   };
 }

@@ -6,7 +6,7 @@ import type { Address } from '../../src/connection/address.ts';
 import { Addresses, type AddressesOptions } from '../../src/connection/addresses.ts';
 import type { FoundAddress } from '../../src/connection/lookup.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 import { type LogLine, recordDiag } from '../support/harness.ts';
 
 /** Addresses with what a test does not care about. */
@@ -280,6 +280,29 @@ describe('lookups', () => {
     await clock.advance(5_000);
     expect(await first).toBe('no address for tcp://fluent:24224: no answer within 5000 ms');
     expect(host(await addresses.acquire(undefined))).toBe('10.0.0.1');
+  });
+
+  it('an answer that comes after its limit is used, unless that of a later lookup has come', async () => {
+    const clock = new FakeClock();
+    const answers: ((address: string) => void)[] = [];
+    const resolver = () =>
+      new Promise<ResolvedAddress[]>((resolve) => answers.push((address) => resolve([{ address }])));
+    const addresses = made({ resolver, clock });
+    const isLate = addresses.acquire(undefined).catch((error: Error) => error.message);
+    await clock.advance(5_000);
+    expect(await isLate).toMatch(/no answer within 5000 ms$/);
+    answers[0]?.('10.0.0.1');
+    await settle();
+    expect(addresses.all.map(host)).toEqual(['10.0.0.1']);
+    const second = addresses.acquire(undefined);
+    await clock.advance(2_500);
+    expect(host(await second)).toBe('10.0.0.1');
+    const third = addresses.acquire(undefined);
+    answers[2]?.('10.0.0.3');
+    await third;
+    answers[1]?.('10.0.0.2');
+    await settle();
+    expect(addresses.all.map(host)).toEqual(['10.0.0.3']);
   });
 
   it('the last answer stays in use if the resolver rejects with an unreadable value', async () => {

@@ -1,17 +1,17 @@
-import { describe, expect, it } from 'vitest';
+import { promises } from 'node:dns';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseEndpoints } from '../../src/config/endpoint.ts';
 import { Addresses } from '../../src/connection/addresses.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
 import { DnsServer } from '../support/dns-server.ts';
 import { exporterFixture } from '../support/exporter-fixture.ts';
-import { FakeClock, until } from '../support/fake-clock.ts';
+import { FakeClock, settle, until } from '../support/fake-clock.ts';
 
 const NAME = '_forward._tcp.fluent.example';
 const { listen, start, warnings } = exporterFixture();
 
 /** The addresses of one endpoint, from a real lookup. */
-function addressesOf(endpoint: string, tlsServerName?: string): Addresses {
-  const clock = new FakeClock();
+function addressesOf(endpoint: string, tlsServerName?: string, clock: FakeClock = new FakeClock()): Addresses {
   return new Addresses({
     endpoints: parseEndpoints(endpoint),
     resolver: undefined,
@@ -67,6 +67,37 @@ describe('SRV lookups', () => {
     expect(await failureOf(addressesOf(`srv+tcp://${NAME}`))).toMatch(
       /^no address for srv\+tcp:\/\/_forward\._tcp\.fluent\.example: .*nowhere\.invalid/,
     );
+  });
+
+  it('a lookup of one SRV target that hangs does not stop the others, and is not repeated while it hangs', async () => {
+    const dns = await DnsServer.start();
+    const lookUp = vi.spyOn(promises, 'lookup');
+    onTestFinished(() => lookUp.mockRestore());
+    const hanging: ((found: { address: string; family: number }[]) => void)[] = [];
+    lookUp.mockImplementation((async (target: string) =>
+      target === '127.0.0.1'
+        ? [{ address: target, family: 4 }]
+        : new Promise((resolve) => hanging.push(resolve))) as never);
+    dns.srv.set(NAME, [
+      { port: 1001, target: 'hanging.test' },
+      { port: 1002, target: '127.0.0.1' },
+    ]);
+    const clock = new FakeClock();
+    const addresses = addressesOf(`srv+tcp://${NAME}`, undefined, clock);
+    for (const dial of [1, 2]) {
+      const found = addresses.acquire(undefined);
+      await until(() => dns.queries === dial && lookUp.mock.results.length >= dial + 1);
+      await clock.advance(4_500);
+      expect((await found).text).toBe('127.0.0.1:1002');
+    }
+    expect(hanging).toHaveLength(1);
+    hanging[0]?.([{ address: '127.0.0.2', family: 4 }]);
+    await settle();
+    const found = addresses.acquire(undefined);
+    await until(() => hanging.length === 2);
+    hanging[1]?.([{ address: '127.0.0.2', family: 4 }]);
+    await found;
+    expect(addresses.all.map(({ text }) => text).sort()).toEqual(['127.0.0.1:1002', '127.0.0.2:1001']);
   });
 
   it('the error for a missing SRV name says that the full name is needed', async () => {
