@@ -42,9 +42,9 @@ export type Resolver = (endpoint: NetworkEndpoint) => Promise<readonly ResolvedA
 
 /**
  * How `tls://` and `srv+tls://` endpoints are dialled. `ca`, `cert` and `key` are PEM text, the path of a PEM file, or a
- * function that gives either; files and functions are read anew at each dial, and while what they give
- * is unreadable or broken the last good one stays in use, with a warning. No TLS session is resumed:
- * every dial verifies the certificates.
+ * function that gives either; files and functions are read anew at each dial. While what they give is
+ * unreadable or broken, or takes longer than half of `connectTimeoutMillis`, the last good one stays in
+ * use, with a warning. No TLS session is resumed: every dial verifies the certificates.
  */
 export interface TlsOptions {
   /** The authorities to trust, in place of Node's own and those of `NODE_EXTRA_CA_CERTS`. [`CERTIFICATE`] */

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { messageOf } from '../errors.ts';
 import { escapeControls } from '../printable.ts';
+import { fileReads } from './file-reads.ts';
 
 /** A text, or a function that gives it each time it is needed. */
 export type TextOrFunction = string | (() => string | Promise<string>);
@@ -80,7 +80,7 @@ function isPem(text: string): boolean {
 
 async function textOf(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await fileReads.read(path);
   } catch (error) {
     // Behind the comma Node.js names the path, which the origin does too.
     throw new Error(messageOf(error).replace(/,.*/s, ''), { cause: error });

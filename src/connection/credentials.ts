@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { BoundedWaits } from '../bounded-waits.ts';
 import type { Clock } from '../clock.ts';
 import type { Config, TlsConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import type { Login } from '../protocol/handshake.ts';
+import { type Read, Reloadable } from './reloadable.ts';
 import { createSecureContext, type SecureContext, type TlsSettings } from './socket.ts';
 
 /** What TLS needs on this side, and where it comes from, for messages. */
@@ -23,18 +23,24 @@ export interface CredentialsOptions {
 
 /** Certificates and secrets, read anew at each dial, so that they can be replaced while the process runs. */
 export class Credentials {
-  readonly #certificates: Renewed<Certificates>;
-  readonly #login: Renewed<Login | undefined>;
+  readonly #certificates: Reloadable<Certificates>;
+  readonly #login: Reloadable<Login | undefined>;
 
   constructor({ config, clock, diagnostics }: CredentialsOptions) {
-    // Where there is an older value, half of the time is for the connect.
-    const limitMillis = Math.ceil(config.connectTimeoutMillis / 2);
+    const { connectTimeoutMillis } = config;
+    const limits = {
+      clock,
+      // The dial has a shorter limit of its own. This one only frees the dial.
+      firstLimitMillis: 2 * connectTimeoutMillis,
+      // The rest is for the connect.
+      limitMillis: Math.ceil(connectTimeoutMillis / 2),
+    };
     const keep = (what: string) => (error: unknown) => {
       const message = `${urlsOf(config.endpoint)}: the ${what} cannot be read anew (${messageOf(error)}); going on with the last good ones`;
       diagnostics.warn(`renewal of ${what}`, message);
     };
-    this.#certificates = new Renewed(certificatesOf(config.tls), clock, limitMillis, keep('certificates'));
-    this.#login = new Renewed(() => loginOf(config), clock, limitMillis, keep('secrets'));
+    this.#certificates = new Reloadable({ ...limits, load: certificatesOf(config.tls), kept: keep('certificates') });
+    this.#login = new Reloadable({ ...limits, load: (read) => loginOf(config, read), kept: keep('secrets') });
   }
 
   /** Rejects when they cannot be read or used, and never could. */
@@ -54,48 +60,14 @@ export class Credentials {
   }
 }
 
-/** A value that is loaded each time it is asked for; when that fails or takes too long, the last good one stays. */
-class Renewed<T> {
-  readonly #load: () => Promise<T>;
-  readonly #waits: BoundedWaits;
-  readonly #limitMillis: number;
-  readonly #kept: (error: unknown) => void;
-  #last: { readonly value: T } | undefined;
-  /** One at a time: reads that hang would fill the process's thread pool. */
-  #loading: Promise<T> | undefined;
-
-  constructor(load: () => Promise<T>, clock: Clock, limitMillis: number, kept: (error: unknown) => void) {
-    this.#load = load;
-    this.#waits = new BoundedWaits(clock);
-    this.#limitMillis = limitMillis;
-    this.#kept = kept;
-  }
-
-  async get(): Promise<T> {
-    this.#loading ??= this.#load().finally(() => {
-      this.#loading = undefined;
-    });
-    if (this.#last === undefined) {
-      const value = await this.#loading;
-      this.#last = { value };
-      return value;
-    }
-    try {
-      this.#last = { value: await this.#waits.within(this.#limitMillis, this.#loading) };
-    } catch (error) {
-      this.#kept(error);
-    }
-    return this.#last.value;
-  }
-
-  close(): void {
-    this.#waits.close();
-  }
-}
-
-async function loginOf({ sharedKey, hostname, username = '', password }: Config): Promise<Login | undefined> {
-  if (sharedKey === undefined) return undefined;
-  return { hostname, username, sharedKey: await sharedKey.read(), password: (await password?.read()) ?? '' };
+async function loginOf(config: Config, read: Read): Promise<Login | undefined> {
+  const { hostname, username = '' } = config;
+  if (config.sharedKey === undefined) return undefined;
+  const [sharedKey, password] = await Promise.all([
+    read(config.sharedKey),
+    config.password === undefined ? '' : read(config.password),
+  ]);
+  return { hostname, username, sharedKey, password };
 }
 
 /** What the sources of a {@link TlsConfig} hold. */
@@ -107,10 +79,10 @@ interface Texts {
 }
 
 /** Makes a context only of what has changed: the main thread parses all authorities for it. */
-function certificatesOf(config: TlsConfig): () => Promise<Certificates> {
+function certificatesOf(config: TlsConfig): (read: Read) => Promise<Certificates> {
   let last: { readonly texts: Texts; readonly certificates: Certificates } | undefined;
-  return async () => {
-    const texts = await textsOf(config);
+  return async (read) => {
+    const texts = await textsOf(config, read);
     if (!isDeepStrictEqual(texts, last?.texts)) {
       const certificates = {
         context: contextOf(texts, config),
@@ -124,9 +96,9 @@ function certificatesOf(config: TlsConfig): () => Promise<Certificates> {
   };
 }
 
-async function textsOf(config: TlsConfig): Promise<Texts> {
+async function textsOf(config: TlsConfig, read: Read): Promise<Texts> {
   const sources = [config.ca, config.cert, config.key, config.passphrase];
-  const [ca, cert, key, passphrase] = await Promise.all(sources.map((source) => source?.read()));
+  const [ca, cert, key, passphrase] = await Promise.all(sources.map((source) => source && read(source)));
   return { ca, cert, key, passphrase };
 }
 
