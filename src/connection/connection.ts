@@ -127,14 +127,14 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    const { clock, connectTimeoutMillis } = options;
+    const { clock, connectTimeoutMillis, credentials } = options;
     this.dialledAt = clock.now();
     this.lastSentAt = this.dialledAt;
     this.turn = options.turn;
     this.#connectTimer = clock.after(connectTimeoutMillis, () =>
       clock.afterReads(() => {
         if (this.#state !== 'connecting') return;
-        this.#fail(tooLate(this.#stage, connectTimeoutMillis, this.#address?.target));
+        this.#fail(tooLate(this.#stage, connectTimeoutMillis, this.#address?.target, credentials.unread));
       }),
     );
     void this.#dial();

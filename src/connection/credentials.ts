@@ -30,7 +30,7 @@ export class Credentials {
     const { connectTimeoutMillis } = config;
     const limits = {
       clock,
-      // The dial has a shorter limit of its own. This one only frees the dial.
+      // The dial has a shorter limit of its own, whose message names what is unread. This one only frees the dial.
       firstLimitMillis: 2 * connectTimeoutMillis,
       // The rest is for the connect.
       limitMillis: Math.ceil(connectTimeoutMillis / 2),
@@ -41,6 +41,11 @@ export class Credentials {
     };
     this.#certificates = new Reloadable({ ...limits, load: certificatesOf(config.tls), kept: keep('certificates') });
     this.#login = new Reloadable({ ...limits, load: (read) => loginOf(config, read), kept: keep('secrets') });
+  }
+
+  /** The options, variables or files that a dial waits for. */
+  get unread(): readonly string[] {
+    return [...this.#login.unread, ...this.#certificates.unread];
   }
 
   /** Rejects when they cannot be read or used, and never could. */

@@ -28,15 +28,21 @@ export interface Ends {
   readonly certificates: Certificates | undefined;
 }
 
-/** The time for the dial is over; says what to do about the stage that took it. */
-export function tooLate(stage: Stage, millis: number, target: Target | undefined): Failure {
+/**
+ * The time for the dial is over; says what to do about the stage that took it. `unread`: the certificates and secrets
+ * that have not been read.
+ */
+export function tooLate(stage: Stage, millis: number, target: Target | undefined, unread: readonly string[]): Failure {
   const code = 'FLUENT_FORWARD_CONNECT_TIMEOUT';
   const late = `took longer than ${millis} ms`;
   switch (stage) {
     case 'lookup':
       return { code, reason: `the name lookup ${late}` };
     case 'credentials':
-      return { code, reason: `reading the certificates and secrets ${late}` };
+      return {
+        code,
+        reason: `reading the certificates and secrets ${late}; no answer from ${unread.join(' and ')}`,
+      };
     case 'connect':
       return { code, reason: `the connect ${late}` };
     case 'TLS':

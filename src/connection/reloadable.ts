@@ -33,11 +33,18 @@ export class Reloadable<T> {
   readonly #waits: BoundedWaits;
   #attempts = 0;
   #attempt: Attempt | undefined;
+  /** An entry for each dial that waits. */
+  readonly #waiting = new Set<Pick<Attempt, 'unread'>>();
   #last: { readonly value: T; readonly attempt: number } | undefined;
 
   constructor(options: ReloadableOptions<T>) {
     this.#options = options;
     this.#waits = new BoundedWaits(options.clock);
+  }
+
+  /** The origins of the sources that dials wait for. */
+  get unread(): readonly string[] {
+    return [...new Set([...this.#waiting].flatMap(({ unread }) => [...unread]))];
   }
 
   /** Rejects if the value cannot be loaded and never could. */
@@ -46,11 +53,15 @@ export class Reloadable<T> {
     const isShared = this.#attempt !== undefined && clock.now() - this.#attempt.startedAt < limitMillis;
     const { unread, done } = isShared ? (this.#attempt as Attempt) : this.#begin();
     const millis = this.#last === undefined ? firstLimitMillis : limitMillis;
+    const wait = { unread };
+    this.#waiting.add(wait);
     try {
       await this.#waits.within(millis, done, () => `${[...unread].join(' and ')}: no answer within ${millis} ms`);
     } catch (error) {
       if (this.#last === undefined) throw error;
       kept(error);
+    } finally {
+      this.#waiting.delete(wait);
     }
     return (this.#last as { readonly value: T }).value;
   }

@@ -561,7 +561,7 @@ describe('certificates of the exporter', () => {
     await clock.advance(6_000);
     expect((await result).error?.cause).toMatchObject({
       code: 'FLUENT_FORWARD_CONNECT_TIMEOUT',
-      message: `${receiver.endpoint}: reading the certificates and secrets took longer than 5000 ms`,
+      message: `${receiver.endpoint}: reading the certificates and secrets took longer than 5000 ms; no answer from tls.ca (${path})`,
     });
   });
 

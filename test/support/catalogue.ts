@@ -75,7 +75,7 @@ export const FAULTS: Readonly<Record<FaultCode, readonly CatalogueEntry[]>> = {
   ],
   FLUENT_FORWARD_CONNECT_TIMEOUT: [
     { text: 'the name lookup took longer than … ms', test: LOOKUPS },
-    { text: 'reading the certificates and secrets took longer than … ms', test: TLS },
+    { text: 'reading the certificates and secrets took longer than … ms; no answer from …', test: TLS },
     { text: 'the connect took longer than … ms', test: LOOKUPS },
     { text: 'the TLS handshake took longer than … ms; does the server speak TLS there?', test: TLS },
     {
