@@ -1,6 +1,7 @@
 import { messageOf } from '../errors.ts';
 import { escapeControls } from '../printable.ts';
 import { fileReads } from './file-reads.ts';
+import { isPem } from './pem.ts';
 
 /** A text, or a function that gives it each time it is needed. */
 export type TextOrFunction = string | (() => string | Promise<string>);
@@ -72,10 +73,6 @@ function checkSecret(text: unknown): string {
 export function isPemOrPath(value: unknown): value is string {
   if (typeof value !== 'string') return false;
   return isPem(value) || (/^[^\0\r\n]{1,4096}$/.test(value) && !/^\w[\w+/=-]{79,}$/.test(value));
-}
-
-function isPem(text: string): boolean {
-  return text.includes('-----BEGIN ');
 }
 
 async function textOf(path: string): Promise<string> {

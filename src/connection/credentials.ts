@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { Config, TlsConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
+import { certificatesOf, isCutOff, problemOfPem } from '../config/pem.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import type { Login } from '../protocol/handshake.ts';
@@ -39,7 +40,7 @@ export class Credentials {
       const message = `${urlsOf(config.endpoint)}: the ${what} cannot be read anew (${messageOf(error)}); going on with the last good ones`;
       diagnostics.warn(`renewal of ${what}`, message);
     };
-    this.#certificates = new Reloadable({ ...limits, load: certificatesOf(config.tls), kept: keep('certificates') });
+    this.#certificates = new Reloadable({ ...limits, load: certificateLoader(config.tls), kept: keep('certificates') });
     this.#login = new Reloadable({ ...limits, load: (read) => loginOf(config, read), kept: keep('secrets') });
   }
 
@@ -84,7 +85,7 @@ interface Texts {
 }
 
 /** Makes a context only of what has changed: the main thread parses all authorities for it. */
-function certificatesOf(config: TlsConfig): (read: Read) => Promise<Certificates> {
+function certificateLoader(config: TlsConfig): (read: Read) => Promise<Certificates> {
   let last: { readonly texts: Texts; readonly certificates: Certificates } | undefined;
   return async (read) => {
     const texts = await textsOf(config, read);
@@ -109,6 +110,8 @@ async function textsOf(config: TlsConfig, read: Read): Promise<Texts> {
 
 function contextOf({ ca, cert, key, passphrase }: Texts, config: TlsConfig): SecureContext {
   if (ca !== undefined) checkAuthorities(ca, config.ca?.origin);
+  if (cert !== undefined) checkLines(cert, config.cert?.origin);
+  if (key !== undefined) checkLines(key, config.key?.origin);
   try {
     return createSecureContext({ ca, cert, key, passphrase, minVersion: config.minVersion });
   } catch (error) {
@@ -120,14 +123,20 @@ function contextOf({ ca, cert, key, passphrase }: Texts, config: TlsConfig): Sec
   }
 }
 
-/** Node.js takes what is no certificate without a word, and then trusts nobody. */
+/** Node.js passes over what is no certificate without an error, also over whatever is behind it. */
 function checkAuthorities(ca: string, origin: string | undefined): void {
-  const certificates = ca.match(/-----BEGIN [^-]*CERTIFICATE-----.+?-----END [^-]*CERTIFICATE-----/gs) ?? [];
-  const isCutOff = ca.split('-----BEGIN ').length !== ca.split('-----END ').length;
-  if (certificates.length === 0 || isCutOff) throw new Error(`${origin} does not hold whole certificates`);
+  if (isCutOff(ca)) throw new Error(`${origin} does not hold whole certificates`);
+  checkLines(ca, origin);
+  const certificates = certificatesOf(ca);
+  if (certificates.length === 0) throw new Error(`${origin} does not hold whole certificates`);
   try {
     for (const certificate of certificates) new X509Certificate(certificate);
   } catch (error) {
     throw new Error(`${origin} holds what is no certificate: ${messageOf(error)}`, { cause: error });
   }
+}
+
+function checkLines(pem: string, origin: string | undefined): void {
+  const problem = problemOfPem(pem);
+  if (problem !== undefined) throw new Error(`${origin}: ${problem}`);
 }

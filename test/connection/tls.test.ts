@@ -490,6 +490,26 @@ describe('certificates of the exporter', () => {
       ({ ca }) => writeFileSync(ca, authority.cert.replace(/MII/, 'XXX')),
       /^tls:\S+: the certificates cannot be read anew \(tls\.ca \(.*ca\.pem\) holds what is no certificate/,
     ],
+    [
+      'two certificates without a line break between them',
+      ({ ca }) => writeFileSync(ca, `${client.cert}${authority.cert}`),
+      /\(tls\.ca \(.*ca\.pem\): line \d+ has more than -----BEGIN …----- or -----END …-----, which must be on a line of its own\)/,
+    ],
+    [
+      'a certificate in quotes',
+      ({ cert }) => writeFileSync(cert, `"${client.cert}"`),
+      /\(tls\.cert \(.*cert\.pem\): line 1 has more than -----BEGIN …----- or -----END …-----, which must be on a line of its own\)/,
+    ],
+    [
+      'a second certificate without its beginning',
+      ({ cert }) => writeFileSync(cert, `${client.cert}\n${authority.cert.slice(1)}`),
+      /\(tls\.cert \(.*cert\.pem\): a block in it has no -----BEGIN …----- or no -----END …-----\)/,
+    ],
+    [
+      'a key with \\n in place of line breaks',
+      ({ key }) => writeFileSync(key, client.key.replaceAll('\n', '\\n')),
+      /\(tls\.key \(.*key\.pem\): it has the two characters \\n in place of line breaks\)/,
+    ],
   ])('the exporter warns about bad files and keeps the last good certificates: %s', async (_, damage, reason) => {
     const receiver = await listen({ tls: mutual('TLSv1.3') });
     const paths = {
