@@ -9,7 +9,15 @@ import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type 
 import { messageOf } from '../errors.ts';
 import { printable } from '../printable.ts';
 import { MAX_NAME_BYTES } from '../protocol/handshake.ts';
-import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutPassword } from './endpoint.ts';
+import {
+  ENDPOINT_RULE,
+  type Endpoint,
+  hasEndpointType,
+  parseEndpoints,
+  urlsOf,
+  withoutPassword,
+  withoutSecrets,
+} from './endpoint.ts';
 import { type Environment, parseBoolean, parseInteger, readVariable, VARIABLE_PREFIX, type Variable } from './env.ts';
 import { processHostname } from './hostname.ts';
 import type { FluentForwardLogExporterOptions, Resolver, TlsOptions } from './options.ts';
@@ -73,6 +81,8 @@ interface Rule<T> {
   readonly fileVariable?: string;
   /** Whether no message may hold a value of it. */
   readonly isHidden?: boolean;
+  /** What a message shows of a text that is not allowed; by default all but a password in a URL. */
+  readonly shown?: (text: string) => string;
   readonly fallback: T;
   /** The error class for a value of the right type that is not allowed is `RangeError`. */
   hasType(value: unknown): boolean;
@@ -204,6 +214,7 @@ const RULES: Rules<Omit<Config, 'compressionLevel' | 'tls'>> = {
     allowed: ENDPOINT_RULE,
     variable: 'ENDPOINT',
     fallback: parseEndpoints('tcp://localhost'),
+    shown: withoutSecrets,
     hasType: hasEndpointType,
     accept: parseEndpoints,
   },
@@ -443,12 +454,12 @@ function* contradictions(config: Config): Generator<string> {
   }
 }
 
-function showFor({ isHidden }: Rule<unknown>, value: unknown): string {
-  return isHidden ? `a value of type ${typeof value}` : show(value);
+function showFor({ isHidden, shown }: Rule<unknown>, value: unknown): string {
+  return isHidden ? `a value of type ${typeof value}` : show(value, shown);
 }
 
-function show(value: unknown): string {
-  return printable(typeof value === 'string' ? JSON.stringify(withoutPassword(value)) : nameOf(value));
+function show(value: unknown, shown: (text: string) => string = withoutPassword): string {
+  return printable(typeof value === 'string' ? JSON.stringify(shown(value)) : nameOf(value));
 }
 
 function nameOf(value: unknown): string {

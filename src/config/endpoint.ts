@@ -45,10 +45,12 @@ const NUMBER_AT_END = /(^|\.)(\d+|0x[\da-f]*)\.?$/;
  */
 export function parseEndpoints(value: unknown): readonly Endpoint[] {
   const parts = typeof value === 'string' ? value.split(',') : ([value].flat() as (string | EndpointOptions)[]);
+  // A comma in a password cuts it: no part of such a list may be shown alone.
+  const list = typeof value === 'string' && withoutSecrets(value) !== value ? withoutSecrets(value) : undefined;
   if (parts.length === 0) throw new RangeError('there is no endpoint in it');
   const endpoints = new Map<string, Endpoint>();
   for (const part of parts) {
-    const endpoint = parseEndpoint(part);
+    const endpoint = parseEndpoint(part, list);
     if (endpoints.has(endpoint.url)) throw new RangeError(`${endpoint.url} is there twice`);
     endpoints.set(endpoint.url, endpoint);
   }
@@ -57,15 +59,20 @@ export function parseEndpoints(value: unknown): readonly Endpoint[] {
   return parsed;
 }
 
-function parseEndpoint(part: string | EndpointOptions): Endpoint {
+/** `list`: what messages show in place of the part. */
+function parseEndpoint(part: string | EndpointOptions, list: string | undefined): Endpoint {
   const options = typeof part === 'string' ? { url: part } : part;
   const text = options.url.trim();
-  const refuse = (reason: string) => new RangeError(`"${printable(withoutPassword(text))}" ${reason}`);
+  const shown = list ?? withoutSecrets(text);
+  const refuse = (reason: string) => new RangeError(`"${printable(shown)}" ${reason}`);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const location = url && locationOf(url);
   if (url === undefined || location === undefined) throw refuse('is no endpoint');
   for (const name of url.searchParams.keys()) {
-    if (name !== 'weight' && name !== 'standby') throw refuse(`has an unknown parameter, ${printable(name)}`);
+    if (name !== 'weight' && name !== 'standby') {
+      // Before an @ it is a part of a password.
+      throw refuse(`has an unknown parameter, ${shown.includes('…@') ? '…' : printable(name)}`);
+    }
     if (options[name] !== undefined || url.searchParams.getAll(name).length > 1) throw refuse(`has ${name} twice`);
   }
   const given = url.searchParams.get('weight') ?? '1';
@@ -125,9 +132,19 @@ function isBare(url: URL): boolean {
   return url.pathname === '' || url.pathname === '/';
 }
 
-/** A URL may hold a password that has no place there, and none in a message. */
+/** Hides the user and the password before an `@`. A password can hold anything, commas and slashes too. */
 export function withoutPassword(text: string): string {
-  return text.replace(/\/\/.*@/s, '//…@');
+  return text.replace(/^([a-z][\w+.-]*:\/\/)?.*(@|%40)/is, '$1…@');
+}
+
+/** What a message may show of a text that is meant as endpoints: people write secrets there. */
+export function withoutSecrets(text: string): string {
+  return (
+    withoutPassword(text)
+      // A user with a password and no host looks like a host with a port.
+      .replace(/((?:^|\/\/|,)[^/?:@,[\]]+:)(?!\/|\d*(?:[/?#,\s]|$)).*/is, '$1…')
+      .replace(/([?&](?!weight=|standby=)[^=&]*=).*/is, '$1…')
+  );
 }
 
 /** Whether the value has the form of the option, whatever it says. */

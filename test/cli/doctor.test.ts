@@ -542,6 +542,13 @@ describe('the command line', () => {
     expect(stderr).toContain('Usage: fluent-forward');
   });
 
+  test.concurrent('doctor shows no password of an endpoint in a wrong argument', async () => {
+    const { code, stderr } = await runCli(['doctor', 'tcp://user:do-not-tell@host']);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^fluent-forward: …@host'/);
+    expect(stderr).not.toContain('do-not-tell');
+  });
+
   test.concurrent('fluent-forward --help lists the commands with examples', async () => {
     const { code, stdout } = await runCli(['--help']);
     expect(code).toBe(0);

@@ -167,7 +167,7 @@ describe('parseEndpoints', () => {
     ['tcp://a?standby=yes', '"tcp://a?standby=yes" has a standby that is neither true nor false'],
     ['tcp://a?weight=1&weight=2', '"tcp://a?weight=1&weight=2" has weight twice'],
     [{ url: 'tcp://a?standby=true', standby: false }, '"tcp://a?standby=true" has standby twice'],
-    ['tcp://a?priority=1', '"tcp://a?priority=1" has an unknown parameter, priority'],
+    ['tcp://a?priority=1', '"tcp://a?priority=…" has an unknown parameter, priority'],
   ])('endpoints that contradict each other or a rule throw a RangeError: %j', (value, reason) => {
     expect(() => parseEndpoints(value)).toThrow(new RangeError(reason));
   });

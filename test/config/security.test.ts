@@ -298,4 +298,77 @@ describe('an endpoint with a password in it', () => {
       expect(resolve({}, { ENDPOINT: endpoint }).warnings[0]).not.toMatch(/do-not/);
     },
   );
+
+  it.each([
+    'tcp:user:do-not-tell@host',
+    'user:do-not-tell@host:24224',
+    'do-not-tell@host',
+    ':do-not-tell@host',
+    '//user:do-not-tell@host',
+    'tcp:/user:do-not-tell@host',
+    'tcp//user:do-not-tell@host',
+    ' tcp://user:do-not-tell@host',
+    '"tcp://user:do-not-tell@host"',
+    'tcp://user:do-not%40tell@host',
+    'tcp://user:do-not-tell%40host:24224',
+    'tcp://user%3Ado-not-tell%40host',
+    'tcp://user:do-not,tell@host',
+    'tcp://user:do-not?tell@host',
+    'tcp://user:1?do-not-tell@host',
+    'tcp://user:1?do-not=tell@host',
+    'tcp://user:do-not#tell@host',
+    'tcp://user:do-not\ntell@host',
+    'tcp://a:1,tcp://user:do-not-tell@host',
+    'tcp://user:do-not-tell@host,tcp://a:1',
+    'tcp://a:1,tcp://user:do-not,tell@host,tcp://b',
+    'tcp://a,user:do-not-tell@host:24224,b',
+    'tcp://user:1?do-not,tell@host',
+    'tcp://user:do-not-tell',
+    'tcp://user:do-not,tell',
+    'user:do-not-tell',
+    'tcp://a,user:do-not-tell',
+    'tcp://host:24224?shared_key=do-not-tell',
+    'tcp://host:24224?weight=1&password=do-not-tell',
+    'tcp://host:24224?password=do-not,tell',
+    'unix:///run/fluent.sock?password=do-not-tell',
+  ])('no message shows a secret in a bad endpoint: %j', (endpoint) => {
+    const isHidden = (text: string) => expect(text).not.toMatch(/do-not|tell/);
+    for (const option of [endpoint, [endpoint], ['tcp://a', endpoint], [{ url: endpoint }]]) {
+      expect(() => resolve({ endpoint: option })).toThrow(RangeError);
+      try {
+        resolve({ endpoint: option });
+      } catch (error) {
+        isHidden(inspect(error));
+      }
+    }
+    const { config, warnings } = resolve({}, { ENDPOINT: endpoint });
+    expect(config.endpoint.map(({ url }) => url)).toEqual(['tcp://localhost:24224']);
+    expect(warnings).toHaveLength(1);
+    warnings.forEach(isHidden);
+  });
+
+  it.each<[string, unknown]>([
+    ['as all options', 'tcp://user:do-not-tell@host'],
+    ['as another option', { layout: 'user:do-not-tell@host' }],
+    ['as a group of options', { tls: 'tcp:user:do-not-tell@host' }],
+  ])('no message shows the password of an endpoint in the wrong place: %s', (_, options) => {
+    expect(() => resolve(options as object)).toThrow(/…@host/);
+    expect(() => resolve(options as object)).not.toThrow(/do-not/);
+  });
+
+  it.each([
+    ['localhost:24224', '"localhost:24224"'],
+    ['tcp://a:24224,b:24224', '"b:24224"'],
+    ['tcp://ho st', '"tcp://ho st"'],
+    ['tcp://::1:24224', '"tcp://::1:24224"'],
+    ['tcp://a:0', '"tcp://a:0"'],
+    ['http://a:4318/v1/logs', '"http://a:4318/v1/logs"'],
+    ['unix:/', '"unix:/"'],
+    ['tcp://a:1/path?weight=2&standby=true', '"tcp://a:1/path?weight=2&standby=true"'],
+    ['tcp://user:x@host:24224', '"tcp://…@host:24224"'],
+    ['user:x@host:24224', '"…@host:24224"'],
+    ['tcp://user:x', '"tcp://user:…"'],
+  ])('the message about a bad endpoint shows what is no secret: %s', (endpoint, shown) => {
+    expect(() => resolve({ endpoint })).toThrow(`(${shown} is no endpoint)`);
+  });
 });

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { CompressionName } from '../../compress/create.ts';
 import { type Config, resolveConfig } from '../../config/config.ts';
+import { withoutSecrets } from '../../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
 import { withholdFirstLoss } from '../../diagnostics.ts';
 import type { LayoutName } from '../../encode/layout/create.ts';
@@ -82,7 +83,8 @@ function parse(args: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    throw new UsageError(messageOf(error), HELP);
+    // It shows the arguments, and an endpoint without --endpoint is one.
+    throw new UsageError(withoutSecrets(messageOf(error)), HELP);
   }
 }
 
