@@ -11,7 +11,7 @@ export type TextOrFunction = string | (() => string | Promise<string>);
  * is in no inspection, no JSON and no error of it.
  */
 export class Source {
-  /** The option or variable, and the file if it names one. */
+  /** The option or variable, and the file if it names one: see {@link pathOrigin}. */
   readonly origin: string;
   readonly #read: () => string | Promise<string>;
 
@@ -27,12 +27,12 @@ export class Source {
 
   /** A file that holds a secret; a newline at its end does not belong to it. */
   static secretFile(path: string, variable: string): Source {
-    return new Source(`${variable} (${path})`, async () => checkSecret((await textOf(path)).replace(/\r?\n$/, '')));
+    return new Source(pathOrigin(variable, path), async () => checkSecret((await textOf(path)).replace(/\r?\n$/, '')));
   }
 
   /** PEM text, the path of a PEM file, or a function that gives either. */
   static pem(value: TextOrFunction, option: string): Source {
-    const origin = typeof value === 'string' && !isPem(value) ? `${option} (${value})` : option;
+    const origin = typeof value === 'string' && !isPem(value) ? pathOrigin(option, value) : option;
     return new Source(origin, async () => {
       const given: unknown = typeof value === 'function' ? await value() : value;
       if (!isPemOrPath(given)) throw new Error('the function gave neither PEM text nor a path');
@@ -75,11 +75,21 @@ export function isPemOrPath(value: unknown): value is string {
   return isPem(value) || (/^[^\0\r\n]{1,4096}$/.test(value) && !/^\w[\w+/=-]{79,}$/.test(value));
 }
 
+/** `option (path)`; people give a secret in place of a path, so that a path is named only if it has the form of one. */
+function pathOrigin(option: string, path: string): string {
+  return `${option} (${hasFormOfPath(path) ? path : 'taken for a path'})`;
+}
+
+/** With a usual extension, or from the root or from here, but for what base64 can be. */
+function hasFormOfPath(text: string): boolean {
+  return /\.(pem|crt|cer|cert|key|p8|txt)$/i.test(text) || /^(\.{0,2}\/|[a-z]:[\\/]|\\\\)[^+=]+$/i.test(text);
+}
+
 async function textOf(path: string): Promise<string> {
   try {
     return await fileReads.read(path);
   } catch (error) {
-    // Behind the comma Node.js names the path, which the origin does too.
-    throw new Error(messageOf(error).replace(/,.*/s, ''), { cause: error });
+    // Behind the comma Node.js names the path. Its error has it too, and so is no cause of this one.
+    throw new Error(messageOf(error).replace(/,.*/s, ''));
   }
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Config, resolveConfig } from '../../src/config/config.ts';
 import type { Environment } from '../../src/config/env.ts';
 import { processHostname } from '../../src/config/hostname.ts';
@@ -208,9 +208,64 @@ describe('the TLS options', () => {
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain('CLIENT_KEY: got a value of type string');
     // Paths are not taken for keys.
-    for (const path of [`/${'long/'.repeat(30)}key`, `./${'long/'.repeat(30)}key`, `long.${'x'.repeat(100)}`]) {
+    for (const path of [`/${'long/'.repeat(30)}key`, `./${'long/'.repeat(30)}key`, `${'x'.repeat(100)}.pem`]) {
       expect(resolve({ ...TLS, tls: { ca: path } }).config.tls.ca?.origin).toBe(`tls.ca (${path})`);
     }
+  });
+
+  it.each([
+    '/ca',
+    '/run/secrets/fluent-ca',
+    './ca',
+    '../ca',
+    'C:\\ca',
+    '\\\\host\\ca',
+    'ca.pem',
+    'certs/ca.CRT',
+    'tls.key',
+  ])('messages name a path that has the form of one: %s', async (path) => {
+    const { config, warnings } = resolve({ ...TLS, tls: { ca: path } }, { SHARED_KEY_FILE: path });
+    expect(config.tls.ca?.origin).toBe(`tls.ca (${path})`);
+    expect(config.sharedKey?.origin).toBe(`${PREFIX}SHARED_KEY_FILE (${path})`);
+    expect(warnings).toEqual([]);
+  });
+
+  it.each([
+    SECRET,
+    `${SECRET} with words`,
+    `${SECRET}/x`,
+    'ZG8tbm90LXRlbGw/+A==',
+    '/G8tbm90LXRlbGw+do-not-tell',
+    '/do-not-tell=',
+  ])('messages and errors do not name a path that may be a secret: %s', async (secret) => {
+    const { config } = resolve(
+      { ...TLS, tls: { cert: secret, key: secret, ca: () => secret } },
+      { SHARED_KEY_FILE: secret, PASSWORD_FILE: secret },
+    );
+    const { tls, sharedKey, password } = config;
+    const missing = 'ENOENT: no such file or directory';
+    for (const [source, message] of [
+      [tls.cert, `tls.cert (taken for a path): ${missing}`],
+      [tls.key, `tls.key (taken for a path): ${missing}`],
+      [tls.ca, `tls.ca: ${missing}`],
+      [sharedKey, `${PREFIX}SHARED_KEY_FILE (taken for a path): ${missing}`],
+      [password, `${PREFIX}PASSWORD_FILE (taken for a path): ${missing}`],
+    ] as const) {
+      const error = await read(source).catch((error: Error) => error);
+      expect((error as Error).message).toBe(message);
+      // With its causes.
+      expect(inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(secret);
+    }
+    expect(inspect(config, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(secret);
+  });
+
+  it('a file whose name has not the form of a path is read', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'bare-'));
+    writeFileSync(join(directory, 'ca'), PEM);
+    const here = process.cwd();
+    onTestFinished(() => process.chdir(here));
+    process.chdir(directory);
+    expect(await read(resolve({ ...TLS, tls: { ca: 'ca' } }).config.tls.ca)).toBe(PEM);
   });
 
   it('the TLS key and its passphrase appear in no inspection and no JSON', () => {
