@@ -25,8 +25,8 @@ export class Diagnostics {
     this.#tell('info', message);
   }
 
-  /** `cause` comes from a bounded set. Returns whether the message was told. */
-  warn(cause: string, message: string): boolean {
+  /** `cause` comes from a bounded set. A message is made only if it is logged. Returns whether it was. */
+  warn(cause: string, message: string | (() => string)): boolean {
     const now = this.#clock.now();
     const last = this.#causes.get(cause);
     if (last !== undefined && now - last.since < WINDOW_MILLIS) {
@@ -35,7 +35,8 @@ export class Diagnostics {
     }
     this.#causes.set(cause, { since: now, leftOut: 0 });
     const leftOut = last?.leftOut ?? 0;
-    this.#tell('warn', leftOut === 0 ? message : `${message} (and ${leftOut} like it since the last such message)`);
+    const text = typeof message === 'string' ? message : message();
+    this.#tell('warn', leftOut === 0 ? text : `${text} (and ${leftOut} like it since the last such message)`);
     return true;
   }
 

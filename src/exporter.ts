@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { type Clock, nextTick, systemClock } from './clock.ts';
 import { createCompressor } from './compress/create.ts';
@@ -145,7 +146,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   /** Without exports in flight at once: at the process's end there is no later turn. */
   async #flushAndClose(): Promise<void> {
     if (!this.#delivery.isIdle) await this.forceFlush();
-    this.#delivery.close();
+    inCleanContext(() => this.#delivery.close());
     this.#telemetry.metrics?.close();
   }
 
@@ -309,11 +310,14 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   }
 
   #call(callback: ResultCallback, result: Parameters<ResultCallback>[0]): void {
+    const threw = (error: unknown) =>
+      this.#warn('callback', `the result callback of export() threw: ${printableValue(error)}`);
     nextTick(() => {
       try {
-        callback(result);
+        const returned: unknown = callback(result);
+        if (types.isPromise(returned)) void returned.catch(threw);
       } catch (error) {
-        this.#warn('callback', `the result callback of export() threw: ${printableValue(error)}`);
+        threw(error);
       }
     });
   }

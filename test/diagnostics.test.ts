@@ -29,6 +29,14 @@ describe('a logger of diag that fails', () => {
 });
 
 describe('a warning', () => {
+  it('Diagnostics makes the message of a warning only if it logs the warning', () => {
+    recordDiag([]);
+    const diagnostics = new Diagnostics(new FakeClock());
+    let made = 0;
+    for (let i = 0; i < 3; i++) diagnostics.warn('cause', () => `message ${++made}`);
+    expect(made).toBe(1);
+  });
+
   it('Diagnostics logs a warning once a minute per cause with the count of suppressed ones', async () => {
     const log: LogLine[] = [];
     recordDiag(log);

@@ -6,6 +6,7 @@ import type { MessageFault } from '../src/testing/index.ts';
 import { exporterFixture } from './support/exporter-fixture.ts';
 import { settle, until } from './support/fake-clock.ts';
 import { logRecord, type Result } from './support/harness.ts';
+import { unhandledRejections } from './support/unhandled-rejections.ts';
 
 const { listen, start, warnings } = exporterFixture();
 
@@ -181,6 +182,22 @@ describe('a fault of the exporter', () => {
     await exporter.forceFlush();
     expect(calls).toBe(1);
     expect(exporter.stats()).toMatchObject({ failed: { FLUENT_FORWARD_INTERNAL: { records: 1 } } });
+  });
+});
+
+describe('a result callback', () => {
+  it('the rejection of a result callback that is async is reported and does not end the process', async () => {
+    const rejections = unhandledRejections();
+    const receiver = await listen();
+    const { exporter } = start({ endpoint: receiver.endpoint });
+    exporter.export([logRecord('a')], async () => {
+      throw new Error('from the callback');
+    });
+    await until(() => warnings().length > 0);
+    expect(warnings()).toEqual([
+      expect.stringContaining('the result callback of export() threw: Error: from the callback'),
+    ]);
+    expect(await rejections()).toEqual([]);
   });
 });
 

@@ -273,7 +273,8 @@ export class ConnectionPool implements SlotObserver {
       isTold: false,
       end: undefined,
     };
-    if (diagnostics.warn(cause, `${error.message}; ${this.#nextStep(chunks)}`)) this.#outage.isTold = true;
+    const isLogged = diagnostics.warn(cause, () => `${error.message}; ${this.#nextStep(chunks)}`);
+    if (isLogged) this.#outage.isTold = true;
   }
 
   /** `lost`: with a connection that has failed. */

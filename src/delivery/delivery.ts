@@ -9,6 +9,7 @@ import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { Deadline } from './deadline.ts';
@@ -505,5 +506,5 @@ const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (F
 
 function describeChunk({ bytes, compression, records, tag }: Chunk): string {
   const size = `${bytes.length} bytes${compression === undefined ? '' : ` (${compression.rawBytes} before ${compression.name})`}`;
-  return `a chunk of ${size} (${records} record(s), tag ${JSON.stringify(tag)})`;
+  return `a chunk of ${size} (${records} record(s), tag ${printable(JSON.stringify(tag))})`;
 }

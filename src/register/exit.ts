@@ -1,3 +1,4 @@
+import { nextTick, systemClock } from '../clock.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { FluentForwardLogExporter } from '../exporter.ts';
 import type { SerialFlushProcessor } from './serial-flush-processor.ts';
@@ -30,7 +31,7 @@ function flushBeforeExit(exiting: Exiting): void {
     const { emitted } = processor;
     const isNothingNew = flushes > 0 && emitted === processor.emittedBeforeFlush + repeated;
     if (isNothingNew || flushes === MAX_FLUSHES) {
-      queueMicrotask(() => {
+      nextTick(() => {
         repeated += processor.emitted - emitted;
       });
       return;
@@ -38,7 +39,7 @@ function flushBeforeExit(exiting: Exiting): void {
     flushes++;
     repeated = 0;
     // In a turn of its own, after which the event comes again, whatever there is to flush.
-    setImmediate(() => void processor.forceFlush());
+    systemClock.afterReads(() => void processor.forceFlush());
   });
   process.on('exit', () => end(exiting, processor.emitted - repeated));
 }
@@ -57,7 +58,7 @@ function flushOnSignals(exiting: Exiting): void {
     // Begins in a later microtask, so that what the other listeners log is sent too.
     await processor.forceFlush();
     if (isAlone) {
-      // With what was logged meanwhile. A budget for the first flush that is used up ends this one too.
+      // What was logged meanwhile is sent too.
       await processor.forceFlush();
       // Process 1 of a container lives on, and so does one that listens by now.
       if (process.pid !== 1 && process.listenerCount(signal) === 0) end(exiting, processor.emitted);
@@ -74,7 +75,7 @@ function watchOtherListeners(): (signal: NodeJS.Signals) => boolean {
   const gone = new Set<string | symbol>();
   process.on('removeListener', (event) => {
     gone.add(event);
-    queueMicrotask(() => gone.delete(event));
+    nextTick(() => gone.delete(event));
   });
   return (signal) => process.listenerCount(signal) > 1 || gone.has(signal);
 }

@@ -11,7 +11,7 @@ import {
   type Observable,
 } from '@opentelemetry/api';
 import type { LogRecordExporter } from '@opentelemetry/sdk-logs';
-import type { Clock } from '../clock.ts';
+import { type Clock, nextTick } from '../clock.ts';
 import type { Endpoint } from '../config/endpoint.ts';
 import { type ConnectionErrorCode, type ExportErrorCode, FluentForwardExportError, messageOf } from '../errors.ts';
 import type { ConnectionStats, Counters } from '../stats.ts';
@@ -133,7 +133,7 @@ export class Metrics {
     if (!this.#isClosed) return;
     const { meter } = this.#options;
     // Not while the SDK goes through its callbacks.
-    queueMicrotask(() => this.#guard(() => meter.removeBatchObservableCallback(this.#callback, this.#observables)));
+    nextTick(() => this.#guard(() => meter.removeBatchObservableCallback(this.#callback, this.#observables)));
   }
 
   #observeRecords(result: BatchObservableResult): void {

@@ -1,6 +1,7 @@
 import { type AddressInfo, connect, createServer, Socket } from 'node:net';
 import { diag } from '@opentelemetry/api';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Delivery } from '../../src/delivery/delivery.ts';
 import { advanceUntil, connected, disconnected, exporterFixture, named, textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Result } from '../support/harness.ts';
@@ -544,6 +545,19 @@ describe('a receiver that closes connections', () => {
     }
     expect(keeping.messageCount - before).toBeGreaterThan(5);
     expect(keeping.connectionCount).toBe(1);
+  });
+});
+
+describe('a warning about a fault', () => {
+  it('the records that wait are counted only for a warning that is logged', async () => {
+    const made = start({ endpoint: 'tcp://127.0.0.1:1' });
+    const counted = vi.spyOn(Delivery.prototype, 'waitingRecords', 'get');
+    const result = made.send('a');
+    await advanceUntil(made, 1_000, () => made.clock.now() >= 25_000);
+    expect((await result).code).toBe(1);
+    expect(made.exporter.stats().connections).toEqual([]);
+    expect(counted).toHaveBeenCalledTimes(warnings().length);
+    counted.mockRestore();
   });
 });
 
