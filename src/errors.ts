@@ -11,9 +11,9 @@ export type ExportErrorCode =
   | 'FLUENT_FORWARD_UNENCODABLE'
   /** `timeoutMillis` passed before every chunk was acknowledged. */
   | 'FLUENT_FORWARD_TIMEOUT'
-  /** `flushTimeoutMillis` passed after a `forceFlush()` or `shutdown()`. */
+  /** A `forceFlush()` or `shutdown()` got no ack for `flushTimeoutMillis`, or took 25 s. */
   | 'FLUENT_FORWARD_FLUSH_TIMEOUT'
-  /** A chunk reached receivers again and again and none acknowledged it. */
+  /** A chunk was sent again and again, and not acknowledged where later chunks were. */
   | 'FLUENT_FORWARD_CHUNK_REFUSED'
   /** A fault of the exporter itself; please report it. */
   | 'FLUENT_FORWARD_INTERNAL';

@@ -6,7 +6,14 @@ import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/conf
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
 import { inCleanContext } from './connection/clean-context.ts';
-import { Delivery, describeRefusal, describeSilence, type Outcome } from './delivery/delivery.ts';
+import {
+  Delivery,
+  describeRefusal,
+  describeSilence,
+  type FlushTimeout,
+  MAX_FLUSH_MILLIS,
+  type Outcome,
+} from './delivery/delivery.ts';
 import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
@@ -123,8 +130,8 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   }
 
   /**
-   * Resolves once the exports in flight have their results; without an ack for `flushTimeoutMillis`
-   * they fail. Never rejects.
+   * Resolves once the exports in flight have their results. Those that have none fail after `flushTimeoutMillis`
+   * without an ack, and at the latest after 25 s. Later exports are not affected. Never rejects.
    */
   async forceFlush(): Promise<void> {
     await inCleanContext(() => this.#delivery.flush());
@@ -236,7 +243,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   #refusal(): [ExportErrorCode, string] | undefined {
     const { maxInFlightBytes } = this.#config;
-    const { inFlightBytes, isFlushTurn } = this.#delivery;
+    const { inFlightBytes, flushTimeout } = this.#delivery;
     if (this.#isShutDown) {
       return ['FLUENT_FORWARD_SHUT_DOWN', 'the exporter is shut down; await forceFlush() before shutdown()'];
     }
@@ -246,15 +253,12 @@ export class FluentForwardLogExporter implements LogRecordExporter {
         `${inFlightBytes} bytes already wait for their acks (maxInFlightBytes is ${maxInFlightBytes})`,
       ];
     }
-    return isFlushTurn ? this.#flushTimeout() : undefined;
+    return flushTimeout && this.#flushTimedOut(flushTimeout);
   }
 
-  #flushTimeout(): [ExportErrorCode, string] {
-    const { flushTimeoutMillis } = this.#config;
-    return [
-      'FLUENT_FORWARD_FLUSH_TIMEOUT',
-      `no ack within the ${flushTimeoutMillis} ms for a flush (flushTimeoutMillis)`,
-    ];
+  #flushTimedOut({ code, limit }: FlushTimeout): [ExportErrorCode, string] {
+    if (limit === 'whole flush') return [code, `a flush takes at most ${MAX_FLUSH_MILLIS} ms`];
+    return [code, `no ack within the ${this.#config.flushTimeoutMillis} ms for a flush (flushTimeoutMillis)`];
   }
 
   #conclude(outcome: Outcome, records: number, callback: ResultCallback): void {
@@ -273,7 +277,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
         return [outcome.code, `no ack within ${this.#config.timeoutMillis} ms (timeoutMillis)${silence}`];
       }
       case 'FLUENT_FORWARD_FLUSH_TIMEOUT':
-        return this.#flushTimeout();
+        return this.#flushTimedOut(outcome);
       case 'FLUENT_FORWARD_CHUNK_REFUSED':
         return [outcome.code, describeRefusal(outcome.chunk)];
     }

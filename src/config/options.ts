@@ -103,13 +103,17 @@ export interface FluentForwardLogExporterOptions {
   eventNameAttribute?: boolean | undefined;
   /** Time for one `export()`, retries included, in milliseconds. Default 25000. [`TIMEOUT`] */
   timeoutMillis?: number | undefined;
-  /** Time for the ack of one chunk on one connection, counted from the completion of its write. Default 5000. [`ACK_TIMEOUT`] */
+  /**
+   * Time for the ack of one chunk on one connection, in milliseconds: since its last bytes left, or since the ack of an
+   * earlier chunk. Also the time after which a connection is left on which neither bytes leave nor acks come.
+   * Default 5000. [`ACK_TIMEOUT`]
+   */
   ackTimeoutMillis?: number | undefined;
   /** Time for one dial: name lookup, certificates, connect, TLS and handshake together. Default 5000. [`CONNECT_TIMEOUT`] */
   connectTimeoutMillis?: number | undefined;
   /**
-   * From `forceFlush()` or `shutdown()` until the next ack, all exports together have this long.
-   * Default 10000. [`FLUSH_TIMEOUT`]
+   * How long a `forceFlush()` or `shutdown()` waits for the next ack, in milliseconds. What was in flight when it was
+   * called then fails. It takes at most 25 s, whatever is acknowledged meanwhile. Default 10000. [`FLUSH_TIMEOUT`]
    */
   flushTimeoutMillis?: number | undefined;
   /**

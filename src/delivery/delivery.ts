@@ -27,12 +27,18 @@ export type Outcome =
     } & FailureReason);
 
 type FailureReason =
-  | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_FLUSH_TIMEOUT'> }
+  | FlushTimeout
   /** `chunk`: one that receivers took and did not acknowledge, if the export failed because of that. */
   | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT'>; readonly chunk?: Chunk }
   | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_CHUNK_REFUSED'>; readonly chunk: Chunk };
 
-type LateCode = Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT' | 'FLUENT_FORWARD_FLUSH_TIMEOUT'>;
+/** `limit`: whether `flushTimeoutMillis` passed without an ack, or the flush took {@link MAX_FLUSH_MILLIS}. */
+export interface FlushTimeout {
+  readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_FLUSH_TIMEOUT'>;
+  readonly limit: 'no ack' | 'whole flush';
+}
+
+type Late = FlushTimeout | { readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT'> };
 
 export interface DeliveryOptions {
   readonly config: Config;
@@ -82,7 +88,7 @@ interface Flush {
 /** After this many unacknowledged tries a chunk goes behind all others: it may be refused. */
 const DOUBTFUL_TRIES = 3;
 /** A flush takes no longer, whatever is acknowledged meanwhile: Kubernetes kills a process 30 s after SIGTERM. */
-const MAX_FLUSH_MILLIS = 25_000;
+export const MAX_FLUSH_MILLIS = 25_000;
 /** What one export counts at least towards `maxInFlightBytes`. */
 const MIN_EXPORT_BYTES = 1024;
 /** Brings each chunk to an ack: over one connection after the other, until its export's deadline. */
@@ -111,7 +117,7 @@ export class Delivery implements PoolObserver {
    */
   readonly #startingFlushes = new Set<Flush>();
   #lastAckAt = Number.NEGATIVE_INFINITY;
-  #isFlushTurn = false;
+  #flushTimeout: FlushTimeout | undefined;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -137,11 +143,11 @@ export class Delivery implements PoolObserver {
   }
 
   /**
-   * Whether a flush has timed out in this turn of the event loop. BatchLogRecordProcessor exports the rest of its queue
+   * The timeout of a flush in this turn of the event loop. BatchLogRecordProcessor exports the rest of its queue
    * then, batch after batch, and nothing but microtasks lies between.
    */
-  get isFlushTurn(): boolean {
-    return this.#isFlushTurn;
+  get flushTimeout(): FlushTimeout | undefined {
+    return this.#flushTimeout;
   }
 
   get connectionStats(): ConnectionStats[] {
@@ -170,7 +176,7 @@ export class Delivery implements PoolObserver {
         dueAt: () => dueAt,
         roundMillis: Math.min(config.timeoutMillis, this.#roundMillis),
         keepAlive: true,
-        onDue: () => this.#giveUp([owner], 'FLUENT_FORWARD_TIMEOUT'),
+        onDue: () => this.#giveUp([owner], { code: 'FLUENT_FORWARD_TIMEOUT' }),
       }),
       heldBytes: 0,
       acknowledgedRecords: 0,
@@ -255,24 +261,24 @@ export class Delivery implements PoolObserver {
   #startFlush(resolve: () => void): Flush {
     const { clock, config } = this.#options;
     const startedAt = clock.now();
-    const exports = new Set(this.#exports);
+    // Not named exports: in CommonJS that is the module's.
+    const waitedFor = new Set(this.#exports);
+    const withoutAckSince = () => Math.max(startedAt, this.#lastAckAt);
     const deadline = new Deadline({
       clock,
-      dueAt: () => {
-        const withoutAckSince = Math.max(startedAt, this.#lastAckAt);
-        return Math.min(withoutAckSince + config.flushTimeoutMillis, startedAt + MAX_FLUSH_MILLIS);
-      },
+      dueAt: () => Math.min(withoutAckSince() + config.flushTimeoutMillis, startedAt + MAX_FLUSH_MILLIS),
       roundMillis: Math.min(config.flushTimeoutMillis, this.#roundMillis),
       onDue: () => {
-        this.#isFlushTurn = true;
-        const late = [...exports].filter((each) => this.#exports.has(each));
-        this.#giveUp(late, 'FLUENT_FORWARD_FLUSH_TIMEOUT');
+        const isWhole = withoutAckSince() + config.flushTimeoutMillis > startedAt + MAX_FLUSH_MILLIS;
+        this.#flushTimeout = { code: 'FLUENT_FORWARD_FLUSH_TIMEOUT', limit: isWhole ? 'whole flush' : 'no ack' };
+        const late = [...waitedFor].filter((each) => this.#exports.has(each));
+        this.#giveUp(late, this.#flushTimeout);
       },
       onTurnEnd: () => {
-        this.#isFlushTurn = false;
+        this.#flushTimeout = undefined;
       },
     });
-    const flush = { exports, deadline, resolve };
+    const flush = { exports: waitedFor, deadline, resolve };
     this.#flushes.add(flush);
     return flush;
   }
@@ -413,17 +419,17 @@ export class Delivery implements PoolObserver {
   }
 
   /** Gives exports up, whatever of them is still under way. */
-  #giveUp(owners: readonly Export[], code: LateCode): void {
+  #giveUp(owners: readonly Export[], late: Late): void {
     // First of all, so that no connection that comes free takes one of their chunks.
     for (const owner of owners) for (const delivered of owner.chunks) this.#unqueue(delivered);
-    for (const owner of owners) this.#fail(owner, code);
+    for (const owner of owners) this.#fail(owner, late);
     this.#send();
   }
 
-  #fail(owner: Export, code: LateCode): void {
+  #fail(owner: Export, late: Late): void {
     const left = [...owner.chunks];
     const cause = this.#lastFault(left);
-    const why = this.#whyFailed(left, code, cause);
+    const why = this.#whyFailed(left, late, cause);
     const failed = new Tally();
     for (const delivered of left) {
       failed.add(volumeOf(delivered.chunk));
@@ -444,18 +450,14 @@ export class Delivery implements PoolObserver {
     return isWaiting ? (this.#pool.lastError ?? latest.lastError) : (latest.lastError ?? this.#pool.lastError);
   }
 
-  #whyFailed(
-    left: readonly Delivered[],
-    code: LateCode,
-    cause: FluentForwardConnectionError | undefined,
-  ): FailureReason {
-    if (code === 'FLUENT_FORWARD_FLUSH_TIMEOUT') return { code };
+  #whyFailed(left: readonly Delivered[], late: Late, cause: FluentForwardConnectionError | undefined): FailureReason {
+    if (late.code === 'FLUENT_FORWARD_FLUSH_TIMEOUT') return late;
     const refused = left.find(({ doubt }) => doubt.isLikely);
     if (refused !== undefined) return { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused.chunk };
     const taken = left.find(
       ({ current, doubt, lastError }) => current !== undefined || (doubt.tries > 0 && lastError === cause),
     );
-    return taken === undefined ? { code } : { code, chunk: taken.chunk };
+    return taken === undefined ? late : { ...late, chunk: taken.chunk };
   }
 
   #finish(owner: Export, outcome: Outcome): void {

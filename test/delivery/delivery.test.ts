@@ -774,7 +774,11 @@ describe('a flush', () => {
       await clock.advance(1_000);
     }
     await done;
-    for (const result of results.slice(25)) expect((await result).error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+    for (const result of results.slice(25)) {
+      const { error } = await result;
+      expect(error?.code).toBe('FLUENT_FORWARD_FLUSH_TIMEOUT');
+      expect(error?.message).toContain(': a flush takes at most 25000 ms');
+    }
   });
 
   it('a flush has its whole time although an earlier flush has begun', async () => {
