@@ -74,6 +74,14 @@ describe.concurrent('processes that export', () => {
     });
   }
 
+  it('a fault of the exporter is not reported as an answer of the server', async () => {
+    const receiver = await ForwardReceiver.listen();
+    const env = { ...LONG_LIMIT_VARIABLES, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint };
+    const { stdout } = await runProgram('test/faults/internal-fault.mjs', { env });
+    expect(stdout).toBe('uncaught: a fault of our own\n');
+    await receiver.close();
+  });
+
   for (const more of ['', 'and nextTick ']) {
     it(`exports succeed after fake timers ${more}were in place while a chunk was sent and its ack was lost`, async () => {
       const receiver = await ForwardReceiver.listen({ messageFaults: [{ kind: 'withhold' }] });
