@@ -340,16 +340,8 @@ export class Delivery implements PoolObserver {
   }
 
   #postpone(delivered: Delivered): void {
-    const { clock, config, diagnostics, random } = this.#options;
-    const { chunk, doubt } = delivered;
-    if (doubt.isCertain && !delivered.isReported) {
-      delivered.isReported = true;
-      diagnostics.warn(
-        'refused',
-        `${urlsOf(config.endpoint)}: ${describeRefusal(chunk)}; trying on until the deadline`,
-      );
-    }
-    const timer = clock.after(backoffDelay(doubt.tries, random), () => this.#resume(delivered));
+    const { clock, random } = this.#options;
+    const timer = clock.after(backoffDelay(delivered.doubt.tries, random), () => this.#resume(delivered));
     this.#postponed.set(delivered, timer);
   }
 
@@ -357,8 +349,18 @@ export class Delivery implements PoolObserver {
   #resume(delivered: Delivered): void {
     this.#postponed.get(delivered)?.cancel();
     this.#postponed.delete(delivered);
+    this.#reportRefusal(delivered);
     this.#waiting.add(delivered);
     this.#send();
+  }
+
+  /** Warns once of a chunk that is refused for certain. */
+  #reportRefusal(delivered: Delivered): void {
+    if (delivered.isReported || !delivered.doubt.isCertain) return;
+    delivered.isReported = true;
+    const { config, diagnostics } = this.#options;
+    const refusal = `${urlsOf(config.endpoint)}: ${describeRefusal(delivered.chunk)}`;
+    diagnostics.warn('refused', `${refusal}; trying on until the deadline`);
   }
 
   /** Hands waiting chunks to connections, and has connections opened when there are not enough. */
