@@ -1,6 +1,6 @@
 import * as zlib from 'node:zlib';
 import { gunzipSync } from 'node:zlib';
-import { Decoder, ExtensionCodec } from '@msgpack/msgpack';
+import { EventTime, ValueReader } from './value-reader.ts';
 
 /** An entry's time. */
 export interface EntryTime {
@@ -14,7 +14,7 @@ export interface ReceivedEntry {
   readonly time: EntryTime;
   /** What Fluent Bit sends beside the time, where there is any. */
   readonly metadata?: unknown;
-  /** Integers beyond 2^53 are bigints, bytes are `Uint8Array`s. */
+  /** Integers beyond 2^53 are bigints, bytes are `Uint8Array`s, and keys that are no strings become strings. */
   readonly record: unknown;
 }
 
@@ -32,24 +32,12 @@ export interface ReceivedMessage {
   readonly connection: number;
 }
 
-const EVENT_TIME_TYPE = 0;
-const extensionCodec = new ExtensionCodec();
-extensionCodec.register({
-  type: EVENT_TIME_TYPE,
-  encode: () => null,
-  decode: (data): EntryTime => {
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    return { seconds: view.getUint32(0), nanoseconds: view.getUint32(4) };
-  },
-});
-const decoder = new Decoder({ extensionCodec, useBigInt64: true });
-
 /** Above what real receivers take. */
 const LIMIT = { maxOutputLength: 64 * 1024 * 1024 };
 
 /** Decodes a message of any mode. @throws Error that says what is wrong with it. */
 export function decodeMessage(bytes: Uint8Array, connection: number): ReceivedMessage {
-  const message = decoder.decode(bytes);
+  const message = new ValueReader(bytes).read();
   if (!Array.isArray(message)) throw new Error('the message is no array');
   const [tag, second, third, fourth] = message as unknown[];
   if (typeof tag !== 'string') throw new Error('the tag is no string');
@@ -65,7 +53,7 @@ export function decodeMessage(bytes: Uint8Array, connection: number): ReceivedMe
   }
   if (second instanceof Uint8Array) {
     const compressed = isMap(third) ? third.compressed : undefined;
-    const entries = [...decoder.decodeMulti(decompress(second, compressed))].map((entry) => entryOf(tag, entry));
+    const entries = unpacked(tag, decompress(second, compressed));
     return received(compressed === undefined ? 'packed' : 'compressed', tag, entries, third, bytes, connection);
   }
   return received('message', tag, [entryOf(tag, [second, third])], fourth, bytes, connection);
@@ -79,21 +67,28 @@ function received(
   bytes: Uint8Array,
   connection: number,
 ): ReceivedMessage {
-  const options = isMap(option) ? (plain(option) as Record<string, unknown>) : {};
+  const options = isMap(option) ? option : {};
   const message = { mode, tag, entries, option: options, bytes: bytes.length, connection };
   return typeof options.chunk === 'string' ? { ...message, chunk: options.chunk } : message;
+}
+
+function unpacked(tag: string, bytes: Uint8Array): ReceivedEntry[] {
+  const entries: ReceivedEntry[] = [];
+  const reader = new ValueReader(bytes);
+  while (!reader.isAtEnd) entries.push(entryOf(tag, reader.read()));
+  return entries;
 }
 
 function entryOf(tag: string, entry: unknown): ReceivedEntry {
   if (!Array.isArray(entry) || entry.length !== 2) throw new Error('an entry is no array of two');
   const [head, record] = entry as unknown[];
-  if (!Array.isArray(head)) return { tag, time: timeOf(head), record: plain(record) };
-  return { tag, time: timeOf(head[0]), metadata: plain(head[1]), record: plain(record) };
+  if (!Array.isArray(head)) return { tag, time: timeOf(head), record };
+  return { tag, time: timeOf(head[0]), metadata: head[1], record };
 }
 
 function timeOf(time: unknown): EntryTime {
   if (typeof time === 'number' || typeof time === 'bigint') return { seconds: Number(time), nanoseconds: 0 };
-  if (isMap(time) && 'seconds' in time) return time as unknown as EntryTime;
+  if (time instanceof EventTime) return { seconds: time.seconds, nanoseconds: time.nanoseconds };
   throw new Error('an entry has no time');
 }
 
@@ -112,14 +107,6 @@ function decompress(bytes: Uint8Array, compressed: unknown): Uint8Array {
     default:
       throw new Error(`the compression ${String(compressed)} is unknown`);
   }
-}
-
-/** Turns 64-bit integers into numbers where they are exact. */
-function plain(value: unknown): unknown {
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-  if (Array.isArray(value)) return value.map(plain);
-  if (!isMap(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -182,6 +182,19 @@ describe('the output of sink', () => {
     expect(lines.join()).toContain('forged');
   });
 
+  test.concurrent('sink prints keys such as __proto__ like any other, as JSON and in a line to read', async () => {
+    const body = JSON.parse('{"__proto__":{"x":1},"constructor":2,"prototype":3,"":4}');
+    const json = await start(['--json']);
+    expect((await send({ endpoint: json.endpoint }, logRecord(body))).code).toBe(0);
+    const [line] = (await json.stop()).lines;
+    expect(line).toContain('"body":{"__proto__":{"x":1},"constructor":2,"prototype":3,"":4}');
+    const text = await start();
+    await sendRaw(text.endpoint, encode(['app', 1_700_000_000, { message: 'hi', ...body }, { chunk: 'a' }]));
+    expect((await text.stop()).lines).toEqual([
+      '2023-11-14T22:13:20.000Z       app hi __proto__={"x":1} constructor=2 prototype=3 =4',
+    ]);
+  });
+
   test.concurrent('sink prints the entries of other Forward clients as they are', async () => {
     const { endpoint, stop } = await start();
     await sendRaw(

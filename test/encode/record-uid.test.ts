@@ -102,7 +102,7 @@ describe('recordUid', () => {
       const attributes = { 'log.record.uid': own, ...others };
       expect(uidsOf(layout, { attributes })).toEqual([expect.stringMatching(/^\w{26}$/)]);
       const [written] = attributesOf(layout, { attributes });
-      expect(written).toMatchObject({ __prot0__: 1, a: 2 });
+      expect(written).toMatchObject({ ['__proto__']: 1, a: 2 });
       expect(attributes['log.record.uid']).toBe(own);
     }
   });

@@ -105,7 +105,7 @@ test('the layout dotless takes a body that refers to itself', async () => {
   const attributes = JSON.parse('{ "__proto__": { "a.b": 1 } }');
   expect(roundTrip(record({ body, attributes }), { layout: await example('dotless') }).record).toEqual({
     body: { a_b: 1, it_self: '[Circular]' },
-    attributes: { __prot0__: { a_b: 1 } },
+    attributes: { ['__proto__']: { a_b: 1 } },
   });
 });
 

@@ -51,7 +51,7 @@ function normalObject(object: object, form: NormalForm): unknown {
   if (object instanceof Set) return Array.from(object, element);
   if (object instanceof Map) {
     const given: string[] = [];
-    const entries = [...object].map(([key, item]) => [decoded(distinct(form.text(nameOf(key)), given)), element(item)]);
+    const entries = [...object].map(([key, item]) => [distinct(form.text(nameOf(key)), given), element(item)]);
     return Object.fromEntries(entries);
   }
   return normalMap(object, form);
@@ -72,7 +72,7 @@ export function normalMap(
   return Object.fromEntries(
     entries.map(([key, value]) => {
       const name = nameIn(key);
-      return [decoded(name === rename(key) ? name : distinct(name, given)), normalForm(value, form)];
+      return [name === rename(key) ? name : distinct(name, given), normalForm(value, form)];
     }),
   );
 }
@@ -90,11 +90,6 @@ function distinct(name: string, given: string[]): string {
   for (let n = 2; given.includes(candidate); n++) candidate = `${name} (${n})`;
   given.push(candidate);
   return candidate;
-}
-
-/** What the tests' decoder makes of a key. */
-function decoded(key: string): string {
-  return key === '__proto__' ? '__prot0__' : key;
 }
 
 function integer(bigint: bigint): number | bigint {

@@ -104,22 +104,19 @@ extensionCodec.register({
     return [view.getUint32(0), view.getUint32(4)];
   },
 });
-const PROTO = '__proto__';
-/** @msgpack/msgpack refuses to decode the key `__proto__`, which is as good as any other on the wire. */
+/** Stands before each key while @msgpack/msgpack decodes: it refuses keys such as `__proto__`. `exact` removes it. */
+const KEY_PREFIX = '.';
 const keyDecoder: NonNullable<DecoderOptions['keyDecoder']> = {
-  canBeCached: (length) => length === PROTO.length,
-  decode: (bytes, start, length) => {
-    const key = Buffer.from(bytes.subarray(start, start + length)).toString();
-    return key === PROTO ? '__prot0__' : key;
-  },
+  canBeCached: () => true,
+  decode: (bytes, start, length) => KEY_PREFIX + Buffer.from(bytes.subarray(start, start + length)).toString(),
 };
 const decoder = new Decoder({ extensionCodec, keyDecoder, useBigInt64: true });
 
-/** Decodes with @msgpack/msgpack. Integers beyond 2^53 are bigints, a key `__proto__` is `__prot0__`. */
+/** Decodes with @msgpack/msgpack. Integers beyond 2^53 are bigints. */
 export function decodeChunk({ bytes }: { readonly bytes: Uint8Array }): DecodedChunk {
   const [tag, payload, option] = decoder.decode(bytes) as [unknown, Uint8Array, Record<string, unknown>];
   const entries = [...decoder.decodeMulti(payload)] as [unknown, Record<string, unknown>][];
-  return { tag, entries: entries.map(entryOf), payload, option };
+  return { tag, entries: entries.map(entryOf), payload, option: exact(option) };
 }
 
 function entryOf([head, record]: [unknown, Record<string, unknown>]): DecodedEntry {
@@ -133,7 +130,7 @@ export function decodeValue(bytes: Uint8Array): unknown {
   return exact(decoder.decode(bytes));
 }
 
-/** The decoder makes a bigint of every 64-bit integer; where a number is exact it reads better. */
+/** Removes the prefix of keys, and replaces bigints by numbers where these are exact. */
 function exact<T>(value: T): T;
 function exact(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
@@ -141,7 +138,7 @@ function exact(value: unknown): unknown {
   // Buffers too, and without the rest of the message.
   if (value instanceof Uint8Array) return Uint8Array.from(value);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, exact(item)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.slice(KEY_PREFIX.length), exact(item)]));
 }
 
 /** Encodes one record alone and decodes it. */

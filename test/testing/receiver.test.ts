@@ -1,3 +1,4 @@
+import { deepStrictEqual } from 'node:assert';
 import { mkdtempSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -110,6 +111,29 @@ describe('ForwardReceiver', () => {
     expect(client.answers).toEqual([{ ack: 'c' }]);
     expect(receiver.entries).toEqual(entries);
     expect(receiver.messages[0]).toMatchObject({ mode, tag: 't', chunk: 'c', connection: 0 });
+  });
+
+  it('the receiver takes keys such as __proto__ anywhere in a message, as own properties, from every mode', async () => {
+    const receiver = await listen();
+    const client = new Client(receiver);
+    const odd = JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":2},"prototype":3,"":4,"toString":5}');
+    const option = { chunk: 'c', ...odd };
+    const entry = [[TIME, odd], odd];
+    client.send(['t', TIME, odd, option]);
+    client.send(['t', [entry], option]);
+    client.send(['t', encode(entry), option]);
+    client.send(['t', zlib.gzipSync(encode(entry)), { ...option, compressed: 'gzip' }]);
+    await until(() => client.answers.length === 4);
+    expect(client.answers).toEqual(Array(4).fill({ ack: 'c' }));
+    deepStrictEqual(receiver.entries, [
+      { tag: 't', time, record: odd },
+      ...Array(3).fill({ tag: 't', time, metadata: odd, record: odd }),
+    ]);
+    deepStrictEqual(
+      receiver.messages.map((message) => message.option),
+      [...Array(3).fill(option), { ...option, compressed: 'gzip' }],
+    );
+    expect({}).not.toHaveProperty('x');
   });
 
   it('the receiver sends no ack for a message without a chunk id', async () => {
