@@ -32,6 +32,8 @@ export interface ReceivedMessage {
   readonly connection: number;
 }
 
+const NANOS_PER_SECOND = 1_000_000_000;
+
 /** Above what real receivers take. */
 const LIMIT = { maxOutputLength: 64 * 1024 * 1024 };
 
@@ -51,9 +53,10 @@ export function decodeMessage(bytes: Uint8Array, connection: number): ReceivedMe
       connection,
     );
   }
-  if (second instanceof Uint8Array) {
-    const compressed = isMap(third) ? third.compressed : undefined;
-    const entries = unpacked(tag, decompress(second, compressed));
+  if (second instanceof Uint8Array || typeof second === 'string') {
+    const payload = typeof second === 'string' ? payloadInStr(bytes) : second;
+    const compressed = compressionOf(third);
+    const entries = unpacked(tag, compressed === undefined ? payload : decompress(payload, compressed));
     return received(compressed === undefined ? 'packed' : 'compressed', tag, entries, third, bytes, connection);
   }
   return received('message', tag, [entryOf(tag, [second, third])], fourth, bytes, connection);
@@ -72,6 +75,18 @@ function received(
   return typeof options.chunk === 'string' ? { ...message, chunk: options.chunk } : message;
 }
 
+/** The entries' bytes where they came as str, which older clients send in place of bin. */
+function payloadInStr(bytes: Uint8Array): Uint8Array {
+  const [, payload] = new ValueReader(bytes, { rawStrings: true }).read() as [unknown, Uint8Array];
+  return payload;
+}
+
+/** `text`, the protocol's name for no compression, and nil count as none. */
+function compressionOf(option: unknown): unknown {
+  const compressed = isMap(option) ? option.compressed : undefined;
+  return compressed === 'text' || compressed === null ? undefined : compressed;
+}
+
 function unpacked(tag: string, bytes: Uint8Array): ReceivedEntry[] {
   const entries: ReceivedEntry[] = [];
   const reader = new ValueReader(bytes);
@@ -87,16 +102,17 @@ function entryOf(tag: string, entry: unknown): ReceivedEntry {
 }
 
 function timeOf(time: unknown): EntryTime {
-  if (typeof time === 'number' || typeof time === 'bigint') return { seconds: Number(time), nanoseconds: 0 };
+  if (typeof time === 'bigint') return { seconds: Number(time), nanoseconds: 0 };
+  if (typeof time === 'number') {
+    const seconds = Math.floor(time);
+    return { seconds, nanoseconds: Math.floor((time - seconds) * NANOS_PER_SECOND) };
+  }
   if (time instanceof EventTime) return { seconds: time.seconds, nanoseconds: time.nanoseconds };
   throw new Error('an entry has no time');
 }
 
 function decompress(bytes: Uint8Array, compressed: unknown): Uint8Array {
   switch (compressed) {
-    case undefined:
-    case 'text':
-      return bytes;
     case 'gzip':
       return gunzipSync(bytes, LIMIT);
     case 'zstd': {

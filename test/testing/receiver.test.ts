@@ -97,6 +97,34 @@ describe('ForwardReceiver', () => {
       'compressed',
       [...expected, ...expected],
     ],
+    [
+      'PackedForward that says it is not compressed',
+      ['t', ENTRIES, { chunk: 'c', compressed: 'text' }],
+      'packed',
+      expected,
+    ],
+    [
+      'PackedForward with nil for the compression',
+      ['t', ENTRIES, { chunk: 'c', compressed: null }],
+      'packed',
+      expected,
+    ],
+    [
+      'times as floats',
+      [
+        't',
+        [
+          [1.25, RECORD],
+          [-0.5, RECORD],
+        ],
+        { chunk: 'c' },
+      ],
+      'forward',
+      [
+        { tag: 't', time: { seconds: 1, nanoseconds: 250_000_000 }, record: RECORD },
+        { tag: 't', time: { seconds: -1, nanoseconds: 500_000_000 }, record: RECORD },
+      ],
+    ],
   ];
   const { zstdCompressSync } = zlib as { zstdCompressSync?: (data: Uint8Array) => Uint8Array };
   if (zstdCompressSync !== undefined) {
@@ -111,6 +139,30 @@ describe('ForwardReceiver', () => {
     expect(client.answers).toEqual([{ ack: 'c' }]);
     expect(receiver.entries).toEqual(entries);
     expect(receiver.messages[0]).toMatchObject({ mode, tag: 't', chunk: 'c', connection: 0 });
+  });
+
+  it('the receiver takes the entries of PackedForward in str, as older clients send them', async () => {
+    const receiver = await listen();
+    const client = new Client(receiver);
+    // They are not UTF-8, so the library cannot write them as str.
+    const message = (payload: Uint8Array, option: object) =>
+      Buffer.concat([Buffer.of(0x93, 0xa1, 0x74, 0xda, 0, payload.length), payload, encode(option)]);
+    client.socket.write(message(ENTRIES, { chunk: 'c' }));
+    client.socket.write(message(zlib.gzipSync(ENTRIES), { chunk: 'd', compressed: 'gzip' }));
+    await until(() => client.answers.length === 2);
+    expect(client.answers).toEqual([{ ack: 'c' }, { ack: 'd' }]);
+    expect(receiver.messages.map(({ mode }) => mode)).toEqual(['packed', 'compressed']);
+    expect(receiver.entries).toEqual([...expected, ...expected]);
+  });
+
+  it('the receiver takes no map for a time, whatever its keys', async () => {
+    const receiver = await listen();
+    const reasons: string[] = [];
+    receiver.on('invalid', (error) => reasons.push(error.message));
+    const client = new Client(receiver);
+    client.send(['t', { seconds: 1, nanoseconds: 2 }, RECORD]);
+    await until(() => client.end === 'RST');
+    expect(reasons).toEqual(['an entry has no time']);
   });
 
   it('the receiver takes keys such as __proto__ anywhere in a message, as own properties, from every mode', async () => {
