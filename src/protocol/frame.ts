@@ -3,23 +3,26 @@ export class FrameError extends Error {
   override readonly name = 'FrameError';
 }
 
-const MAX_DEPTH = 32;
+/** Answers of a receiver need 2. */
+const DEFAULT_MAX_DEPTH = 32;
 
 /**
  * Cuts a byte stream into whole MessagePack values without decoding them. Each byte is looked at
  * once, however the stream is split, and a value that announces more than `maxBytes` is refused
- * before its content arrives.
+ * before its content arrives, as is one whose containers are nested deeper than `maxDepth`.
  */
 export class FrameReader {
   readonly #maxBytes: number;
+  readonly #maxDepth: number;
   #buffer: Buffer = Buffer.alloc(0);
   /** How far the value that begins at 0 has been walked; may lie beyond what has arrived. */
   #scanned = 0;
   /** For each open container, how many values are still to come in it. */
   readonly #open: number[] = [];
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, maxDepth: number = DEFAULT_MAX_DEPTH) {
     this.#maxBytes = maxBytes;
+    this.#maxDepth = maxDepth;
   }
 
   /**
@@ -60,7 +63,7 @@ export class FrameReader {
   }
 
   #openContainer(children: number): void {
-    if (this.#open.length === MAX_DEPTH) throw new FrameError(`a message nested deeper than ${MAX_DEPTH}`);
+    if (this.#open.length === this.#maxDepth) throw new FrameError(`a message nested deeper than ${this.#maxDepth}`);
     this.#open.push(children);
   }
 

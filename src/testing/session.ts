@@ -5,6 +5,7 @@ import { FrameReader } from '../protocol/frame.ts';
 import type { ConnectionFault, HandshakeFault, MessageFault } from './faults.ts';
 import type { ReceivedMessage } from './message.ts';
 import { ReceiverHandshake, type ReceiverSecurity } from './security.ts';
+import { MAX_DEPTH } from './value-reader.ts';
 
 /** A connection; `raw` is what lies below it when it is in TLS, else the same. */
 export interface Wire {
@@ -36,7 +37,7 @@ export class Session {
   readonly #isSingleUse: boolean;
   /** Until the client has passed it. */
   #handshake: ReceiverHandshake | undefined;
-  #frames = new FrameReader(MAX_MESSAGE_BYTES);
+  #frames = new FrameReader(MAX_MESSAGE_BYTES, MAX_DEPTH);
   /** Answers leave in the order of the messages. */
   #answered = Promise.resolve();
 
@@ -69,7 +70,7 @@ export class Session {
         if (this.#handshake === undefined) {
           this.#take(frame);
         } else if (this.#shakeHands(frame, this.#handshake) === 'drop the rest') {
-          this.#frames = new FrameReader(MAX_MESSAGE_BYTES);
+          this.#frames = new FrameReader(MAX_MESSAGE_BYTES, MAX_DEPTH);
           return;
         }
       }

@@ -188,6 +188,48 @@ describe('ForwardReceiver', () => {
     expect({}).not.toHaveProperty('x');
   });
 
+  it('the receiver takes a record of 128 nested containers in every mode', async () => {
+    const receiver = await listen();
+    const client = new Client(receiver);
+    let record: unknown = 1;
+    for (let depth = 0; depth < 128; depth++) record = depth % 2 === 0 ? [record] : { k: record };
+    const encoder = new Encoder({ maxDepth: 200 });
+    const entry = encoder.encode([[TIME, {}], record]).slice();
+    const modes = [
+      ['t', TIME, record],
+      ['t', [[[TIME, {}], record]]],
+      ['t', entry],
+      ['t', zlib.gzipSync(entry), { compressed: 'gzip' }],
+    ];
+    for (const message of modes) client.socket.write(encoder.encode(message).slice());
+    await receiver.waitForEntries(4);
+    expect(receiver.messages.map(({ mode }) => mode)).toEqual(['message', 'forward', 'packed', 'compressed']);
+    for (const entry of receiver.entries) expect(entry.record).toEqual(record);
+  });
+
+  it('the receiver resets a connection whose record is nested too deep, in every mode', async () => {
+    const receiver = await listen();
+    const reasons: string[] = [];
+    receiver.on('invalid', (error) => reasons.push(error.message));
+    const record = Buffer.alloc(200_000, 0x91);
+    const entry = Buffer.concat([Buffer.of(0x92, 1), record, Buffer.of(0xc0)]);
+    const modes = [
+      Buffer.concat([Buffer.of(0x93, 0xa1, 0x74, 1), record]),
+      Buffer.concat([Buffer.of(0x92, 0xa1, 0x74, 0x91), entry]),
+      encode(['t', entry]),
+      encode(['t', zlib.gzipSync(entry), { compressed: 'gzip' }]),
+    ];
+    for (const message of modes) {
+      const client = new Client(receiver);
+      client.socket.write(message);
+      await until(() => client.end === 'RST');
+    }
+    expect(reasons).toEqual([
+      ...Array(2).fill('a message nested deeper than 131'),
+      ...Array(2).fill('a value is nested deeper than 131'),
+    ]);
+  });
+
   it('the receiver sends no ack for a message without a chunk id', async () => {
     const receiver = await listen();
     const client = new Client(receiver);
