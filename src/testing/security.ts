@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { decode, encode } from '@msgpack/msgpack';
+import { encode } from '@msgpack/msgpack';
 import { passwordDigest, sharedKeyDigest } from '../protocol/handshake.ts';
 import type { HandshakeFault } from './faults.ts';
+import { ValueReader } from './value-reader.ts';
 
 /** How a receiver authenticates its clients, and itself to them. */
 export interface ReceiverSecurity {
@@ -68,8 +69,8 @@ export class ReceiverHandshake {
   }
 
   check(frame: Buffer): Verdict {
-    const ping: unknown = decode(frame);
-    if (!isPing(ping) || (this.#isFluentBit && !isFluentBitPing(ping, frame))) {
+    const ping = new ValueReader(frame, { rawStrings: true }).read();
+    if (!isPing(ping) || (this.#isFluentBit && !isFluentBitPing(frame))) {
       return this.#refuse('invalid ping message', this.#isFluentBit);
     }
     const [, hostname, salt, digest, username, password] = ping;
@@ -78,11 +79,11 @@ export class ReceiverHandshake {
       case 'impostor':
         return this.#accept(salt, 'a key that it guessed');
       case 'reflect':
-        return { pong: encode(['PONG', true, '', hostname, digest]), refusal: undefined };
+        return { pong: encode(['PONG', true, '', String(hostname), String(digest)]), refusal: undefined };
       case 'refuse':
         return this.#refuse(this.#fault.reason, false);
     }
-    if (digest !== sharedKeyDigest(salt, hostname, this.#nonce, sharedKey)) {
+    if (String(digest) !== sharedKeyDigest(salt, hostname, this.#nonce, sharedKey)) {
       return this.#refuse('shared_key mismatch', this.#isFluentBit);
     }
     if (users !== undefined && !this.#isUser(users, username, password)) {
@@ -91,12 +92,13 @@ export class ReceiverHandshake {
     return this.#accept(salt, sharedKey);
   }
 
-  #isUser(users: Readonly<Record<string, string>>, username: string, digest: string): boolean {
-    const password = Object.hasOwn(users, username) ? users[username] : undefined;
-    return password !== undefined && digest === passwordDigest(this.#auth, username, password);
+  #isUser(users: Readonly<Record<string, string>>, username: Buffer, digest: Buffer): boolean {
+    const name = String(username);
+    const password = Object.hasOwn(users, name) ? users[name] : undefined;
+    return password !== undefined && String(digest) === passwordDigest(this.#auth, username, password);
   }
 
-  #accept(salt: string | Uint8Array, key: string): Verdict {
+  #accept(salt: Buffer, key: string): Verdict {
     const { selfHostname = 'receiver' } = this.#security;
     const digest = sharedKeyDigest(salt, selfHostname, this.#nonce, key);
     return { pong: encode(['PONG', true, '', selfHostname, digest]), refusal: undefined };
@@ -107,23 +109,25 @@ export class ReceiverHandshake {
   }
 }
 
+/** Its parts are the bytes that the client hashed: the salt of Fluent Bit's client is a str that is not UTF-8. */
 type Ping = readonly [
-  type: 'PING',
-  hostname: string,
-  salt: string | Uint8Array,
-  digest: string,
-  username: string,
-  password: string,
+  type: Buffer,
+  hostname: Buffer,
+  salt: Buffer,
+  digest: Buffer,
+  username: Buffer,
+  passwordDigest: Buffer,
 ];
 
 function isPing(message: unknown): message is Ping {
-  if (!Array.isArray(message) || message.length !== 6 || message[0] !== 'PING') return false;
-  const [, , salt, ...others] = message as unknown[];
-  return (typeof salt === 'string' || salt instanceof Uint8Array) && others.every((part) => typeof part === 'string');
+  if (!Array.isArray(message) || message.length !== 6) return false;
+  return message.every((part) => Buffer.isBuffer(part)) && String(message[0]) === 'PING';
 }
 
-function isFluentBitPing(ping: Ping, frame: Buffer): boolean {
-  return typeof ping[2] === 'string' && frame.length <= MAX_PING_BYTES;
+/** Fluent Bit reads no bin in a PING. */
+function isFluentBitPing(frame: Buffer): boolean {
+  const parts = new ValueReader(frame).read() as unknown[];
+  return parts.every((part) => typeof part === 'string') && frame.length <= MAX_PING_BYTES;
 }
 
 /** A short str, of text or of any bytes. */

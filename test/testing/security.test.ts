@@ -75,6 +75,22 @@ class Client {
   }
 }
 
+/** A PING as Fluent Bit's forward output writes it: all str, and the salt 16 random bytes. */
+function fluentBitPing(hello: Uint8Array, login: { key: string; name: Buffer; username: Buffer; password: string }) {
+  const [, { nonce, auth }] = decoder.decode(hello) as [unknown, { nonce: Uint8Array; auth: Uint8Array }];
+  const { key, name, username, password } = login;
+  const digests = [digest(SALT, name, nonce, key), digest(auth, username, password)] as const;
+  const short = (bytes: Uint8Array) => Buffer.concat([Buffer.of(0xa0 + bytes.length), bytes]);
+  const long = (text: string) => Buffer.concat([Buffer.of(0xd9, text.length), Buffer.from(text)]);
+  return Buffer.concat([
+    ...[Buffer.of(0x96), short(Buffer.from('PING')), short(name), short(SALT)],
+    ...[long(digests[0]), short(username), long(digests[1])],
+  ]);
+}
+
+/** Not UTF-8: bytes that begin no character, that end within one, and NUL. */
+const SALT = Buffer.from('ff80c328e9414200f09f98fe0a0dc0af', 'hex');
+
 const REFUSED_KEY = ['PONG', false, 'shared_key mismatch', '', ''];
 const REFUSED_USER = ['PONG', false, 'username/password mismatch', '', ''];
 
@@ -188,6 +204,47 @@ describe('a receiver in the style of Fluent Bit', () => {
     client.socket.write(await client.ping({ username: 'alice', password: 'other' }));
     expect(await client.pong()).toEqual(REFUSED_USER);
     await until(() => client.end !== undefined);
+  });
+});
+
+describe('a client that sends str that is not UTF-8', () => {
+  it.each(['fluentd', 'fluent-bit'] as const)(
+    'the receiver accepts the PING of a Fluent Bit, whose salt is raw bytes in a str, and proves the key: %s',
+    async (style) => {
+      const receiver = await listen({
+        security: { sharedKey: 'key', selfHostname: 'me', users: { alice: 'pw' }, style },
+      });
+      const client = Client.to(receiver);
+      await until(() => client.answers.length > 0);
+      const login = { key: 'key', name: Buffer.from('fluent-bit'), username: Buffer.from('alice'), password: 'pw' };
+      client.socket.write(fluentBitPing(client.answered, login));
+      const [, { nonce }] = client.answers[0] as [unknown, { nonce: Uint8Array }];
+      expect(await client.pong()).toEqual(['PONG', true, '', 'me', digest(SALT, 'me', nonce, 'key')]);
+      client.socket.write(encode(MESSAGE));
+      await receiver.waitForEntries(1);
+    },
+  );
+
+  it('the receiver hashes a hostname that is not UTF-8 as it came', async () => {
+    const receiver = await listen({ security: { sharedKey: 'key' } });
+    const client = Client.to(receiver);
+    await until(() => client.answers.length > 0);
+    const login = {
+      key: 'key',
+      name: Buffer.from('6873e9', 'hex'),
+      username: Buffer.from('b\xe9', 'latin1'),
+      password: '',
+    };
+    client.socket.write(fluentBitPing(client.answered, login));
+    expect((await client.pong()).slice(0, 3)).toEqual(['PONG', true, '']);
+  });
+
+  it('the Fluentd style accepts a PING whose parts are all bin', async () => {
+    const receiver = await listen({ security: { sharedKey: 'key', users: { alice: 'pw' } } });
+    const client = Client.to(receiver);
+    const ping = await client.ping({ username: 'alice', password: 'pw' });
+    client.socket.write(encode(decoder.decode(ping)));
+    expect((await client.pong()).slice(0, 3)).toEqual(['PONG', true, '']);
   });
 });
 
