@@ -1,4 +1,5 @@
 import type { ReceivedMessage } from './message.ts';
+import { callUserCode } from './user-code.ts';
 
 /** What a receiver does with a message in place of acknowledging it. */
 export type MessageFault =
@@ -49,7 +50,8 @@ export type ConnectionFault = {
 
 /**
  * Which faults happen: a list, whose first element is for the first message or connection and so on
- * (`undefined` for none, and none after its end), or a function.
+ * (`undefined` for none, and none after its end), or a function. If the function throws, no fault happens, and the
+ * error is an uncaught exception of the process.
  */
 export type Script<Subject, Fault> = readonly (Fault | undefined)[] | ((subject: Subject) => Fault | undefined);
 
@@ -65,5 +67,5 @@ export function faultFor<Subject, Fault>(
   index: number,
   subject: Subject,
 ): Fault | undefined {
-  return typeof script === 'function' ? script(subject) : script[index];
+  return typeof script === 'function' ? callUserCode(() => script(subject)) : script[index];
 }

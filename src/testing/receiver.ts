@@ -11,6 +11,7 @@ import {
 import { decodeMessage, type ReceivedEntry, type ReceivedMessage } from './message.ts';
 import type { ReceiverSecurity } from './security.ts';
 import { breakConnection, reset, Session, type Taken, type Wire } from './session.ts';
+import { callUserCode } from './user-code.ts';
 
 export interface ForwardReceiverOptions {
   /** The interface to listen on. Default 127.0.0.1. */
@@ -49,7 +50,8 @@ interface ReceiverEvents {
 
 /**
  * A Forward server for tests, demos and debugging. It understands every mode of the protocol,
- * acknowledges, keeps what it gets, and does wrong what it is told to.
+ * acknowledges, keeps what it gets, and does wrong what it is told to. An error that a listener throws is an
+ * uncaught exception of the process.
  *
  * @example
  * const receiver = await ForwardReceiver.listen();
@@ -196,7 +198,7 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     this.#server.close();
     for (const socket of this.#rawSockets) socket.destroy();
     await closed;
-    this.emit('close');
+    this.#notify('close');
   }
 
   #createServer(tls: TlsOptions | undefined): Server {
@@ -231,13 +233,13 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     socket.on('error', () => {});
     socket.once('close', () => {
       this.#sockets.delete(connection);
-      this.emit('disconnect', connection);
+      this.#notify('disconnect', connection);
     });
     const fault = faultFor(this.#connectionFaults, connection - this.#firstScriptedConnection, connection);
     const session = new Session(wire, this.#security, this.#handshakeFault(connection), {
-      handshake: (refusal) => this.emit('handshake', connection, refusal),
+      handshake: (refusal) => this.#notify('handshake', connection, refusal),
       message: (frame) => this.#take(frame, connection),
-      invalid: (error) => this.emit('invalid', error),
+      invalid: (error) => this.#notify('invalid', error),
     });
     let bytes = 0;
     const read = (data: Buffer): void => {
@@ -252,7 +254,12 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     else socket.on('data', read);
     if (fault?.afterBytes === 0) breakConnection(wire, fault);
     else session.start();
-    this.emit('connection', connection);
+    this.#notify('connection', connection);
+  }
+
+  /** Emits an event. A listener that throws stops neither the receiver nor the other listeners. */
+  #notify<Name extends keyof ReceiverEvents>(name: Name, ...args: ReceiverEvents[Name]): void {
+    for (const listener of this.rawListeners(name)) callUserCode(() => Reflect.apply(listener, this, args));
   }
 
   #handshakeFault(connection: number): HandshakeFault | undefined {
@@ -267,7 +274,7 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
       this.#entryCount += message.entries.length;
       if (this.#retain) this.messages.push(message);
     }
-    this.emit('message', message);
+    this.#notify('message', message);
     return { message, fault };
   }
 }
