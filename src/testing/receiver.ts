@@ -1,6 +1,6 @@
 import { EventEmitter, on, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import {
   type ConnectionScript,
   faultFor,
@@ -208,15 +208,12 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
         this.#serve({ socket, raw: socket });
       });
     }
-    const byPort = new Map<number | undefined, Socket>();
-    const server = createTlsServer({ noDelay: true, ...tls }, (socket) => {
-      this.#serve({ socket, raw: byPort.get(socket.remotePort) as Socket });
-    });
-    return server.on('connection', (raw: Socket) => {
-      const { remotePort } = raw;
-      byPort.set(remotePort, raw);
-      raw.once('close', () => byPort.delete(remotePort));
+    // Throws for a bad certificate or key now, and not at the first connection.
+    createSecureContext(tls);
+    return createServer({ noDelay: true, ...tls }, (raw) => {
       this.#hold(raw);
+      // Node.js does not say which socket is below a TLS socket. This server has only one.
+      createTlsServer(tls, (socket) => this.#serve({ socket, raw })).emit('connection', raw);
     });
   }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Decoder, encode } from '@msgpack/msgpack';
@@ -312,5 +313,48 @@ describe('a receiver in TLS', () => {
     await new Promise((done) => shaking.once('connect', done));
     await receiver.close();
     await closed;
+  });
+
+  it('the receiver does not start with a certificate that cannot be read', async () => {
+    await expect(listen({ tls: { cert: 'no PEM', key: 'no PEM' } })).rejects.toThrow();
+  });
+
+  it('the receiver resets the right one of two TLS connections that have the same remote port', async () => {
+    const authority = await Authority.create();
+    const receiver = await listen({ tls: await authority.issue() });
+    const raw = async (localAddress: string, localPort?: number) => {
+      const socket = connect({ port: receiver.port, host: '127.0.0.1', localAddress, ...(localPort && { localPort }) });
+      await once(socket, 'connect');
+      return socket;
+    };
+    const sockets = [await raw('127.0.0.1')];
+    sockets.push(await raw('127.0.0.2', sockets[0]?.localPort));
+    const clients: Client[] = [];
+    for (const socket of sockets) {
+      const client = new Client(connectTls({ socket, ca: authority.cert, host: '127.0.0.1', servername: '' }));
+      client.socket.write(encode(MESSAGE));
+      await until(() => client.answers.length === 1);
+      clients.push(client);
+    }
+    const [first, second] = clients as [Client, Client];
+    receiver.resetConnection(0);
+    await until(() => first.end === 'RST');
+    second.socket.write(encode(MESSAGE));
+    await until(() => second.answers.length === 2);
+    receiver.resetConnections();
+    await until(() => second.end === 'RST');
+  });
+
+  it('the receiver can reset a TLS connection whose client has reset it at the end of its handshake', async () => {
+    const authority = await Authority.create();
+    const receiver = await listen({ tls: await authority.issue() });
+    const served = once(receiver, 'connection');
+    const socket = connect(receiver.port, '127.0.0.1');
+    const client = connectTls({ socket, ca: authority.cert, host: '127.0.0.1', servername: '' });
+    client.on('error', () => {}).once('secureConnect', () => setImmediate(() => socket.resetAndDestroy()));
+    await served;
+    receiver.resetConnection(0);
+    receiver.resetConnections();
+    await until(() => receiver.openConnections === 0);
   });
 });
