@@ -12,6 +12,9 @@ export class EventTime {
 /** How deep containers may be nested. Fluentd reads 128 levels, and Forward mode puts three around a record. */
 export const MAX_DEPTH = 131;
 
+/** More than the bytes of the largest message that Fluent Bit takes. An object takes 60 times the memory of its byte. */
+const MAX_VALUES = 8 * 1024 * 1024;
+
 /**
  * Reads MessagePack values as real receivers do: every map key is taken, and str need not be UTF-8. The decoder of
  * `@msgpack/msgpack` refuses keys such as `__proto__`, more of them in later versions, and joins or drops
@@ -22,6 +25,7 @@ export class ValueReader {
   readonly #isRaw: boolean;
   #position = 0;
   #depth = 0;
+  #count = 0;
 
   /** With `rawStrings` str values are returned as bytes. */
   constructor(bytes: Uint8Array, { rawStrings = false }: { rawStrings?: boolean } = {}) {
@@ -35,9 +39,10 @@ export class ValueReader {
 
   /**
    * Returns the next value. 64-bit integers that a number cannot hold are bigints, bin values are views of the bytes.
-   * @throws Error if the bytes are no MessagePack or end too early.
+   * @throws Error if the bytes are no MessagePack, end too early, or hold too many values.
    */
   read(): unknown {
+    if (++this.#count > MAX_VALUES) throw new Error(`more than ${MAX_VALUES} values`);
     const type = this.#bytes.readUInt8(this.#advance(1));
     if (type <= 0x7f) return type;
     if (type <= 0x8f) return this.#map(type & 0x0f);

@@ -303,6 +303,25 @@ describe('ForwardReceiver', () => {
     expect(reasons).toEqual(['Cannot create a Buffer larger than 67108864 bytes']);
   });
 
+  it('the receiver takes a message of as many values as Fluent Bit does, and none of more than 8 Mi', async () => {
+    const receiver = await listen();
+    const reasons: string[] = [];
+    receiver.on('invalid', (error) => reasons.push(error.message));
+    // [1, [nil, …]]
+    const message = (values: number) => {
+      const entry = Buffer.alloc(values + 4, 0xc0);
+      entry.set([0x92, 1, 0xdd]);
+      entry.writeUInt32BE(values - 3, 3);
+      return ['t', zlib.gzipSync(entry), { chunk: 'c', compressed: 'gzip' }];
+    };
+    const client = new Client(receiver);
+    client.send(message(6_144_000));
+    await until(() => client.answers.length === 1);
+    client.send(message(8 * 1024 * 1024 + 1));
+    await until(() => client.end === 'RST');
+    expect(reasons).toEqual(['more than 8388608 values']);
+  });
+
   it('waitForEntries rejects with the count of received entries after its timeout', async () => {
     const receiver = await listen();
     new Client(receiver).send(['t', TIME, RECORD]);
