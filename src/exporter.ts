@@ -6,14 +6,8 @@ import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/conf
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
 import { inCleanContext } from './connection/clean-context.ts';
-import {
-  Delivery,
-  describeRefusal,
-  describeSilence,
-  type FlushTimeout,
-  MAX_FLUSH_MILLIS,
-  type Outcome,
-} from './delivery/delivery.ts';
+import { Delivery, type FlushTimeout, MAX_FLUSH_MILLIS, type Outcome } from './delivery/delivery.ts';
+import { describeRefusal, describeSilence } from './delivery/unacknowledged.ts';
 import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
 import { BufferPool } from './encode/buffer-pool.ts';

@@ -9,11 +9,11 @@ import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
-import { printable } from '../printable.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { Deadline } from './deadline.ts';
 import { Doubt, type HandOver, HandOvers } from './doubt.ts';
+import { describeRefusal } from './unacknowledged.ts';
 
 /** How the delivery of an export's chunks ended. */
 export type Outcome =
@@ -91,6 +91,7 @@ const DOUBTFUL_TRIES = 3;
 export const MAX_FLUSH_MILLIS = 25_000;
 /** What one export counts at least towards `maxInFlightBytes`. */
 const MIN_EXPORT_BYTES = 1024;
+
 /** Brings each chunk to an ack: over one connection after the other, until its export's deadline. */
 export class Delivery implements PoolObserver {
   readonly #options: DeliveryOptions;
@@ -489,26 +490,4 @@ function countedBytes({ heldBytes }: Export): number {
 
 function volumeOf({ records, bytes, rawBytes }: Chunk): Volume {
   return { records, bytes: bytes.length, rawBytes };
-}
-
-/** Why a chunk is refused, for messages. */
-export function describeRefusal(chunk: Chunk): string {
-  const { compression } = chunk;
-  const doubt = compression?.name === 'zstd' ? 'zstd, which Fluentd before 1.19 and Fluent Bit before 4.1 lack; ' : '';
-  return `${describeChunk(chunk)} is not acknowledged although others are: receivers probably refuse it; ${doubt}${COMPARE_SIZES}`;
-}
-
-/** Why no chunk is acknowledged, for messages. */
-export function describeSilence(chunk: Chunk): string {
-  return (
-    `${describeChunk(chunk)} was sent, and neither it nor a later one was acknowledged: does the receiver run, and is its ` +
-    `buffer full? If other chunks get through, ${COMPARE_SIZES}`
-  );
-}
-
-const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes';
-
-function describeChunk({ bytes, compression, records, tag }: Chunk): string {
-  const size = `${bytes.length} bytes${compression === undefined ? '' : ` (${compression.rawBytes} before ${compression.name})`}`;
-  return `a chunk of ${size} (${records} record(s), tag ${printable(JSON.stringify(tag))})`;
 }
