@@ -24,7 +24,9 @@ export class OtlpValueWriter extends ValueWriter {
   }
 
   protected override bytes(bytes: Buffer): void {
-    if (bytes.length <= this.maxStringBytes) this.writer.bin(bytes);
+    // Fluent Bit's OTLP output crashes when it reads bytes of length 0, and crashes again at each restart.
+    if (bytes.length === 0) this.writer.string('');
+    else if (bytes.length <= this.maxStringBytes) this.writer.bin(bytes);
     else super.bytes(bytes);
   }
 

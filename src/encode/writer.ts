@@ -222,7 +222,7 @@ export class Writer {
     }
   }
 
-  /** Bytes as they are. JSON outputs cannot write them. */
+  /** Bytes as they are, of which there must be one at least. JSON outputs cannot write them. */
   bin(bytes: Uint8Array): void {
     const { length } = bytes;
     if (length < 0x100) {

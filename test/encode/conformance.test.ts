@@ -36,6 +36,8 @@ describe('the encoder', () => {
       for (const type of exam.getTypes({ ...TYPES, binary: 1 })) {
         const value = valueIn(exam, type);
         if (typeof value === 'bigint' && BigInt.asIntN(64, value) !== value) continue;
+        // An empty string stands for no bytes.
+        if (value instanceof Uint8Array && value.length === 0) continue;
         expect(exam.matchMsgpack(written(OtlpValueWriter, value))).toBe(true);
       }
     },

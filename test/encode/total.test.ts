@@ -232,6 +232,11 @@ describe('the checks of these tests', () => {
       [...START, 0x92, 0x92, 0xd7, 0, ...new Array(8).fill(0), 0x80, 0x80, ...END],
     ],
     ['NUL', [...START, ...otlpRecord.slice(0, -1), 0x81, 0xa1, 0x00, 0xc0, ...END]],
+    ['an empty bin', [...START, ...otlpRecord.slice(0, -1), 0x81, 0xa1, 0x61, 0xc4, 0, ...END]],
+    [
+      'an empty bin in a list of a header',
+      [...START.slice(0, -1), 0x81, 0xa1, 0x61, 0x91, 0xc4, 0, ...otlpRecord, ...END],
+    ],
     ['an entry without metadata', [0x92, ...OTLP_TIME, 0x80]],
   ])('assertReadableAsOtlp rejects what Fluent Bit does not read as OTLP: %s', (_, bytes) => {
     expect(() => assertReadableAsOtlp(Uint8Array.from(bytes))).toThrow();

@@ -3,8 +3,26 @@ import type { record } from './records.ts';
 
 type Fields = NonNullable<Parameters<typeof record>[0]>;
 
+/** What `fc.anything` never makes, or seldom, and a receiver may misread. */
+const misread: fc.Arbitrary<unknown> = fc
+  .constantFrom<() => unknown>(
+    () => new Uint8Array(0),
+    () => Buffer.alloc(0),
+    () => new ArrayBuffer(0),
+    () => new DataView(new ArrayBuffer(1), 1),
+  )
+  .map((make) => make());
+
 /** Any value without code of its own: no getters, no proxies, no `toJSON`. */
 export const anything: fc.Arbitrary<unknown> = fc.anything({
+  values: [
+    fc.boolean(),
+    fc.maxSafeInteger(),
+    fc.double(),
+    fc.string(),
+    fc.oneof(fc.string(), fc.constant(null), fc.constant(undefined)),
+    misread,
+  ],
   withBigInt: true,
   withBoxedValues: true,
   withDate: true,

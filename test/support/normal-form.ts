@@ -22,7 +22,7 @@ export const OTLP_FORM: NormalForm = {
   text: (text) => text.toWellFormed().replaceAll('\0', '␀'),
   number: (number) => number,
   bigint: (bigint) => (BigInt.asIntN(64, bigint) === bigint ? integer(bigint) : String(bigint)),
-  bytes: (bytes) => Uint8Array.from(bytes),
+  bytes: (bytes) => (bytes.length === 0 ? '' : Uint8Array.from(bytes)),
 };
 
 /** `undefined` where a receiver gets nothing. */
@@ -44,6 +44,9 @@ export function normalForm(value: unknown, form: NormalForm): unknown {
 function normalObject(object: object, form: NormalForm): unknown {
   const element = (item: unknown): unknown => normalForm(item, form) ?? null;
   if (object instanceof Uint8Array || object instanceof Uint8ClampedArray) return form.bytes(Uint8Array.from(object));
+  if (object instanceof DataView)
+    return form.bytes(new Uint8Array(object.buffer, object.byteOffset, object.byteLength));
+  if (object instanceof ArrayBuffer) return form.bytes(new Uint8Array(object));
   if (ArrayBuffer.isView(object)) return Array.from(object as unknown as ArrayLike<unknown>, element);
   if (object instanceof Date) return Number.isNaN(object.getTime()) ? 'Invalid Date' : object.toISOString();
   if (types.isBoxedPrimitive(object)) return normalForm(object.valueOf(), form);

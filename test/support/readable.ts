@@ -23,7 +23,7 @@ export function assertReadable(payload: Uint8Array): number {
 
 /**
  * The same for what Fluent Bit reads as OTLP: entries `[[time, map], map]`, in groups that have a
- * beginning, an end and something within; with bin and any float, without NUL.
+ * beginning, an end and something within; with bin that is not empty and any float, without NUL.
  */
 export function assertReadableAsOtlp(payload: Uint8Array): number {
   const bytes = bufferOf(payload);
@@ -104,7 +104,9 @@ function endOfValue(bytes: Buffer, at: number, depth: number, reader: Reader): n
     case 0xc6: {
       if (!reader.bin) throw new Error('bin');
       const lengthBytes = 2 ** (type - 0xc4);
-      return endWithin(bytes, next + lengthBytes, bytes.readUIntBE(next, lengthBytes));
+      const length = bytes.readUIntBE(next, lengthBytes);
+      if (length === 0) throw new Error('an empty bin, which crashes Fluent Bit');
+      return endWithin(bytes, next + lengthBytes, length);
     }
     case 0xcb:
       if (!reader.anyFloat && !Number.isFinite(bytes.readDoubleBE(next))) {

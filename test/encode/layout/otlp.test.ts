@@ -191,7 +191,7 @@ describe('fields in the layout otlp', () => {
     ['BigInt beyond', 2n ** 63n, '9223372036854775808'],
     ['BigInt below', -(2n ** 63n) - 1n, '-9223372036854775809'],
     ['bytes', Uint8Array.of(0, 255, 1), Uint8Array.of(0, 255, 1)],
-    ['no bytes', new Uint8Array(0), new Uint8Array(0)],
+    ['no bytes', new Uint8Array(0), ''],
     ['300 bytes', new Uint8Array(300).fill(7), new Uint8Array(300).fill(7)],
     ['70,000 bytes', Buffer.alloc(70_000, 7), new Uint8Array(70_000).fill(7)],
     ['more bytes than a string may have', new Uint8Array(262_145), `${'A'.repeat(262_104)}…[truncated 65567 bytes]`],
@@ -213,6 +213,30 @@ describe('fields in the layout otlp', () => {
   ])('the layout otlp writes a body and an attribute as values of OTLP: %s', (_, value, expected) => {
     expect(only({ body: value }).record).toStrictEqual({ log: expected });
     expect(otlp({ attributes: { value } }).attributes).toStrictEqual({ value: expected });
+  });
+
+  it.each<[string, () => unknown]>([
+    ['Uint8Array', () => new Uint8Array(0)],
+    ['part of a Uint8Array', () => Uint8Array.of(1, 2).subarray(1, 1)],
+    ['Buffer', () => Buffer.alloc(0)],
+    ['Uint8ClampedArray', () => new Uint8ClampedArray(0)],
+    ['DataView', () => new DataView(new ArrayBuffer(4), 4)],
+    ['ArrayBuffer', () => new ArrayBuffer(0)],
+    ['SharedArrayBuffer', () => new SharedArrayBuffer(0)],
+  ])('the layout otlp writes an empty string for bytes of length 0 wherever they are: %s', (_, empty) => {
+    const nested = () => ({ value: empty(), list: [empty(), [empty()]], map: new Map([['a', { b: empty() }]]) });
+    const expected = { value: '', list: ['', ['']], map: { a: { b: '' } } };
+    const fields = { field: nested() };
+    const resource = { attributes: nested() };
+    const instrumentationScope = { name: 'n', attributes: nested() };
+    const batch = encode([{ body: empty(), attributes: nested(), resource, instrumentationScope }], { fields });
+    const [header, entry] = entriesOf(batch) as [DecodedEntry, DecodedEntry];
+    expect(header.record).toStrictEqual({
+      resource: { attributes: expected },
+      scope: { name: 'n', attributes: expected },
+    });
+    expect(entry.record).toStrictEqual({ log: '' });
+    expect(entry.metadata).toMatchObject({ otlp: { attributes: { ...expected, field: expected } } });
   });
 
   it('the layout otlp counts the containers around a body or an attribute towards the limit of 50', () => {
