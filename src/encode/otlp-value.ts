@@ -1,7 +1,5 @@
 import { ValueWriter } from './value.ts';
 
-const INT64_MIN = -(2n ** 63n);
-const INT64_MAX = 2n ** 63n - 1n;
 const SYMBOL_FOR_NUL = '\u2400';
 
 /**
@@ -16,11 +14,6 @@ export class OtlpValueWriter extends ValueWriter {
   protected override number(value: number): void {
     if (Object.is(value, -0)) this.writer.float64(value);
     else this.writer.number(value);
-  }
-
-  protected override bigint(value: bigint): void {
-    if (value >= INT64_MIN && value <= INT64_MAX) this.writer.bigint(value);
-    else this.string(String(value));
   }
 
   protected override bytes(bytes: Buffer): void {

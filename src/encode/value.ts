@@ -16,7 +16,7 @@ export const MAX_ELEMENTS = 65_536;
 export const MAX_CONTAINERS = 10_000;
 
 const INT64_MIN = -(2n ** 63n);
-const UINT64_MAX = 2n ** 64n - 1n;
+const INT64_MAX = 2n ** 63n - 1n;
 /** Room for `…[truncated N bytes]` with the largest N there can be. */
 const MARKER_BYTES = 40;
 
@@ -61,7 +61,7 @@ export class ValueWriter {
         this.writer.boolean(value);
         break;
       case 'bigint':
-        this.bigint(value);
+        this.#bigint(value);
         break;
       case 'undefined':
         this.writer.nil();
@@ -90,8 +90,9 @@ export class ValueWriter {
     else this.writer.string(String(value));
   }
 
-  protected bigint(value: bigint): void {
-    if (value >= INT64_MIN && value <= UINT64_MAX) this.writer.bigint(value);
+  #bigint(value: bigint): void {
+    // Fluent Bit's OTLP output takes an integer above for a negative one.
+    if (value >= INT64_MIN && value <= INT64_MAX) this.writer.bigint(value);
     else this.string(String(value));
   }
 

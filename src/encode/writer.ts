@@ -155,11 +155,10 @@ export class Writer {
     }
   }
 
-  /** An integer between −2^63 and 2^64 − 1. */
+  /** An integer between −2^63 and 2^63 − 1. */
   bigint(value: bigint): void {
     this.#type(value < 0n ? 0xd3 : 0xcf, 9);
-    // As two's complement both have the same bytes.
-    this.#view.setBigUint64(this.position - 8, value);
+    this.#view.setBigInt64(this.position - 8, value);
   }
 
   /** A string as UTF-8; a lone surrogate becomes U+FFFD. Tells whether it is all ASCII. */

@@ -30,12 +30,12 @@ describe('the encoder', () => {
     'the encoder writes a value in a form that the public MessagePack suite allows: %s',
     (_, exam) => {
       for (const type of exam.getTypes(TYPES)) {
-        expect(exam.matchMsgpack(written(ValueWriter, valueIn(exam, type)))).toBe(true);
+        const value = valueIn(exam, type);
+        if (!isBeyondInt64(value)) expect(exam.matchMsgpack(written(ValueWriter, value))).toBe(true);
       }
-      // OTLP's integers have a sign.
       for (const type of exam.getTypes({ ...TYPES, binary: 1 })) {
         const value = valueIn(exam, type);
-        if (typeof value === 'bigint' && BigInt.asIntN(64, value) !== value) continue;
+        if (isBeyondInt64(value)) continue;
         // An empty string stands for no bytes.
         if (value instanceof Uint8Array && value.length === 0) continue;
         expect(exam.matchMsgpack(written(OtlpValueWriter, value))).toBe(true);
@@ -66,6 +66,11 @@ describe('the decoder', () => {
     },
   );
 });
+
+/** Receivers get its digits as a string. */
+function isBeyondInt64(value: unknown): boolean {
+  return typeof value === 'bigint' && BigInt.asIntN(64, value) !== value;
+}
 
 function isSame(one: unknown, other: unknown): boolean {
   if (one instanceof Uint8Array && other instanceof Uint8Array) return Buffer.compare(one, other) === 0;

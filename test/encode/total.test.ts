@@ -199,6 +199,7 @@ describe('the checks of these tests', () => {
     ['an ext value', entry(0x81, 0xa1, 0x61, 0xd6, 0xff, 0, 0, 0, 0)],
     ['bin', entry(0x81, 0xa1, 0x61, 0xc4, 1, 0)],
     ['a float that is NaN', entry(0x81, 0xa1, 0x61, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0)],
+    ['an integer of 2^63', entry(0x81, 0xa1, 0x61, 0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0)],
     ['a nil key', entry(0x81, 0xc0, 0xc0)],
     ['an integer key', entry(0x81, 0x01, 0xc0)],
     ['a key that is in a map twice', entry(0x82, 0xa1, 0x61, 0xc0, 0xa1, 0x61, 0xc0)],
@@ -236,6 +237,10 @@ describe('the checks of these tests', () => {
     [
       'an empty bin in a list of a header',
       [...START.slice(0, -1), 0x81, 0xa1, 0x61, 0x91, 0xc4, 0, ...otlpRecord, ...END],
+    ],
+    [
+      'an attribute of 2^63',
+      [...START, ...otlpRecord.slice(0, -1), 0x81, 0xa1, 0x61, 0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0, ...END],
     ],
     ['an entry without metadata', [0x92, ...OTLP_TIME, 0x80]],
   ])('assertReadableAsOtlp rejects what Fluent Bit does not read as OTLP: %s', (_, bytes) => {

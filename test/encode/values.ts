@@ -123,11 +123,15 @@ export const VALUES: readonly ValueCase[] = [
   { name: '-Infinity', value: () => Number.NEGATIVE_INFINITY, expected: '-Infinity' },
   { name: 'largest safe integer', value: () => 2 ** 53 - 1, expected: 2 ** 53 - 1 },
   { name: 'number beyond 53 bits', value: () => 2 ** 53 + 2, expected: 2 ** 53 + 2 },
+  { name: 'number beyond int64', value: () => 2 ** 63, expected: 2 ** 63 },
+  { name: 'number beyond uint64', value: () => 2 ** 64, expected: 2 ** 64 },
   { name: 'largest number', value: () => Number.MAX_VALUE, expected: Number.MAX_VALUE },
   { name: 'BigInt within 53 bits', value: () => -12n, expected: -12 },
   { name: 'BigInt beyond 53 bits', value: () => 2n ** 53n + 1n, expected: 2n ** 53n + 1n },
   { name: 'smallest int64', value: () => -(2n ** 63n), expected: -(2n ** 63n) },
-  { name: 'largest uint64', value: () => 2n ** 64n - 1n, expected: 2n ** 64n - 1n },
+  { name: 'largest int64', value: () => 2n ** 63n - 1n, expected: 2n ** 63n - 1n },
+  { name: 'BigInt beyond int64', value: () => 2n ** 63n, expected: '9223372036854775808' },
+  { name: 'largest uint64', value: () => 2n ** 64n - 1n, expected: '18446744073709551615' },
   { name: 'BigInt beyond uint64', value: () => 2n ** 64n, expected: '18446744073709551616' },
   { name: 'BigInt below int64', value: () => -(2n ** 63n) - 1n, expected: '-9223372036854775809' },
 
@@ -161,7 +165,12 @@ export const VALUES: readonly ValueCase[] = [
   },
   { name: 'Int16Array', value: () => Int16Array.of(-1, 300), expected: [-1, 300] },
   { name: 'Float32Array', value: () => Float32Array.of(0.5, Number.NaN), expected: [0.5, 'NaN'] },
-  { name: 'BigUint64Array', value: () => BigUint64Array.of(1n, 2n ** 64n - 1n), expected: [1, 2n ** 64n - 1n] },
+  {
+    name: 'BigUint64Array',
+    value: () => BigUint64Array.of(1n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n),
+    expected: [1, 2n ** 63n - 1n, '9223372036854775808', '18446744073709551615'],
+  },
+  { name: 'BigInt64Array', value: () => BigInt64Array.of(-(2n ** 63n), -1n), expected: [-(2n ** 63n), -1] },
 
   // dates, errors
   { name: 'Date', value: () => new Date(1_700_000_000_123), expected: '2023-11-14T22:13:20.123Z' },

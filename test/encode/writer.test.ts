@@ -92,7 +92,7 @@ describe('numbers', () => {
     fc.assert(property, RUNS);
   });
 
-  it.each([0n, 1n, -1n, 2n ** 53n + 1n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, -(2n ** 53n) - 1n, -(2n ** 63n)])(
+  it.each([0n, 1n, -1n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 53n) - 1n, -(2n ** 63n)])(
     'the writer keeps every digit of a bigint: %d',
     (value) => {
       expect(BigInt(decodeValue(written((writer) => writer.bigint(value))) as bigint)).toBe(value);

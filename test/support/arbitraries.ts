@@ -10,6 +10,10 @@ const misread: fc.Arbitrary<unknown> = fc
     () => Buffer.alloc(0),
     () => new ArrayBuffer(0),
     () => new DataView(new ArrayBuffer(1), 1),
+    ...[-(2n ** 63n) - 1n, -(2n ** 63n), 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 64n].map((n) => () => n),
+    ...[-(2 ** 64), -(2 ** 63), 2 ** 63, 2 ** 64].map((n) => () => n),
+    () => BigInt64Array.of(-(2n ** 63n), 2n ** 63n - 1n),
+    () => BigUint64Array.of(2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n),
   )
   .map((make) => make());
 

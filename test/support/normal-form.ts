@@ -5,7 +5,6 @@ export interface NormalForm {
   /** Every string, keys too. */
   text(text: string): string;
   number(number: number): unknown;
-  bigint(bigint: bigint): unknown;
   bytes(bytes: Uint8Array): unknown;
 }
 
@@ -13,7 +12,6 @@ export interface NormalForm {
 export const JSON_FORM: NormalForm = {
   text: (text) => text.toWellFormed(),
   number: (number) => (Number.isFinite(number) ? number + 0 : String(number)),
-  bigint: (bigint) => (bigint >= -(2n ** 63n) && bigint < 2n ** 64n ? integer(bigint) : String(bigint)),
   bytes: (bytes) => Buffer.from(bytes).toString('base64'),
 };
 
@@ -21,7 +19,6 @@ export const JSON_FORM: NormalForm = {
 export const OTLP_FORM: NormalForm = {
   text: (text) => text.toWellFormed().replaceAll('\0', '␀'),
   number: (number) => number,
-  bigint: (bigint) => (BigInt.asIntN(64, bigint) === bigint ? integer(bigint) : String(bigint)),
   bytes: (bytes) => (bytes.length === 0 ? '' : Uint8Array.from(bytes)),
 };
 
@@ -33,7 +30,7 @@ export function normalForm(value: unknown, form: NormalForm): unknown {
     case 'number':
       return form.number(value);
     case 'bigint':
-      return form.bigint(value);
+      return integer(value);
     case 'object':
       return value === null ? null : normalObject(value, form);
     default:
@@ -95,6 +92,8 @@ function distinct(name: string, given: string[]): string {
   return candidate;
 }
 
-function integer(bigint: bigint): number | bigint {
+/** Above 64 bits with a sign, receivers get the digits. */
+function integer(bigint: bigint): number | bigint | string {
+  if (BigInt.asIntN(64, bigint) !== bigint) return String(bigint);
   return Number.isSafeInteger(Number(bigint)) ? Number(bigint) : bigint;
 }

@@ -2,13 +2,18 @@ import { isUtf8 } from 'node:buffer';
 import type { WallTime } from '../../src/clock.ts';
 
 const MAX_DEPTH = 50;
+const INT64_MAX = 2n ** 63n - 1n;
+/** The containers around a record's times in OTLP: entry, time and metadata, metadata, the map `otlp`. */
+const OTLP_TIME_DEPTH = 4;
+const OTLP_TIMES = ['timestamp', 'observed_timestamp'];
 const GROUP_START = 0xffffffff;
 const GROUP_END = 0xfffffffe;
 
 /**
  * Throws unless `payload` is whole entries, `[time, map]`, made only of what every receiver reads:
- * no ext but a valid entry time in its place, no bin, no float that JSON cannot write, only string
- * keys, none of them twice in a map, valid UTF-8, at most 50 nested containers. Returns the number of entries.
+ * no ext but a valid entry time in its place, no bin, no float that JSON cannot write, no integer above
+ * 2^63 − 1, only string keys, none of them twice in a map, valid UTF-8, at most 50 nested containers.
+ * Returns the number of entries.
  */
 export function assertReadable(payload: Uint8Array): number {
   const bytes = bufferOf(payload);
@@ -23,7 +28,8 @@ export function assertReadable(payload: Uint8Array): number {
 
 /**
  * The same for what Fluent Bit reads as OTLP: entries `[[time, map], map]`, in groups that have a
- * beginning, an end and something within; with bin that is not empty and any float, without NUL.
+ * beginning, an end and something within; with bin that is not empty and any float, without NUL, and with
+ * 64 bits without a sign only where OTLP has them, in a record's two times.
  */
 export function assertReadableAsOtlp(payload: Uint8Array): number {
   const bytes = bufferOf(payload);
@@ -53,11 +59,12 @@ interface Reader {
   readonly metadata: boolean;
   readonly bin: boolean;
   readonly anyFloat: boolean;
+  readonly uint64: boolean;
   readonly nul: boolean;
 }
 
-const ANY_RECEIVER: Reader = { metadata: false, bin: false, anyFloat: false, nul: true };
-const FLUENT_BIT: Reader = { metadata: true, bin: true, anyFloat: true, nul: false };
+const ANY_RECEIVER: Reader = { metadata: false, bin: false, anyFloat: false, uint64: false, nul: true };
+const FLUENT_BIT: Reader = { metadata: true, bin: true, anyFloat: true, uint64: false, nul: false };
 
 function bufferOf(payload: Uint8Array): Buffer {
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
@@ -113,10 +120,12 @@ function endOfValue(bytes: Buffer, at: number, depth: number, reader: Reader): n
         throw new Error('a float that is NaN or infinite');
       }
       return next + 8;
-    case 0xcc: // unsigned and signed integers
+    case 0xcf: // uint64
+      if (!reader.uint64 && bytes.readBigUInt64BE(next) > INT64_MAX) throw new Error('an integer above 2^63 - 1');
+      return next + 8;
+    case 0xcc: // the other unsigned and signed integers
     case 0xcd:
     case 0xce:
-    case 0xcf:
       return next + 2 ** (type - 0xcc);
     case 0xd0:
     case 0xd1:
@@ -165,16 +174,25 @@ function endOfContainer(
   let at = start;
   const keys = new Set<string>();
   for (let i = 0; i < size; i++) {
+    let ofValue = reader;
     if (isMap) {
       if (!isString(bytes.readUInt8(at))) throw new Error('a key that is no string');
       const end = endOfValue(bytes, at, depth + 1, reader);
       keys.add(bytes.toString('latin1', at, end));
+      if (reader.metadata && depth + 1 === OTLP_TIME_DEPTH && isOtlpTime(bytes.subarray(at + 1, end))) {
+        ofValue = { ...reader, uint64: true };
+      }
       at = end;
     }
-    at = endOfValue(bytes, at, depth + 1, reader);
+    at = endOfValue(bytes, at, depth + 1, ofValue);
   }
   if (isMap && keys.size < size) throw new Error('a key that is in a map twice');
   return at;
+}
+
+/** Whether it is the name of one of a record's two times. */
+function isOtlpTime(key: Buffer): boolean {
+  return OTLP_TIMES.includes(key.toString('latin1'));
 }
 
 function isString(type: number): boolean {

@@ -202,6 +202,7 @@ describe('the result of a layout function', () => {
       body,
       at: new Date(0),
       n: 2n ** 64n,
+      ids: BigUint64Array.of(2n ** 63n),
       none: undefined,
       nan: Number.NaN,
     });
@@ -209,6 +210,7 @@ describe('the result of a layout function', () => {
       body: 'b',
       at: '1970-01-01T00:00:00.000Z',
       n: '18446744073709551616',
+      ids: ['9223372036854775808'],
       nan: 'NaN',
     });
   });
