@@ -118,7 +118,7 @@ export class ValueWriter {
     if (this.#cut(name) !== name) return false;
     const start = this.writer.position;
     if (this.writer.string(name) || name.isWellFormed()) {
-      KEYS.add(name, this.writer.buffer, start, this.writer.position);
+      KEYS.missed(name, this.writer.buffer, start, this.writer.position);
       return true;
     }
     this.writer.position = start;
