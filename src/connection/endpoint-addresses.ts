@@ -127,6 +127,13 @@ export class EndpointAddresses {
       .slice(-MAX_ADDRESSES);
     this.#known = answer;
     this.#error = undefined;
+    this.#forgetFamilies();
+  }
+
+  /** Of names that are gone: an SRV answer has other names with each new pod. */
+  #forgetFamilies(): void {
+    const names = new Set([...this.#absent, ...this.#known].map(({ name }) => name));
+    for (const name of this.#families.keys()) if (!names.has(name)) this.#families.delete(name);
   }
 
   /** With no other endpoint and no older answer the dial fails, which tells it. */

@@ -155,6 +155,19 @@ describe('the choice of an address', () => {
     expect([...families]).toEqual([4]);
   });
 
+  it('the exporter forgets which IP family worked for a name once answers no longer have that name', async () => {
+    const { addresses, answerWith, dial } = addressesOf();
+    const pod = (target: string) => ['::1', '127.0.0.1'].map((address) => ({ address, target }));
+    answerWith(pod('pod-1'));
+    expect((await dial()).family).toBe(6);
+    addresses.succeeded(addresses.all.find(({ family }) => family === 4) as Address);
+    expect((await dial()).family).toBe(4);
+    answerWith([{ address: '10.0.0.1', target: 'pod-2' }]);
+    await dial();
+    answerWith(pod('pod-1'));
+    expect((await dial()).family).toBe(6);
+  });
+
   it('a new answer adds new addresses and removes the missing ones', async () => {
     const { dial, answer, lookups } = addressesOf('10.0.0.1');
     const one = await dial();
