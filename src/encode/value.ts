@@ -23,8 +23,12 @@ const MARKER_BYTES = 40;
 /** For all exporters: a key's bytes depend on nothing else. */
 const KEYS = new KeyCache();
 
-/** Gives a property the name that its field has in a map. */
-export type Rename = (key: string) => string;
+/** Gives properties the names that their fields have in a map. */
+export interface Rename {
+  readonly nameOf: (key: string) => string;
+  /** The only key that may have got `name`. */
+  readonly keyOf: (name: string) => string;
+}
 
 /**
  * Writes any JavaScript value as MessagePack that every receiver reads. What has no counterpart
@@ -143,37 +147,30 @@ export class ValueWriter {
   /** Writes what {@link map} does as fields of a map that has begun, inside `depth` containers; returns how many. */
   properties(object: object, depth: number, rename?: Rename): number {
     let size = 0;
+    let left = 0;
     let distinct: Distinct | undefined;
+    const nameOf = rename?.nameOf;
     // Without the list that Object.keys() would make of each map.
     for (const key in object) {
       if (!hasOwn.call(object, key)) continue;
-      if (size >= MAX_ELEMENTS) {
-        const keys = Object.keys(object);
-        distinct ??= this.#distinctFrom(keys, rename);
-        this.#elementsCut(distinct, keys.length - size);
-        return size + 1;
+      if (size === MAX_ELEMENTS) {
+        left++;
+        continue;
       }
       const value = readProperty(object, key);
       if (value === undefined) continue;
-      if (!this.unchanged(rename === undefined ? key : rename(key))) {
-        distinct ??= this.#distinctFrom(Object.keys(object), rename);
+      if (!this.unchanged(nameOf === undefined ? key : nameOf(key))) {
+        distinct ??= distinctIn(object, rename);
         const name = this.received(key);
-        this.writer.string(distinct(rename === undefined ? name : this.received(rename(name))));
+        this.writer.string(distinct(nameOf === undefined ? name : this.received(nameOf(name))));
       }
       this.value(value, depth);
       size++;
     }
-    return size;
-  }
-
-  /** Makes names that differ from those which stay unchanged, and from each other. */
-  #distinctFrom(keys: readonly string[], rename: Rename | undefined): Distinct {
-    const distinct = distinctNames();
-    for (const key of keys) {
-      const name = rename === undefined ? key : rename(key);
-      if (this.received(name) === name) distinct(name);
-    }
-    return distinct;
+    if (left === 0) return size;
+    distinct ??= distinctIn(object, rename);
+    this.#elementsCut(distinct(nameOf === undefined ? CUT : nameOf(CUT)), left);
+    return size + 1;
   }
 
   #object(object: object, depth: number): void {
@@ -220,10 +217,16 @@ export class ValueWriter {
       this.#error(object, depth);
       return;
     }
+    const start = this.writer.startMap();
+    const size = this.properties(object, depth + 1);
     // An instance without properties of its own often says in its string what it is.
-    const text = Object.keys(object).length > 0 ? '[object Object]' : String(object);
-    if (text === '[object Object]') this.map(object, depth);
-    else this.string(text);
+    const text = size > 0 || Object.keys(object).length > 0 ? PLAIN : String(object);
+    if (text === PLAIN) {
+      this.writer.endMap(start, size);
+    } else {
+      this.writer.position = start;
+      this.string(text);
+    }
   }
 
   /** Writes objects whose content is in internal slots, of any realm; tells whether it was one. */
@@ -242,7 +245,7 @@ export class ValueWriter {
     } else if (types.isMap(object)) {
       this.#entries(object, depth);
     } else if (types.isSet(object)) {
-      this.#array([...Set.prototype.values.call(object)], depth);
+      this.#set(object, depth);
     } else if (types.isBoxedPrimitive(object)) {
       this.value(object.valueOf(), depth + 1);
     } else {
@@ -254,6 +257,21 @@ export class ValueWriter {
   #array(array: ArrayLike<unknown>, depth: number): void {
     // A proxy can claim any length, and must not get a header that its elements do not fill.
     const length = Math.max(0, Math.floor(Number(array.length)) || 0);
+    this.#elements(array, length, depth);
+  }
+
+  #set(set: ReadonlySet<unknown>, depth: number): void {
+    const first: unknown[] = [];
+    // Before any is written: that may run code which changes the set.
+    for (const element of Set.prototype.values.call(set)) {
+      if (first.length === MAX_ELEMENTS) break;
+      first.push(element);
+    }
+    this.#elements(first, Reflect.get(Set.prototype, 'size', set), depth);
+  }
+
+  /** Writes the elements of an array of `length`; needs those that are not cut. */
+  #elements(array: ArrayLike<unknown>, length: number, depth: number): void {
     const written = Math.min(length, MAX_ELEMENTS);
     this.writer.arrayHeader(written < length ? written + 1 : written);
     for (let i = 0; i < written; i++) {
@@ -272,19 +290,17 @@ export class ValueWriter {
     const start = this.writer.startMap();
     const distinct = distinctNames();
     let size = 0;
-    let left = 0;
     for (const [key, value] of Map.prototype.entries.call(map)) {
       if (size === MAX_ELEMENTS) {
-        left++;
-        continue;
+        // Code that has run meanwhile may have removed entries that are written.
+        const left = Math.max(1, Reflect.get(Map.prototype, 'size', map) - size);
+        this.#elementsCut(distinct(CUT), left);
+        size++;
+        break;
       }
       const name = typeof key === 'string' ? key : readText(() => String(key));
       this.writer.string(distinct(this.received(name)));
       this.value(value, depth + 1);
-      size++;
-    }
-    if (left > 0) {
-      this.#elementsCut(distinct, left);
       size++;
     }
     this.writer.endMap(start, size);
@@ -295,17 +311,29 @@ export class ValueWriter {
     // These four are inherited or not enumerable.
     const keys = ['name', 'message', 'stack', 'cause', ...own.filter((key) => !ERROR_KEYS.has(key))];
     if (Object.hasOwn(error, 'errors') && !own.includes('errors')) keys.push('errors');
-    this.map(Object.fromEntries(keys.slice(0, MAX_ELEMENTS).map((key) => [key, readProperty(error, key)])), depth);
+    const fields = Object.fromEntries(keys.slice(0, MAX_ELEMENTS).map((key) => [key, readProperty(error, key)]));
+    const start = this.writer.startMap();
+    let size = this.properties(fields, depth + 1);
+    if (keys.length > MAX_ELEMENTS) {
+      this.#elementsCut(distinctIn(fields)(CUT), keys.length - MAX_ELEMENTS);
+      size++;
+    }
+    this.writer.endMap(start, size);
   }
 
-  #elementsCut(distinct: Distinct, count: number): void {
-    this.writer.string(distinct('…'));
+  /** Writes the field that stands for `count` further ones of a map. */
+  #elementsCut(name: string, count: number): void {
+    this.writer.string(name);
     this.writer.string(cut(count));
   }
 }
 
-const { hasOwnProperty: hasOwn } = Object.prototype;
+const { hasOwnProperty: hasOwn, propertyIsEnumerable: isEnumerable } = Object.prototype;
 
+/** The name of the field that stands for those which are cut off. */
+const CUT = '…';
+/** The string of an instance that does not say what it is. */
+const PLAIN = '[object Object]';
 const ERROR_KEYS = new Set(['name', 'message', 'stack', 'cause']);
 
 function cut(elements: number): string {
@@ -323,18 +351,28 @@ function prefix(value: string, bytes: number): string {
 /** Gives a name, with ` (2)` and so on behind it when it was given before. */
 type Distinct = (name: string) => string;
 
-/** Makes names of one map's keys that differ. */
-function distinctNames(): Distinct {
+/** Makes names of one map's keys that differ from each other and from those that are `taken`. */
+function distinctNames(taken: (name: string) => boolean = () => false): Distinct {
   const names = new Set<string>();
   const repeats = new Map<string, number>();
   return (name) => {
     let distinct = name;
     let n = repeats.get(name) ?? 1;
-    while (names.has(distinct)) distinct = `${name} (${++n})`;
+    while (names.has(distinct) || taken(distinct)) distinct = `${name} (${++n})`;
     if (n > 1) repeats.set(name, n);
     names.add(distinct);
     return distinct;
   };
+}
+
+/** Makes names for properties of `object` that cannot keep theirs: they differ from all others in its map. */
+function distinctIn(object: object, rename?: Rename): Distinct {
+  // A list of a large object's names takes long. But a proxy may say that it has any name, without end.
+  const listed = types.isProxy(object) ? new Set(Object.keys(object)) : undefined;
+  return distinctNames((name) => {
+    const key = rename === undefined ? name : rename.keyOf(name);
+    return listed === undefined ? isEnumerable.call(object, key) : listed.has(key);
+  });
 }
 
 /** The value of a property, or what {@link thrown} makes of the reading. */

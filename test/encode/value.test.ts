@@ -1,6 +1,14 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { assertReadable } from '../support/readable.ts';
-import { batchEncoder, type DecodedChunk, decodeChunk, NOW, record, roundTrip } from '../support/records.ts';
+import {
+  batchEncoder,
+  type DecodedChunk,
+  type DecodedEntry,
+  decodeChunk,
+  NOW,
+  record,
+  roundTrip,
+} from '../support/records.ts';
 import { VALUES } from './values.ts';
 
 /** Encodes a record and a sane one behind it, and decodes what must be one readable chunk. */
@@ -101,6 +109,13 @@ describe('stacks, limits and keys of values', () => {
     expect(Object.keys(entries[0]?.record.body as object)).toEqual(expected);
   });
 
+  it('the encoder numbers the keys of a proxy that says it has every key', () => {
+    const keys = ['a\ud800', 'a\ufffd', 'a\udfff'];
+    const descriptor = { value: 1, enumerable: true, configurable: true };
+    const body = new Proxy({}, { ownKeys: () => keys, getOwnPropertyDescriptor: () => descriptor, get: () => 1 });
+    expect(roundTrip(record({ body })).record.body).toStrictEqual({ 'a\ufffd (2)': 1, 'a\ufffd': 1, 'a\ufffd (3)': 1 });
+  });
+
   it('the encoder numbers the mark of cut elements when a key has its name', () => {
     const body = Object.fromEntries(['…', ...Array.from({ length: 65_536 }, (_, i) => `k${i}`)].map((key) => [key, 0]));
     for (const value of [body, new Map(Object.entries(body))]) {
@@ -117,5 +132,78 @@ describe('stacks, limits and keys of values', () => {
       expect(roundTrip(record({ body: fits }), options).record.message).toBe(fits);
       expect(roundTrip(record({ body: `${fits}x` }), options).record.message).toMatch(/…\[truncated \d+ bytes\]$/);
     }
+  });
+});
+
+describe('values that are much larger than what is written of them', () => {
+  const ELEMENTS = 65_536;
+  const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+  it.each<[string, () => object, object, string | number]>([
+    ['Map', () => new Map(numbers(100_000).map((i) => [i, i])), new Map().entries(), '…'],
+    ['Set', () => new Set(numbers(100_000)), new Set().values(), ELEMENTS],
+  ])('the encoder reads no more elements than it writes, and counts the others: %s', (_, make, iterator, last) => {
+    const body = make();
+    const next = vi.spyOn(Object.getPrototypeOf(iterator), 'next');
+    const written = roundTrip(record({ body })).record.body as Record<string, unknown>;
+    const reads = next.mock.calls.length;
+    next.mockRestore();
+    expect(written[last]).toBe('…[truncated 34464 elements]');
+    expect(reads).toBeLessThanOrEqual(ELEMENTS + 1);
+  });
+
+  it('the encoder counts the elements of a Map that says another size', () => {
+    class Liar extends Map {
+      override get size(): number {
+        return 3;
+      }
+    }
+    const body = roundTrip(record({ body: numbers(70_000).reduce((map, i) => map.set(i, i), new Liar()) })).record.body;
+    expect((body as Record<string, unknown>)['…']).toBe('…[truncated 4464 elements]');
+  });
+
+  it('the encoder writes a Map and a Set that change while they are written', () => {
+    const shrinking = new Map<unknown, unknown>(numbers(70_000).map((i) => [i, i]));
+    shrinking.set(0, { toJSON: () => numbers(65_000).map((i) => shrinking.delete(i + 1)).length });
+    const growing = new Set<unknown>([{ toJSON: () => numbers(70_000).map((i) => growing.add(i)).length }]);
+    const [entry] = encodeWith(() => ({ body: [shrinking, growing] })).entries as [DecodedEntry, DecodedEntry];
+    const [map, set] = entry.record.body as [object, unknown[]];
+    expect(Object.keys(map)).toHaveLength(5_000);
+    expect(set).toEqual([70_000]);
+  });
+
+  /** An object of 100,000 properties, of which the first has a name that no receiver reads. */
+  const large = () => Object.fromEntries([['a\ud800', 1], ...numbers(100_000).map((i) => [`k${i}`, i])]);
+
+  it.each<[string, 'default' | 'flat', (value: object) => Parameters<typeof record>[0]]>([
+    ['a body', 'default', (body) => ({ body })],
+    ['attributes', 'flat', (attributes) => ({ attributes })],
+    ['an instance', 'default', (value) => ({ body: Object.assign(new (class Large {})(), value) })],
+  ])(
+    'the encoder lists the names of an object once, and looks at those alone that it writes: %s',
+    (_, layout, fields) => {
+      const given = record(fields(large()));
+      const encoder = batchEncoder({ layout });
+      const keys = vi.spyOn(Object, 'keys');
+      const wellFormed = vi.spyOn(String.prototype, 'toWellFormed');
+      const { chunks } = encoder.encode([given], NOW);
+      const lists = keys.mock.results.filter(({ value }) => (value as string[]).length > ELEMENTS).length;
+      const looks = wellFormed.mock.calls.length;
+      vi.restoreAllMocks();
+      const entry = decodeChunk(chunks[0] as (typeof chunks)[0]).entries[0]?.record as Record<string, unknown>;
+      const written = (layout === 'flat' ? entry : entry.body) as Record<string, unknown>;
+      expect(written['…']).toBe('…[truncated 34465 elements]');
+      expect(written['a\ufffd']).toBe(1);
+      expect(lists).toBe(0);
+      expect(looks).toBeLessThan(10);
+    },
+  );
+
+  it('the encoder counts the properties of an Error that it does not write', () => {
+    const error = Object.assign(new Error('boom'), Object.fromEntries(numbers(70_000).map((i) => [`k${i}`, i])));
+    Object.defineProperty(error, 'cause', { value: 'why' });
+    const body = roundTrip(record({ body: error })).record.body as Record<string, unknown>;
+    expect(Object.keys(body)).toHaveLength(ELEMENTS + 1);
+    expect(body).toMatchObject({ message: 'boom', cause: 'why', '…': '…[truncated 4468 elements]' });
   });
 });

@@ -43,9 +43,13 @@ export const text: fc.Arbitrary<string> = fc.string({
   unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)),
 });
 
-/** Names that layouts give a meaning to, and any other. */
+/** Names that layouts give a meaning to, names that receivers read as the same one, and any other. */
 const name = fc.oneof(
   text,
+  fc
+    .tuple(fc.constantFrom('a', 'body', 'attributes.body'), fc.constantFrom('\ud800', '\udfff', '\ufffd', '\0', '␀'))
+    .map((parts) => parts.join('')),
+  fc.constantFrom('a\ufffd (2)', 'a␀ (2)', 'attributes.a\ufffd (2)'),
   fc.constantFrom(
     'a',
     'message',

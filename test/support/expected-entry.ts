@@ -48,11 +48,26 @@ export function expectedEntry(layout: LayoutName, record: PlainRecord, now: Time
 export function expectedGroup({ resource, instrumentationScope: scope }: PlainRecord): Map {
   return {
     resource: present({
-      attributes: filled(resource.attributes, OTLP_FORM),
+      attributes: filled(sorted(resource.attributes), OTLP_FORM),
       schema_url: textual(resource.schemaUrl, OTLP_FORM),
     }),
-    scope: present({ ...scopeTexts(scope, OTLP_FORM), attributes: filled(scope.attributes, OTLP_FORM) }),
+    scope: present({
+      ...scopeTexts(scope, OTLP_FORM),
+      attributes: filled(sorted(scope.attributes ?? {}), OTLP_FORM),
+    }),
   };
+}
+
+/** With the fields of plain objects in the order of their names, and without those that are `undefined`, at every level. */
+function sorted<T>(value: T): T;
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return Array.from(value, (item: unknown) => sorted(item));
+  if (typeof value !== 'object' || value === null) return value;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && prototype !== Object.prototype) return value;
+  const present = Object.entries(value).filter(([, item]) => item !== undefined);
+  const entries = present.sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
 }
 
 function defaultRecord(record: PlainRecord): Map {

@@ -6,6 +6,8 @@ import type { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
 import { FIELD_DEPTH, RecordLayout } from './record-layout.ts';
 
+const ATTRIBUTES = 'attributes.';
+
 /**
  * Attributes stand beside the record's other fields, under their own names. One with a name that is
  * ours moves to `attributes.<name>`, whether or not the record has that field, so that it is found in
@@ -19,13 +21,15 @@ export class FlatLayout extends RecordLayout {
     time: WallTime,
   ): number {
     if (this.uids !== undefined) {
-      return this.uids.write(writer, values, attributes, time, FIELD_DEPTH, this.#nameOf);
+      return this.uids.write(writer, values, attributes, time, FIELD_DEPTH, this.#attributes);
     }
-    return isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, this.#nameOf) : 0;
+    return isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, this.#attributes) : 0;
   }
 
-  readonly #nameOf: Rename = (key) =>
-    isFlatKey(key) || Object.hasOwn(this.options.fields, key) ? `attributes.${key}` : key;
+  readonly #attributes: Rename = {
+    nameOf: (key) => (isFlatKey(key) || Object.hasOwn(this.options.fields, key) ? ATTRIBUTES + key : key),
+    keyOf: (name) => (name.startsWith(ATTRIBUTES) ? name.slice(ATTRIBUTES.length) : name),
+  };
 
   protected override resource(_: Writer, values: ValueWriter, attributes: object | undefined): number {
     return isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, prefixed('resource.')) : 0;
@@ -44,5 +48,5 @@ export function isFlatKey(name: string): boolean {
 }
 
 function prefixed(prefix: string): Rename {
-  return (key) => prefix + key;
+  return { nameOf: (key) => prefix + key, keyOf: (name) => name.slice(prefix.length) };
 }

@@ -136,6 +136,16 @@ describe('the layout flat', () => {
 });
 
 describe('static fields in the layout flat', () => {
+  it('the layout flat gives each mark of cut elements a name of its own', () => {
+    const many = Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [`k${i}`, 0]));
+    const entry = flat({ attributes: many, resource: { attributes: many } }, { fields: { '…': 'static' } });
+    expect(entry).toMatchObject({
+      '…': 'static',
+      'attributes.…': '…[truncated 1 elements]',
+      'resource.…': '…[truncated 1 elements]',
+    });
+  });
+
   it('static fields in the layout flat win over attributes of the same name', () => {
     expect(flat({ attributes: { env: 'mine', a: 1 } }, { fields: { env: 'prod', tags: ['x'] } })).toStrictEqual({
       'attributes.env': 'mine',
