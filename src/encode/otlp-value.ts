@@ -1,14 +1,21 @@
 import { ValueWriter } from './value.ts';
 
 const SYMBOL_FOR_NUL = '\u2400';
+const SYMBOL_FOR_NUL_BYTES = 3;
 
 /**
  * Writes values so that Fluent Bit makes of them the OTLP values that they are: what JSON cannot
  * hold, such as bytes and NaN, stays itself.
  */
 export class OtlpValueWriter extends ValueWriter {
-  override string(value: string): void {
-    super.string(withoutNul(value));
+  /** Fluent Bit keeps of a string what stands before a NUL. */
+  protected override readable(text: string): string {
+    return text.includes('\0') ? text.replaceAll('\0', SYMBOL_FOR_NUL) : text;
+  }
+
+  /** Without the whole text, of which only a part may be kept. */
+  protected override readableBytes(text: string): number {
+    return super.readableBytes(text) + nulsIn(text) * (SYMBOL_FOR_NUL_BYTES - 1);
   }
 
   protected override number(value: number): void {
@@ -22,17 +29,12 @@ export class OtlpValueWriter extends ValueWriter {
     else if (bytes.length <= this.maxStringBytes) this.writer.bin(bytes);
     else super.bytes(bytes);
   }
-
-  protected override received(name: string): string {
-    return super.received(withoutNul(name));
-  }
-
-  protected override unchanged(name: string): boolean {
-    return !name.includes('\0') && super.unchanged(name);
-  }
 }
 
-/** Fluent Bit keeps of a string what stands before a NUL. */
-function withoutNul(text: string): string {
-  return text.includes('\0') ? text.replaceAll('\0', SYMBOL_FOR_NUL) : text;
+function nulsIn(text: string): number {
+  const first = text.indexOf('\0');
+  if (first === -1) return 0;
+  let count = 0;
+  for (let i = first; i < text.length; i++) if (text.charCodeAt(i) === 0) count++;
+  return count;
 }

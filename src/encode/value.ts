@@ -107,13 +107,23 @@ export class ValueWriter {
     else this.writer.string(`${bytes.toString('base64', 0, room)}…[truncated ${bytes.length - room} bytes]`);
   }
 
+  /** What is sent in the place of `text`: as many code units. */
+  protected readable(text: string): string {
+    return text;
+  }
+
+  /** How many bytes {@link readable} has in UTF-8. */
+  protected readableBytes(text: string): number {
+    return Buffer.byteLength(text);
+  }
+
   /** What a receiver reads where `name` is written. */
-  protected received(name: string): string {
+  #received(name: string): string {
     return this.#cut(name).toWellFormed();
   }
 
   /** Writes `name` if a receiver reads that and nothing else; tells whether it did. */
-  protected unchanged(name: string): boolean {
+  #unchanged(name: string): boolean {
     const known = KEYS.get(name);
     if (known !== undefined && known.length <= this.maxStringBytes) {
       this.writer.raw(known);
@@ -122,7 +132,8 @@ export class ValueWriter {
     if (this.#cut(name) !== name) return false;
     const start = this.writer.position;
     if (this.writer.string(name) || name.isWellFormed()) {
-      KEYS.missed(name, this.writer.buffer, start, this.writer.position);
+      // Another layout may have to replace it.
+      if (!name.includes('\0')) KEYS.missed(name, this.writer.buffer, start, this.writer.position);
       return true;
     }
     this.writer.position = start;
@@ -131,10 +142,12 @@ export class ValueWriter {
 
   #cut(value: string): string {
     // A UTF-16 code unit takes at most three bytes.
-    if (value.length * 3 <= this.maxStringBytes) return value;
-    const bytes = Buffer.byteLength(value);
-    if (bytes <= this.maxStringBytes) return value;
-    const kept = prefix(value, this.maxStringBytes - MARKER_BYTES);
+    if (value.length * 3 <= this.maxStringBytes) return this.readable(value);
+    const bytes = this.readableBytes(value);
+    if (bytes <= this.maxStringBytes) return this.readable(value);
+    const room = this.maxStringBytes - MARKER_BYTES;
+    // No prefix of more code units than bytes can fit.
+    const kept = prefix(this.readable(value.slice(0, room)), room);
     return `${kept}…[truncated ${bytes - Buffer.byteLength(kept)} bytes]`;
   }
 
@@ -159,10 +172,10 @@ export class ValueWriter {
       }
       const value = readProperty(object, key);
       if (value === undefined) continue;
-      if (!this.unchanged(nameOf === undefined ? key : nameOf(key))) {
+      if (!this.#unchanged(nameOf === undefined ? key : nameOf(key))) {
         distinct ??= distinctIn(object, rename);
-        const name = this.received(key);
-        this.writer.string(distinct(nameOf === undefined ? name : this.received(nameOf(name))));
+        const name = this.#received(key);
+        this.writer.string(distinct(nameOf === undefined ? name : this.#received(nameOf(name))));
       }
       this.value(value, depth);
       size++;
@@ -299,7 +312,7 @@ export class ValueWriter {
         break;
       }
       const name = typeof key === 'string' ? key : readText(() => String(key));
-      this.writer.string(distinct(this.received(name)));
+      this.writer.string(distinct(this.#received(name)));
       this.value(value, depth + 1);
       size++;
     }
@@ -343,8 +356,8 @@ function cut(elements: number): string {
 /** The longest prefix of `value` that ends at a code point and takes at most `bytes` in UTF-8. */
 function prefix(value: string, bytes: number): string {
   const encoded = Buffer.allocUnsafe(bytes);
-  // No prefix of more code units than bytes can fit; `write` stops at a code point.
-  const written = encoded.write(value.slice(0, bytes), 'utf8');
+  // It stops at a code point.
+  const written = encoded.write(value, 'utf8');
   return encoded.toString('utf8', 0, written);
 }
 

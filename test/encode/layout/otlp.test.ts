@@ -6,7 +6,7 @@ import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { SeverityNumber } from '@opentelemetry/api-logs';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { EncodedBatch } from '../../../src/encode/batch.ts';
 import { decodeMessage } from '../../../src/testing/message.ts';
 import { assertReadableAsOtlp } from '../../support/readable.ts';
@@ -237,6 +237,32 @@ describe('fields in the layout otlp', () => {
     });
     expect(entry.record).toStrictEqual({ log: '' });
     expect(entry.metadata).toMatchObject({ otlp: { attributes: { ...expected, field: expected } } });
+  });
+
+  it.each<[string, string, string]>([
+    ['NUL', '\0'.repeat(1_000_000), `${'␀'.repeat(87_368)}…[truncated 2737896 bytes]`],
+    ['text and NUL', 'a\0é'.repeat(300_000), `${'a␀é'.repeat(43_684)}…[truncated 1537896 bytes]`],
+    ['NUL behind the cut', `${'a'.repeat(300_000)}\0`, `${'a'.repeat(262_104)}…[truncated 37899 bytes]`],
+    [
+      'NUL in a string that just does not fit',
+      `${'a'.repeat(262_142)}\0`,
+      `${'a'.repeat(262_104)}…[truncated 41 bytes]`,
+    ],
+  ])('the layout otlp replaces NUL only in the part that it keeps of a long string: %s', (_, text, expected) => {
+    const replaceAll = vi.spyOn(String.prototype, 'replaceAll');
+    const batch = batchEncoder({ layout: 'otlp' }).encode([record({ body: text, attributes: { [text]: text } })], NOW);
+    const lengths = replaceAll.mock.contexts.map((text) => (text as string).length);
+    replaceAll.mockRestore();
+    const [, entry] = entriesOf(batch) as [DecodedEntry, DecodedEntry];
+    expect(entry.record.log).toBe(expected);
+    expect(entry.metadata).toMatchObject({ otlp: { attributes: { [expected]: expected } } });
+    expect(Math.max(0, ...lengths)).toBeLessThanOrEqual(262_144);
+  });
+
+  it('the layout otlp replaces NUL in a key also after another layout has written that key many times', () => {
+    const given = record({ attributes: { 'shared\0key': 1 } });
+    batchEncoder().encode(new Array(5_000).fill(given), NOW);
+    expect(otlp({ attributes: given.attributes }).attributes).toEqual({ 'shared␀key': 1 });
   });
 
   it('the layout otlp counts the containers around a body or an attribute towards the limit of 50', () => {
