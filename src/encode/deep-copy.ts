@@ -48,7 +48,13 @@ export class DeepCopy {
   #object(object: object, depth: number): unknown {
     // What toJSON() gives can depend on more than the fields.
     if (!isPlainObject(object) || typeof (object as { toJSON?: unknown }).toJSON === 'function') return object;
-    const copy = this.#copyFields(object) ?? {};
+    const keys = Object.keys(object);
+    if (keys.length > MAX_ELEMENTS) {
+      // So that they are not listed again where the object is referred to once more.
+      this.#copies.set(object, object);
+      return object;
+    }
+    const copy = this.#copyFields(object, keys) ?? {};
     this.#copies.set(object, copy);
     this.#values(copy, depth);
     return copy;

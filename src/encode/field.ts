@@ -63,11 +63,14 @@ export function hasField(map: object | undefined, name: string): boolean {
 
 const { propertyIsEnumerable: isEnumerable } = Object.prototype;
 
-/** An object of its own with the fields that {@link ValueWriter.map} writes; `undefined` when there is none. */
-export function copyOf(map: unknown): Record<string, unknown> | undefined {
+/**
+ * An object of its own with the fields that {@link ValueWriter.map} writes; `undefined` when there is none.
+ * `keys` are those of `map`, for whoever has them already.
+ */
+export function copyOf(map: unknown, keys?: readonly string[]): Record<string, unknown> | undefined {
   if (!isObject(map)) return undefined;
   let copy: Record<string, unknown> | undefined;
-  for (const key of Object.keys(map)) {
+  for (const key of keys ?? Object.keys(map)) {
     const value = readProperty(map, key);
     if (value === undefined) continue;
     copy ??= {};

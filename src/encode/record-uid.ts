@@ -45,7 +45,7 @@ export class RecordUids {
     const isKept = hasOwn && isRecordUid(readProperty(attributes as object, RECORD_UID));
     const written = hasOwn && !isKept ? withoutUid(attributes) : attributes;
     const size = isObject(written) ? values.properties(written, depth, rename) : 0;
-    if (isKept && (size <= MAX_ELEMENTS || isAmongFirst(attributes))) return size;
+    if (isKept && (size <= MAX_ELEMENTS || isAmongFirst(attributes as object))) return size;
     writer.raw(KEY);
     writer.string(this.next(time));
     return size + 1;
@@ -86,6 +86,13 @@ function withoutUid(attributes: object | undefined): object {
 }
 
 /** Whether the own id is among those attributes that are written of too many. */
-function isAmongFirst(attributes: object | undefined): boolean {
-  return Object.keys(copyOf(attributes) ?? {}).indexOf(RECORD_UID) < MAX_ELEMENTS;
+function isAmongFirst(attributes: object): boolean {
+  let before = 0;
+  for (const name in attributes) {
+    if (name === RECORD_UID) return true;
+    if (!hasField(attributes, name)) continue;
+    before++;
+    if (before === MAX_ELEMENTS) return false;
+  }
+  return false;
 }

@@ -117,6 +117,24 @@ describe('recordUid', () => {
     expect(uidsOf(layout, { attributes: many })).toEqual([expect.stringMatching(/^[0-9A-Z]{26}$/)]);
   });
 
+  it('recordUid reads each of the attributes that are written of too many once more at most', () => {
+    const target = {
+      'log.record.uid': 'mine',
+      ...Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`a${i}`, i])),
+    };
+    const reads = new Map<string, number>();
+    const attributes = new Proxy(target, {
+      get: (target, key: string) => {
+        reads.set(key, (reads.get(key) ?? 0) + 1);
+        return Reflect.get(target, key);
+      },
+    });
+    expect(uidsOf('flat', { attributes })).toEqual(['mine']);
+    reads.delete('log.record.uid');
+    expect(reads.size).toBe(65_535);
+    expect(Math.max(...reads.values())).toBeLessThanOrEqual(2);
+  });
+
   it('recordUid uses the time of the entry when the record has none', () => {
     const [observed, now] = uidsOf(
       'default',

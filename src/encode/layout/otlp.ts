@@ -171,8 +171,8 @@ function sorted(attributes: object | undefined): object | undefined {
   return new DeepCopy(sortedCopyOf).fields(attributes);
 }
 
-function sortedCopyOf(map: unknown): Record<string, unknown> | undefined {
-  const fields = copyOf(map);
+function sortedCopyOf(map: unknown, keys?: readonly string[]): Record<string, unknown> | undefined {
+  const fields = copyOf(map, keys);
   return fields && Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

@@ -142,10 +142,27 @@ describe('the entry given to a layout function', () => {
         return Reflect.get(target, key);
       },
     });
-    const shared = [new Date(0), new Map(), Buffer.alloc(1), new (class Entry {})(), toJSON, long, throwing];
+    const large = Object.fromEntries(long.fill(0).map((zero, i) => [`k${i}`, zero]));
+    const shared = [new Date(0), new Map(), Buffer.alloc(1), new (class Entry {})(), toJSON, long, large, throwing];
     const { body } = entryFor({ body: shared }) as { body: unknown[] };
     expect(body).not.toBe(shared);
     for (const [i, value] of shared.entries()) expect(body[i]).toBe(value);
+  });
+
+  it('the entry given to a layout function lists the keys of a large object once, and reads no value of it', () => {
+    const target = Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [`k${i}`, i]));
+    const read: unknown[] = [];
+    let lists = 0;
+    const large = new Proxy(target, {
+      ownKeys: () => {
+        lists++;
+        return Reflect.ownKeys(target);
+      },
+      get: (_, key) => void read.push(key),
+    });
+    entryFor({ body: [large, large, { large }] });
+    expect(lists).toBe(1);
+    expect(new Set(read)).toEqual(new Set(['toJSON']));
   });
 
   it('the entry given to a layout function keeps circular references and is copied within limits', () => {
