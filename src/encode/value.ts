@@ -341,7 +341,7 @@ export class ValueWriter {
   }
 }
 
-const { hasOwnProperty: hasOwn, propertyIsEnumerable: isEnumerable } = Object.prototype;
+const { hasOwnProperty: hasOwn } = Object.prototype;
 
 /** The name of the field that stands for those which are cut off. */
 const CUT = '…';
@@ -384,8 +384,14 @@ function distinctIn(object: object, rename?: Rename): Distinct {
   const listed = types.isProxy(object) ? new Set(Object.keys(object)) : undefined;
   return distinctNames((name) => {
     const key = rename === undefined ? name : rename.keyOf(name);
-    return listed === undefined ? isEnumerable.call(object, key) : listed.has(key);
+    return listed === undefined ? isPresent(object, key) : listed.has(key);
   });
+}
+
+/** Whether `object` has a property that {@link ValueWriter.map} writes, or a getter that may give it a value. */
+function isPresent(object: object, key: string): boolean {
+  const property = Object.getOwnPropertyDescriptor(object, key);
+  return property?.enumerable === true && (property.value !== undefined || property.get !== undefined);
 }
 
 /** The value of a property, or what {@link thrown} makes of the reading. */

@@ -109,6 +109,22 @@ describe('stacks, limits and keys of values', () => {
     expect(Object.keys(entries[0]?.record.body as object)).toEqual(expected);
   });
 
+  it('a property that is undefined takes no name from another one, but a getter does, whatever it returns', () => {
+    const absent = { 'a\ud800': 1, 'a\ufffd': undefined };
+    let reads = 0;
+    const getter = Object.defineProperty({ 'a\ud800': 1 }, 'a\ufffd', {
+      enumerable: true,
+      get: () => reads++ || undefined,
+    });
+    const resource = { attributes: absent };
+    for (const layout of ['default', (_: unknown, entry: object) => entry] as const) {
+      const entry = roundTrip(record({ body: absent, attributes: absent, resource }), { layout });
+      const expected = { 'a\ufffd': 1 };
+      expect(entry.record).toEqual({ body: expected, attributes: expected, resource: expected });
+    }
+    expect(roundTrip(record({ body: [getter] })).record.body).toEqual([{ 'a\ufffd (2)': 1 }]);
+  });
+
   it('the encoder numbers the keys of a proxy that says it has every key', () => {
     const keys = ['a\ud800', 'a\ufffd', 'a\udfff'];
     const descriptor = { value: 1, enumerable: true, configurable: true };

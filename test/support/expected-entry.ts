@@ -58,15 +58,14 @@ export function expectedGroup({ resource, instrumentationScope: scope }: PlainRe
   };
 }
 
-/** With the fields of plain objects in the order of their names, and without those that are `undefined`, at every level. */
+/** With the fields of plain objects in the order of their names, at every level. */
 function sorted<T>(value: T): T;
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return Array.from(value, (item: unknown) => sorted(item));
   if (typeof value !== 'object' || value === null) return value;
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== null && prototype !== Object.prototype) return value;
-  const present = Object.entries(value).filter(([, item]) => item !== undefined);
-  const entries = present.sort(([a], [b]) => (a < b ? -1 : 1));
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
 }
 

@@ -66,7 +66,8 @@ export function normalMap(
   const entries = Object.entries(object).filter(([, value]) => value !== undefined);
   const nameIn = (key: string): string => form.text(rename(form.text(key)));
   // Names that need no change stay. Any other that would equal one of them, or one before it, gets a number.
-  const given = Object.keys(object)
+  const given = entries
+    .map(([key]) => key)
     .filter((key) => nameIn(key) === rename(key))
     .map(nameIn);
   return Object.fromEntries(
