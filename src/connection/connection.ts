@@ -73,7 +73,7 @@ interface Pending {
   takenAt: number | undefined;
   /** Whether the operating system has taken all of it. */
   isWritten: boolean;
-  /** It was reported as unanswered, or acknowledged elsewhere. Its ack still counts. */
+  /** It was reported as unanswered. Its ack still counts. */
   overdue: boolean;
   /** Nobody waits for its ack, which still shows whether the receiver works. */
   isGivenUp: boolean;
@@ -94,6 +94,8 @@ export class Connection {
   readonly #answers = new AnswerReader();
   /** In the order of the writes, which is the order of the acks. */
   readonly #pending = new Map<string, Pending>();
+  /** A chunk that was acknowledged elsewhere before the first ack here: its ack would be the first one. */
+  #proof: Pending | undefined;
   #state: State = 'connecting';
   #stage: Stage = 'lookup';
   #address: Address | undefined;
@@ -179,7 +181,7 @@ export class Connection {
   /** Slow start: a receiver that accepts and never answers costs one chunk's delay. */
   get canTake(): boolean {
     if (this.#state !== 'open' || (this.#isSingleUse && this.isProven)) return false;
-    return this.#unanswered().length < (this.isProven ? this.#options.maxInFlightChunks : 1);
+    return this.#pending.size < (this.isProven ? this.#options.maxInFlightChunks : 1);
   }
 
   /** Writes a chunk; only while {@link canTake}. Chunks sent in one turn leave in one write. */
@@ -202,25 +204,33 @@ export class Connection {
   /** Lets the acks arrive that are due, then closes. */
   retire(): void {
     if (this.#state !== 'open') return;
-    this.#retire();
+    this.#to('retiring');
     this.#closeIfDrained();
   }
 
   /**
-   * The chunk is settled: acknowledged on another connection, or given up. Its ack here would still prove that this
-   * connection works, so an open connection keeps it in mind: without a limit of time if it is acknowledged elsewhere.
+   * The chunk is settled: acknowledged on another connection, or given up. An open connection still waits for its ack,
+   * which shows whether the receiver works; of a chunk that is acknowledged elsewhere, only while nothing else has shown
+   * it, and without a time limit.
    */
   forget(chunk: Chunk, end: 'acknowledged' | 'given up'): void {
     const pending = this.#pending.get(chunk.id);
     if (pending === undefined) return;
-    const isUnsent = this.#writer?.remove(chunk) === true;
-    if (this.#state === 'open' && !pending.overdue && !isUnsent) {
-      if (end === 'given up') pending.isGivenUp = true;
-      else pending.overdue = true;
+    const isSent = this.#writer?.remove(chunk) !== true;
+    const isAwaited = isSent && !pending.overdue && this.#state === 'open';
+    if (isAwaited && end === 'given up') {
+      pending.isGivenUp = true;
       return;
     }
     this.#pending.delete(chunk.id);
+    if (isAwaited && this.#isSingleUse) this.retire();
+    else if (isAwaited && !this.isProven) this.#proof = pending;
     this.#closeIfDrained();
+  }
+
+  /** Whether the operating system has taken bytes of the chunk. */
+  hasTaken({ id }: Chunk): boolean {
+    return this.#pending.get(id)?.takenAt !== undefined;
   }
 
   /** Closes at once; what is unacknowledged is told as unanswered. */
@@ -425,17 +435,17 @@ export class Connection {
    * here (repeated, stale, another connection's) is passed over.
    */
   #acked(id: string): void {
-    const acked = this.#pending.get(id);
+    const acked = this.#pending.get(id) ?? (id === this.#proof?.chunk.id ? this.#proof : undefined);
     if (acked === undefined) return;
+    this.#proof = undefined;
     const { observer, clock, telemetry } = this.#options;
     this.#acks++;
     this.#unaskedBytes = 0;
     this.#lastAckAt = clock.now();
     const skipped: Pending[] = [];
-    for (const pending of this.#pending.values()) {
+    for (const pending of this.#pending.has(id) ? this.#pending.values() : []) {
       if (pending === acked) break;
       if (!pending.overdue) skipped.push(pending);
-      else if (this.#state === 'open') this.#pending.delete(pending.chunk.id);
     }
     this.#pending.delete(id);
     if (skipped.length > 0) {
@@ -492,10 +502,11 @@ export class Connection {
   #armProgressTimer(): void {
     if (this.#progressTimer !== undefined || this.#isClosed) return;
     const [next] = this.#unanswered();
-    const waits = [this.#stalledSince, next && this.#waitsSince(next)].filter((since) => since !== undefined);
-    if (waits.length === 0) return;
+    const ackSince = next === undefined ? undefined : this.#waitsSince(next);
+    const since = Math.min(this.#stalledSince ?? Infinity, ackSince ?? Infinity);
+    if (since === Infinity) return;
     const { clock, ackTimeoutMillis } = this.#options;
-    this.#progressTimer = clock.after(Math.max(0, Math.min(...waits) + ackTimeoutMillis - clock.now()), () =>
+    this.#progressTimer = clock.after(Math.max(0, since + ackTimeoutMillis - clock.now()), () =>
       clock.afterReads(() => {
         this.#progressTimer = undefined;
         const limit = clock.now() - ackTimeoutMillis;
@@ -525,17 +536,19 @@ export class Connection {
   }
 
   /**
-   * Leaves chunks to other connections, with those that were not begun here, and takes no more. Their acks still count.
-   * `suspects`: the chunks that may be the reason.
+   * Gives the overdue chunks back, and those that were not begun, so that other connections send them. Takes no more
+   * chunks. Acks of the overdue chunks still count. `suspects`: the chunks that may be the reason.
    */
   #giveBack(overdue: readonly Pending[], error: FluentForwardConnectionError, suspects: readonly Pending[]): void {
     const unanswered = this.#unanswered();
-    if (this.#state === 'open') this.#retire();
-    const unsent = new Set(unanswered.filter(({ chunk }) => this.#writer?.remove(chunk)));
-    const back = unanswered.filter((pending) => unsent.has(pending) || overdue.includes(pending));
-    for (const pending of back) {
+    if (this.#state === 'open') this.#to('retiring');
+    const back: Pending[] = [];
+    for (const pending of unanswered) {
+      const isUnsent = this.#writer?.remove(pending.chunk) === true;
+      if (!isUnsent && !overdue.includes(pending)) continue;
+      back.push(pending);
       pending.overdue = true;
-      if (unsent.has(pending) || pending.isGivenUp) this.#pending.delete(pending.chunk.id);
+      if (isUnsent || pending.isGivenUp) this.#pending.delete(pending.chunk.id);
     }
     const wanted = back.filter(({ isGivenUp }) => !isGivenUp);
     const { observer } = this.#options;
@@ -543,12 +556,6 @@ export class Connection {
     observer.failed(this, error, chunks);
     for (const pending of wanted) observer.unanswered(this, pending.chunk, error, suspects.includes(pending));
     this.#closeIfDrained();
-  }
-
-  #retire(): void {
-    this.#to('retiring');
-    // Nobody waits for the acks of these.
-    for (const { chunk, overdue } of this.#pending.values()) if (overdue) this.#pending.delete(chunk.id);
   }
 
   /** The server closed the connection, or the socket failed. With nothing in flight neither is a fault. */
@@ -632,7 +639,7 @@ export class Connection {
     socket.destroySoon();
   }
 
-  /** Of chunks that are left unanswered, the one that the receiver had to answer next, if it had bytes of it. */
+  /** The one of the chunks that the receiver had to answer next. None, if the receiver has no byte of it. */
   #suspects(unanswered: readonly Pending[]): readonly Pending[] {
     const [next] = this.#pending.values();
     return unanswered.filter((pending) => pending === next && pending.takenAt !== undefined);

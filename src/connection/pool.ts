@@ -121,8 +121,8 @@ export class ConnectionPool implements SlotObserver {
 
   /**
    * The connection for a chunk: the least in flight for its address's weight, an idle one before all
-   * others, among equals the one whose turn it is. It has not had the chunk before: what leaves a chunk
-   * unanswered takes no more.
+   * others, among equals the one whose turn it is. It has not had the chunk before: a
+   * connection that leaves a chunk unanswered takes no more (`Connection.#giveBack`).
    */
   pick(): Connection | undefined {
     let best: Connection | undefined;

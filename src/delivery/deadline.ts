@@ -21,6 +21,7 @@ export class Deadline {
   readonly #options: DeadlineOptions;
   #timer: Timer | undefined;
   #isCancelled = false;
+  #isExtended = false;
 
   constructor(options: DeadlineOptions) {
     this.#options = options;
@@ -46,11 +47,16 @@ export class Deadline {
     );
   }
 
-  /** Nobody has tried anything while the process was held up, so the time goes on for one try. */
   #fired(isLate: boolean): void {
     if (this.#isCancelled) return;
     const { clock, dueAt, onDue, roundMillis } = this.#options;
-    const at = isLate ? Math.max(dueAt(), clock.now() + roundMillis) : dueAt();
+    let at = dueAt();
+    // Nothing was tried while the process was held up, so the time goes on for one try. Only once: an event loop that is
+    // blocked again and again must not keep the deadline off.
+    if (isLate && !this.#isExtended) {
+      this.#isExtended = true;
+      at = Math.max(at, clock.now() + roundMillis);
+    }
     // Timers of Node.js may fire a millisecond early.
     if (at - clock.now() >= 1) this.#start(at);
     else onDue();

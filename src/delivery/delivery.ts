@@ -270,8 +270,8 @@ export class Delivery implements PoolObserver {
       dueAt: () => Math.min(withoutAckSince() + config.flushTimeoutMillis, startedAt + MAX_FLUSH_MILLIS),
       roundMillis: Math.min(config.flushTimeoutMillis, this.#roundMillis),
       onDue: () => {
-        const isWhole = withoutAckSince() + config.flushTimeoutMillis > startedAt + MAX_FLUSH_MILLIS;
-        this.#flushTimeout = { code: 'FLUENT_FORWARD_FLUSH_TIMEOUT', limit: isWhole ? 'whole flush' : 'no ack' };
+        const isTooLong = withoutAckSince() + config.flushTimeoutMillis > startedAt + MAX_FLUSH_MILLIS;
+        this.#flushTimeout = { code: 'FLUENT_FORWARD_FLUSH_TIMEOUT', limit: isTooLong ? 'whole flush' : 'no ack' };
         const late = [...waitedFor].filter((each) => this.#exports.has(each));
         this.#giveUp(late, this.#flushTimeout);
       },
@@ -448,9 +448,9 @@ export class Delivery implements PoolObserver {
    * any connection.
    */
   #lastFault(left: readonly Delivered[]): FluentForwardConnectionError | undefined {
-    const latest = left.reduce((a, b) => (b.failedAt > a.failedAt ? b : a));
+    const [latest] = left.toSorted((a, b) => b.failedAt - a.failedAt);
     const isWaiting = left.some(({ current }) => current === undefined);
-    return isWaiting ? (this.#pool.lastError ?? latest.lastError) : (latest.lastError ?? this.#pool.lastError);
+    return isWaiting ? (this.#pool.lastError ?? latest?.lastError) : (latest?.lastError ?? this.#pool.lastError);
   }
 
   #whyFailed(left: readonly Delivered[], late: Late, cause: FluentForwardConnectionError | undefined): FailureReason {
@@ -458,7 +458,7 @@ export class Delivery implements PoolObserver {
     const refused = left.find(({ doubt }) => doubt.isLikely);
     if (refused !== undefined) return { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused.chunk };
     const taken = left.find(
-      ({ current, doubt, lastError }) => current !== undefined || (doubt.tries > 0 && lastError === cause),
+      ({ chunk, current, doubt, lastError }) => current?.hasTaken(chunk) || (doubt.tries > 0 && lastError === cause),
     );
     return taken === undefined ? late : { ...late, chunk: taken.chunk };
   }
@@ -469,10 +469,13 @@ export class Delivery implements PoolObserver {
     this.#inFlightBytes -= countedBytes(owner);
     // The application's callback may export again; it must not find this half done.
     nextTick(() => {
-      owner.done(outcome);
-      for (const flush of this.#flushes) {
-        flush.exports.delete(owner);
-        this.#endFlushIfSettled(flush);
+      try {
+        owner.done(outcome);
+      } finally {
+        for (const flush of this.#flushes) {
+          flush.exports.delete(owner);
+          this.#endFlushIfSettled(flush);
+        }
       }
     });
   }

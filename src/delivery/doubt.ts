@@ -2,6 +2,8 @@ import type { Address } from '../connection/address.ts';
 
 /** A chunk that goes unacknowledged on so many connections while others are acknowledged there is refused. */
 const REFUSALS = 5;
+/** With fewer tries than this a chunk that is not acknowledged is probably unlucky. */
+const MIN_TRIES = 3;
 
 /** The handing over of a chunk to a connection. */
 export interface HandOver {
@@ -55,9 +57,9 @@ export class Doubt {
     return this.#refusals >= REFUSALS;
   }
 
-  /** Whether refusals are the best explanation: most of the tries were refusals. */
+  /** Whether refusals are the best explanation: there were several tries, and most of them were refusals. */
   get isLikely(): boolean {
-    return this.isCertain || this.#refusals * 2 > this.#tries;
+    return this.isCertain || (this.#tries >= MIN_TRIES && this.#refusals * 2 > this.#tries);
   }
 
   /** The chunk went unacknowledged. */

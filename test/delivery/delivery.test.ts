@@ -2,6 +2,7 @@ import { type AddressInfo, connect, createServer, Socket } from 'node:net';
 import { diag } from '@opentelemetry/api';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Delivery } from '../../src/delivery/delivery.ts';
+import type { ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { advanceUntil, connected, disconnected, exporterFixture, named, textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
 import type { Result } from '../support/harness.ts';
@@ -629,6 +630,17 @@ describe('a frozen process', () => {
     expect((await result).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
   });
 
+  it('an export whose process is frozen again and again ends after one more try', async () => {
+    const receiver = await listen({ messageFaults: () => ({ kind: 'withhold' }) });
+    const { clock, exporter, send } = start({ endpoint: receiver.endpoint });
+    const result = send('a');
+    await until(() => receiver.messageCount === 1);
+    const flushed = exporter.forceFlush();
+    for (let freezes = 0; freezes < 2; freezes++) await clock.freeze(60_000);
+    expect((await result).code).toBe(1);
+    await flushed;
+  });
+
   it('a flush that ends while the process is frozen has time for one more try', async () => {
     const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }] });
     const { clock, exporter, send } = start({ endpoint: receiver.endpoint, timeoutMillis: 25_000 });
@@ -660,12 +672,30 @@ describe('the cause of a failed export', () => {
   });
 
   it('the cause is the last fault of a chunk if the chunk is on a connection at the end', async () => {
-    const receiver = await listen({ messageFaults: [{ kind: 'reset', when: 'before ack' }, { kind: 'withhold' }] });
-    const made = start({ endpoint: receiver.endpoint, ackTimeoutMillis: 20_000, timeoutMillis: 10_000 });
-    const result = made.send('a');
-    await disconnected(made);
-    await advanceUntil(made, 100, () => receiver.messageCount === 2);
-    await made.clock.advance(10_000);
+    let tries = 0;
+    const options: ForwardReceiverOptions = {
+      messageFaults: (message) => {
+        if (textOf(message) === 'b') return { kind: 'garbage' };
+        return ++tries === 1 ? { kind: 'reset', when: 'before ack' } : { kind: 'withhold' };
+      },
+    };
+    const receivers = [await listen(options), await listen(options)];
+    const limits = { ackTimeoutMillis: 20_000, timeoutMillis: 10_000 };
+    const made = start({ ...named(...receivers), connections: 2, rotationIntervalMillis: 0, ...limits });
+    const { clock, exporter, send } = made;
+    const result = send('a');
+    await until(() => exporter.stats().lastError !== undefined);
+    await advanceUntil(
+      made,
+      100,
+      () => tries === 2,
+      () => false,
+    );
+    // A fault of the other connection has nothing to do with the chunk.
+    void send('b');
+    const isOther = () => exporter.stats().lastError?.code === 'FLUENT_FORWARD_BAD_ANSWER';
+    await advanceUntil(made, 100, isOther, () => false);
+    await clock.advance(10_000);
     expect((await result).error).toMatchObject({
       code: 'FLUENT_FORWARD_TIMEOUT',
       cause: { code: 'FLUENT_FORWARD_CONNECTION_LOST' },
@@ -692,6 +722,40 @@ describe('a connection whose chunk is acknowledged elsewhere', () => {
     // A connection without an ack takes one.
     await until(() => receiver.messageCount === 5);
     expect(receiver.messages.slice(2).map(({ connection }) => connection)).toEqual([1, 1, 1]);
+  });
+});
+
+describe('a connection that has brought no ack', () => {
+  it('a connection whose only chunk is acknowledged elsewhere closes when it is idle', async () => {
+    const late = new HeldAck();
+    const receiver = await listen({ messageFaults: [late.fault, { kind: 'withhold' }] });
+    const made = start({ endpoint: receiver.endpoint });
+    const first = made.send('a');
+    await until(() => receiver.messageCount === 1);
+    await settle();
+    await made.clock.advance(5_100);
+    await until(() => receiver.messageCount === 2);
+    late.release();
+    expect((await first).code).toBe(0);
+    expect(made.exporter.stats().connections).toMatchObject([{ inFlightChunks: 0 }]);
+    await made.clock.advance(240_000);
+    await disconnected(made);
+  });
+
+  it('a receiver that takes one message a connection gets no second one after an ack elsewhere', async () => {
+    const late = new HeldAck();
+    const security = { sharedKey: 'key', keepalive: false };
+    const receiver = await listen({ security, messageFaults: [late.fault, { kind: 'withhold' }] });
+    const { clock, send } = start({ endpoint: receiver.endpoint, sharedKey: 'key' });
+    const first = send('a');
+    await until(() => receiver.messageCount === 1);
+    await settle();
+    await clock.advance(5_100);
+    await until(() => receiver.messageCount === 2);
+    late.release();
+    expect((await first).code).toBe(0);
+    expect((await send('b')).code).toBe(0);
+    expect(receiver.messages.map(({ connection }) => connection)).toEqual([0, 1, 2]);
   });
 });
 
