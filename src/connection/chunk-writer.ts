@@ -2,8 +2,11 @@ import type { Socket } from 'node:net';
 import { nextTick } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
 
-/** As much as one write takes: what leaves in the middle of a larger chunk is seen. */
-const MAX_WRITE_BYTES = 65_536;
+/**
+ * As much as one write takes: what leaves in the middle of a larger chunk is seen. Smaller writes cost more: sending a
+ * megabyte takes 0.7 ms of CPU time in one write, 1.1 ms in these, 1.2 ms in writes of 64 KiB.
+ */
+const MAX_WRITE_BYTES = 131_072;
 
 export interface ChunkWriterObserver {
   /** The operating system has taken bytes of the chunk; `isWhole`: all that were left. */

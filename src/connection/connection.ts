@@ -61,7 +61,7 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly observer: ConnectionObserver;
-  /** Told of each stage behind the lookup that the dial comes to, with the socket from TLS on. */
+  /** Called for each stage of the dial after the lookup, with the socket from TLS on. */
   readonly onStage?: (stage: Stage, socket: Socket | undefined) => void;
 }
 
@@ -233,7 +233,7 @@ export class Connection {
     return this.#pending.get(id)?.takenAt !== undefined;
   }
 
-  /** Closes at once; what is unacknowledged is told as unanswered. */
+  /** Closes at once, and reports what is unacknowledged as unanswered. */
   close(): void {
     this.#end(this.#error('FLUENT_FORWARD_CLOSED', 'closed by the exporter'));
   }
@@ -370,7 +370,7 @@ export class Connection {
         // An ack that arrives byte by byte is late at the same time, and the missing ack is the better message. Timers
         // of Node.js fire up to a millisecond early, so the time that has passed cannot decide.
         this.#expire(startedAt);
-        // One that retires has told its fault.
+        // A connection that retires has reported its fault.
         if (this.#state === 'open')
           this.#failOnAnswer(`an answer of the server is incomplete after ${ackTimeoutMillis} ms`);
         else this.close();
@@ -431,8 +431,8 @@ export class Connection {
   }
 
   /**
-   * The id stands at the end of a message: who names it has read the whole. An id that is not pending
-   * here (repeated, stale, another connection's) is passed over.
+   * The id is the last thing in a message, so a receiver that sends it has read the whole. An id that is not pending
+   * here (repeated, stale, another connection's) is ignored.
    */
   #acked(id: string): void {
     const acked = this.#pending.get(id) ?? (id === this.#proof?.chunk.id ? this.#proof : undefined);

@@ -94,8 +94,9 @@ describe('a receiver that stops reading', () => {
     await stuck();
     await clock.advance(1_000);
     for (const result of results) expect((await result).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
-    // One chunk is written in part. The connection has let go of those that it had not begun.
-    expect(exporter.stats().inFlightBytes).toBe(2 ** 20);
+    // The last write holds the end of one chunk and the beginning of the next, or a part of one. The connection has let
+    // go of those that it had not begun.
+    expect([2 ** 20, 2 ** 21]).toContain(exporter.stats().inFlightBytes);
     await clock.advance(4_000);
     await disconnected(made);
     await until(() => exporter.stats().inFlightBytes === 0);
