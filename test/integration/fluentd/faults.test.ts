@@ -24,7 +24,8 @@ const DEAD_PORT = 1;
 
 /** The messages that the exporter may log in these tests, in full but for the endpoint. */
 const MESSAGES = {
-  lost: /: (the server (reset|closed) the connection( before it said anything; .*\?)?|the connection failed: write EPIPE); \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again( in \d+ ms)?$/,
+  // A dial that waits in the queue of a process that is killed is reset too.
+  lost: /: ((the server (reset|closed) the connection( before it said anything; .*\?)?|the connection failed: write EPIPE); \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again( in \d+ ms)?|the connect failed: connect ECONNRESET \S+; (another connection is opened when there are records to send|\d+ record\(s\) wait, and .*))$/,
   'not running':
     /: connection refused; is the receiver running, and listening there\?; (another connection is opened when there are records to send|\d+ record\(s\) wait, and the next try is in \d+ ms)$/,
   overdue: /: no ack within \d+ ms; \d+ unacknowledged record\(s\) in \d+ chunk\(s\) will be sent again( in \d+ ms)?$/,
