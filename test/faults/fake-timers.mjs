@@ -1,4 +1,5 @@
-// Exports while a test has put fake timers in place, and again when they are gone. Prints the results of the later exports.
+// Exports while a test has put fake timers in place, and again when they are gone. Prints whether an export without
+// records has called back meanwhile, and the results of the later exports.
 import timers from 'node:timers';
 import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
 
@@ -19,11 +20,16 @@ if (process.env.NEXT_TICK !== undefined) {
   globalThis.queueMicrotask = () => {};
 }
 performance.now = () => 0;
+let hasCalledBack = false;
+exporter.export([], () => {
+  hasCalledBack = true;
+});
 void send();
 await new Promise((done) => setTimeout(done, 300));
+const isCalledBack = hasCalledBack;
 Object.assign(globalThis, real, { queueMicrotask });
 Object.assign(timers, real);
 process.nextTick = nextTick;
 performance.now = now;
 
-process.stdout.write(`${await send()} ${await send()}`);
+process.stdout.write(`${isCalledBack} ${await send()} ${await send()}`);
