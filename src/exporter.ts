@@ -124,8 +124,8 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   }
 
   /**
-   * Resolves once the exports in flight have their results. Those that have none fail after `flushTimeoutMillis`
-   * without an ack, and at the latest after 25 s. Later exports are not affected. Never rejects.
+   * Resolves once the exports in flight have their results. After `flushTimeoutMillis` without an ack, or 25 s in all,
+   * the exports that are left fail. Later exports are not affected. Never rejects.
    */
   async forceFlush(): Promise<void> {
     await inCleanContext(() => this.#delivery.flush());

@@ -7,7 +7,15 @@ import type { FluentForwardLogExporterOptions } from '../src/index.ts';
 import type { ForwardReceiverOptions } from '../src/testing/index.ts';
 import { FAULTS, isFault, isMessage, MESSAGES, PLACEHOLDER } from './support/catalogue.ts';
 import { Authority } from './support/certificates.ts';
-import { advanceUntil, connected, disconnected, exporterFixture, named, textOf } from './support/exporter-fixture.ts';
+import {
+  advanceUntil,
+  connected,
+  disconnected,
+  exporterFixture,
+  isUnderWay,
+  named,
+  textOf,
+} from './support/exporter-fixture.ts';
 import { settle, until } from './support/fake-clock.ts';
 import { type LogLine, logRecord } from './support/harness.ts';
 
@@ -149,10 +157,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
       messageFaults: (message) => (textOf(message) === 'poison' ? { kind: 'reset', when: 'before ack' } : undefined),
     });
     const made = start({ endpoint: receiver.endpoint });
-    const isBusy = () =>
-      made.exporter
-        .stats()
-        .connections.some(({ state, inFlightChunks }) => state === 'connecting' || inFlightChunks > 0);
+    const isBusy = () => isUnderWay(made);
     void made.send('poison');
     // Others are acknowledged between the tries.
     for (let i = 1; !log.some(([, text]) => text.includes('probably refuse it')); i++) {

@@ -51,7 +51,7 @@ export function certificatesOf(text: string): readonly string[] {
   return parts;
 }
 
-/** The lines that begin a certificate, with those that end it. */
+/** The line that ends a certificate, by the line that begins it. */
 const END_OF: ReadonlyMap<string | undefined, string> = new Map([
   ['-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----'],
   ['-----BEGIN X509 CERTIFICATE-----', '-----END X509 CERTIFICATE-----'],

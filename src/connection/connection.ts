@@ -536,8 +536,8 @@ export class Connection {
   }
 
   /**
-   * Gives the overdue chunks back, and those that were not begun, so that other connections send them. Takes no more
-   * chunks. Acks of the overdue chunks still count. `suspects`: the chunks that may be the reason.
+   * Returns the overdue chunks, so that other connections send them. Also returns the chunks that it has not begun to
+   * write. Takes no more chunks. Acks of the overdue chunks still count. `suspects`: the chunks that may be the reason.
    */
   #giveBack(overdue: readonly Pending[], error: FluentForwardConnectionError, suspects: readonly Pending[]): void {
     const unanswered = this.#unanswered();

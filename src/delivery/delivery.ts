@@ -125,7 +125,7 @@ export class Delivery implements PoolObserver {
     this.#pool = new ConnectionPool({ ...options, observer: this });
   }
 
-  /** Bytes held for exports that have no outcome yet, and by stalled sockets for those that have one. */
+  /** Bytes of the exports in flight, and of settled chunks that a stalled socket or a thread still reads. */
   get inFlightBytes(): number {
     return this.#inFlightBytes + this.#lingeringBytes;
   }
@@ -481,7 +481,7 @@ export class Delivery implements PoolObserver {
   }
 }
 
-/** Resolves when the microtasks of this turn have run, and those that they made. */
+/** Resolves when the microtask queue of this turn is empty. */
 async function microtasksDone(): Promise<void> {
   // The first tick may come before the microtasks. The second one is made by a microtask, and comes after all of them.
   for (let ticks = 0; ticks < 2; ticks++) await new Promise<void>((done) => nextTick(done));

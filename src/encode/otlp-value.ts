@@ -8,7 +8,7 @@ const SYMBOL_FOR_NUL_BYTES = 3;
  * hold, such as bytes and NaN, stays itself.
  */
 export class OtlpValueWriter extends ValueWriter {
-  /** Fluent Bit keeps of a string what stands before a NUL. */
+  /** Fluent Bit cuts a string at its first NUL. */
   protected override readable(text: string): string {
     return text.includes('\0') ? text.replaceAll('\0', SYMBOL_FOR_NUL) : text;
   }

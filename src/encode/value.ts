@@ -283,7 +283,7 @@ export class ValueWriter {
     this.#elements(first, Reflect.get(Set.prototype, 'size', set), depth);
   }
 
-  /** Writes the elements of an array of `length`; needs those that are not cut. */
+  /** Writes an array of `length` elements. `array` may leave out the elements that are cut. */
   #elements(array: ArrayLike<unknown>, length: number, depth: number): void {
     const written = Math.min(length, MAX_ELEMENTS);
     this.writer.arrayHeader(written < length ? written + 1 : written);

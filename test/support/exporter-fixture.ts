@@ -86,6 +86,11 @@ export async function advanceUntil(
   }
 }
 
+/** Whether a dial or a chunk is on its way. */
+export function isUnderWay({ exporter }: Harness): boolean {
+  return exporter.stats().connections.some(({ state, inFlightChunks }) => state === 'connecting' || inFlightChunks > 0);
+}
+
 /** Exports records one by one until the receiver gets one on this connection, which is acknowledged then. */
 export async function sendOver(connection: number, { send }: Harness, receiver: ForwardReceiver): Promise<void> {
   do {
