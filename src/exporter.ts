@@ -1,11 +1,11 @@
 import { types } from 'node:util';
 import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import { inCleanContext } from './clean-context.ts';
 import { type Clock, nextTick, systemClock } from './clock.ts';
 import { createCompressor } from './compress/create.ts';
 import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/config.ts';
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
-import { inCleanContext } from './connection/clean-context.ts';
 import { Delivery, type FlushTimeout, MAX_FLUSH_MILLIS, type Outcome } from './delivery/delivery.ts';
 import { describeRefusal, describeSilence } from './delivery/unacknowledged.ts';
 import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';

@@ -2,17 +2,18 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
+import type { Address } from '../endpoint/address.ts';
+import { serverNameOf } from '../endpoint/target.ts';
 import { FluentForwardConnectionError, messageOf } from '../errors.ts';
 import { type Answer, AnswerReader, MAX_ANSWER_BYTES } from '../protocol/answer.ts';
 import { Handshake } from '../protocol/handshake.ts';
 import type { ConnectionStats } from '../stats.ts';
 import type { ConnectionInfo } from '../telemetry/channels.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import type { Address } from './address.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import type { Certificates, Credentials } from './credentials.ts';
 import { type Ends, type Failure, lost, lostAt, refusedAfterTls, type Stage, tooLate } from './failure.ts';
-import { openSocket, serverNameOf } from './socket.ts';
+import { openSocket } from './socket.ts';
 
 /**
  * connecting → open → retiring → closed; any state may go to closed, none comes back.
@@ -56,8 +57,8 @@ export interface ConnectionOptions {
   readonly connectTimeoutMillis: number;
   readonly ackTimeoutMillis: number;
   readonly maxInFlightChunks: number;
-  /** Where it begins among the others. */
-  readonly turn: number;
+  /** Its first place in the schedule of connections. */
+  readonly pass: number;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly observer: ConnectionObserver;
@@ -124,15 +125,15 @@ export class Connection {
   readonly dialledAt: number;
   /** When its last chunk was sent, for idleness. */
   lastSentAt: number;
-  /** When it is to be used next, in relation to others. */
-  turn: number;
+  /** Its place in the schedule of connections; the lowest is next. */
+  pass: number;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     const { clock, connectTimeoutMillis, credentials } = options;
     this.dialledAt = clock.now();
     this.lastSentAt = this.dialledAt;
-    this.turn = options.turn;
+    this.pass = options.pass;
     this.#connectTimer = clock.after(connectTimeoutMillis, () =>
       clock.afterReads(() => {
         if (this.#state !== 'connecting') return;

@@ -1,7 +1,7 @@
+import { serverNameOf, type Target } from '../endpoint/target.ts';
 import { type ConnectionErrorCode, messageOf } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { Certificates } from './credentials.ts';
-import { serverNameOf, type Target } from './socket.ts';
 
 /** How far a dial has come: what it waits for. */
 export type Stage = 'lookup' | 'credentials' | 'connect' | 'TLS' | 'HELO' | 'PONG';

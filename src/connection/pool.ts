@@ -1,18 +1,18 @@
+import { backoffDelay } from '../backoff-delay.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
+import type { Address } from '../endpoint/address.ts';
+import { Addresses } from '../endpoint/addresses.ts';
+import { StrideScheduler } from '../endpoint/stride-scheduler.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
 import type { AddressStats, ConnectionStats, Counters } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import type { Address } from './address.ts';
-import { Addresses } from './addresses.ts';
-import { backoffDelay } from './backoff.ts';
 import { Connection } from './connection.ts';
 import { Credentials } from './credentials.ts';
 import { Slot, type SlotObserver } from './slot.ts';
-import { Turns } from './turns.ts';
 
 export interface PoolOptions {
   readonly config: Config;
@@ -54,7 +54,7 @@ export class ConnectionPool implements SlotObserver {
   readonly #addresses: Addresses;
   readonly #credentials: Credentials;
   readonly #slots: readonly Slot[];
-  readonly #turns = new Turns();
+  readonly #schedule = new StrideScheduler();
   /** Failures since the last ack. */
   #failures = 0;
   #outage: Outage | undefined;
@@ -101,7 +101,7 @@ export class ConnectionPool implements SlotObserver {
               connectTimeoutMillis,
               ackTimeoutMillis: config.ackTimeoutMillis,
               maxInFlightChunks: config.maxInFlightChunks,
-              turn: this.#turns.join(0, 1),
+              pass: this.#schedule.join(0, 1),
               clock,
               telemetry,
               observer,
@@ -136,7 +136,7 @@ export class ConnectionPool implements SlotObserver {
   }
 
   send(connection: Connection, chunk: Chunk): void {
-    connection.turn = this.#turns.take(connection.turn, weightOf(connection));
+    connection.pass = this.#schedule.use(connection.pass, weightOf(connection));
     connection.send(chunk);
   }
 
@@ -245,7 +245,7 @@ export class ConnectionPool implements SlotObserver {
   ): void {
     const { clock, counters, diagnostics, random } = this.#options;
     const { address, dialledAt } = connection;
-    const isNews = address === undefined || this.#addresses.failed(address, dialledAt);
+    const isNews = address === undefined || address.health.failed(dialledAt);
     const isDial = isDialFailure(error);
     // Of one endpoint, so that another's fault is no reason to keep silent.
     const cause = `${error.code} of ${address?.endpoint.url}`;
@@ -325,7 +325,7 @@ export class ConnectionPool implements SlotObserver {
 
 function isBefore(a: Connection, b: Connection): boolean {
   const [loadOfA, loadOfB] = [a.inFlight / weightOf(a), b.inFlight / weightOf(b)];
-  return loadOfA < loadOfB || (loadOfA === loadOfB && a.turn < b.turn);
+  return loadOfA < loadOfB || (loadOfA === loadOfB && a.pass < b.pass);
 }
 
 function weightOf({ address }: Connection): number {

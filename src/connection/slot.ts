@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Chunk } from '../encode/chunk.ts';
+import type { Address } from '../endpoint/address.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
-import type { Address } from './address.ts';
 import type { Connection, ConnectionObserver } from './connection.ts';
 
 export interface SlotOptions {

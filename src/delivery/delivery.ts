@@ -1,13 +1,13 @@
+import { backoffDelay } from '../backoff-delay.ts';
 import { type Clock, nextTick, type Timer } from '../clock.ts';
 import type { Compressor } from '../compress/compressor.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
-import type { Address } from '../connection/address.ts';
-import { backoffDelay } from '../connection/backoff.ts';
 import type { Connection } from '../connection/connection.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
+import type { Address } from '../endpoint/address.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';

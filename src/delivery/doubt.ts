@@ -1,4 +1,4 @@
-import type { Address } from '../connection/address.ts';
+import type { Address } from '../endpoint/address.ts';
 
 /** A chunk that goes unacknowledged on so many connections while others are acknowledged there is refused. */
 const REFUSALS = 5;

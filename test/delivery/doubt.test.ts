@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Address } from '../../src/connection/address.ts';
 import { Doubt, HandOvers } from '../../src/delivery/doubt.ts';
+import type { Address } from '../../src/endpoint/address.ts';
 
 const [here, elsewhere] = [{}, {}] as [Address, Address];
 

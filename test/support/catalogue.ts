@@ -151,7 +151,7 @@ export const MESSAGES: readonly Message[] = [
   {
     level: 'warn',
     text: "the resolver's answer for … has … unusable address(es), which are left out; the first is …",
-    test: 'test/connection/addresses.test.ts',
+    test: 'test/endpoint/addresses.test.ts',
   },
   { level: 'warn', text: '…: the certificates cannot be read anew (…); going on with the last good ones', test: TLS },
   { level: 'warn', text: '…: the secrets cannot be read anew (…); going on with the last good ones' },

@@ -2,11 +2,11 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { systemClock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
-import type { Address } from '../../connection/address.ts';
 import { Connection, type ConnectionObserver } from '../../connection/connection.ts';
 import type { Credentials } from '../../connection/credentials.ts';
 import type { Stage } from '../../connection/failure.ts';
 import type { Chunk } from '../../encode/chunk.ts';
+import type { Address } from '../../endpoint/address.ts';
 import type { ConnectionErrorCode, FluentForwardConnectionError } from '../../errors.ts';
 import { Telemetry } from '../../telemetry/telemetry.ts';
 import { describeTls } from './certificate.ts';
@@ -59,7 +59,7 @@ class AddressCheck implements ConnectionObserver {
       connectTimeoutMillis: config.connectTimeoutMillis,
       ackTimeoutMillis: config.ackTimeoutMillis,
       maxInFlightChunks: 1,
-      turn: 0,
+      pass: 0,
       clock: systemClock,
       // Not an exporter's: it has no metrics, and channels tell it by its name.
       telemetry: new Telemetry('fluent-forward doctor'),

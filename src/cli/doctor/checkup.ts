@@ -1,16 +1,16 @@
 import { systemClock } from '../../clock.ts';
 import { type Config, MESSAGE_CEILING_BYTES } from '../../config/config.ts';
 import type { FluentForwardLogExporterOptions, Resolver } from '../../config/options.ts';
-import type { Address } from '../../connection/address.ts';
 import { Credentials } from '../../connection/credentials.ts';
-import { EndpointAddresses } from '../../connection/endpoint-addresses.ts';
-import { Turns } from '../../connection/turns.ts';
 import { Diagnostics } from '../../diagnostics.ts';
 import { BatchEncoder } from '../../encode/batch.ts';
 import { BufferPool } from '../../encode/buffer-pool.ts';
 import type { Chunk } from '../../encode/chunk.ts';
 import { createLayout } from '../../encode/layout/create.ts';
 import type { TagTemplate } from '../../encode/tag.ts';
+import type { Address } from '../../endpoint/address.ts';
+import { EndpointAddresses } from '../../endpoint/endpoint-addresses.ts';
+import { StrideScheduler } from '../../endpoint/stride-scheduler.ts';
 import { checkAddress } from './address-check.ts';
 import { checkExporter } from './exporter-check.ts';
 import type { Finding } from './finding.ts';
@@ -38,7 +38,7 @@ export async function* checkUp({ config, options, records }: CheckupOptions): As
         tlsServerName: config.tls.serverName,
         clock: systemClock,
         random: Math.random,
-        turns: new Turns(),
+        schedule: new StrideScheduler(),
         diagnostics,
         isOneOfSeveral: false,
       }),

@@ -5,12 +5,12 @@ import type { NetworkEndpoint } from '../config/endpoint.ts';
 import type { ResolvedAddress, Resolver } from '../config/options.ts';
 import { messageOf } from '../errors.ts';
 
-/** An address, with the name of the SRV record's target that it stands behind. */
+/** An address, with the target of the SRV record that it was found by. */
 export interface FoundAddress extends ResolvedAddress {
   readonly target?: string;
 }
 
-/** It may leave out what takes longer than the limit. */
+/** Returns addresses. Targets that do not resolve within the limit may be missing. */
 export type Lookup = (limitMillis: number) => Promise<readonly FoundAddress[]>;
 
 export interface LookupOptions {
@@ -19,7 +19,7 @@ export interface LookupOptions {
   readonly waits: BoundedWaits;
 }
 
-/** How the addresses of an endpoint are found; `undefined` where it is an address itself. */
+/** Returns the lookup of an endpoint; `undefined` if the endpoint is an IP address. */
 export function lookupOf(endpoint: NetworkEndpoint, options: LookupOptions): Lookup | undefined {
   const { resolver } = options;
   if (resolver !== undefined) return async () => resolver(endpoint);
@@ -34,8 +34,8 @@ export function lookupOf(endpoint: NetworkEndpoint, options: LookupOptions): Loo
 }
 
 /**
- * Loaded by the first lookup, in a clean async context: `node:dns` keeps the context in which it is loaded, and this
- * module may be loaded within a request. Asked each time, because `setServers()` replaces the functions.
+ * Loads `node:dns` at the first lookup, in a clean async context. It keeps the context in which it is loaded, and this
+ * module may be loaded within a request. Its functions are read each time, because `setServers()` replaces them.
  */
 function dns(): typeof import('node:dns/promises') {
   return process.getBuiltinModule('node:dns').promises;
@@ -48,7 +48,7 @@ function dns(): typeof import('node:dns/promises') {
  */
 const addressesOf = oneAtATime((host): Promise<ResolvedAddress[]> => dns().lookup(host, { all: true, verbatim: true }));
 
-/** So much of the limit the targets have, so that their answer comes before it. */
+/** The share of the limit within which the targets have to resolve, so that the answer comes before the limit. */
 const TARGETS_SHARE = 0.9;
 
 /**
@@ -90,7 +90,7 @@ function srvFailure(name: string, error: NodeJS.ErrnoException): string {
   }
 }
 
-/** A lookup that runs is shared by all who ask for the name meanwhile. */
+/** Calls that name the same host share one lookup while it runs. */
 function oneAtATime<T>(look: (name: string) => Promise<T>): (name: string) => Promise<T> {
   const running = new Map<string, Promise<T>>();
   return (name) => {

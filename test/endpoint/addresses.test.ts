@@ -2,10 +2,10 @@ import { diag } from '@opentelemetry/api';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseEndpoints } from '../../src/config/endpoint.ts';
 import type { ResolvedAddress } from '../../src/config/options.ts';
-import type { Address } from '../../src/connection/address.ts';
-import { Addresses, type AddressesOptions } from '../../src/connection/addresses.ts';
-import type { FoundAddress } from '../../src/connection/lookup.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
+import type { Address } from '../../src/endpoint/address.ts';
+import { Addresses, type AddressesOptions } from '../../src/endpoint/addresses.ts';
+import type { FoundAddress } from '../../src/endpoint/lookup.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { type LogLine, recordDiag } from '../support/harness.ts';
 
@@ -48,7 +48,7 @@ function addressesOf(...answer: string[]) {
     /** A dial of now fails. */
     fail: async (address: Address) => {
       await clock.advance(1);
-      return addresses.failed(address, clock.now());
+      return address.health.failed(clock.now());
     },
     answer: (...list: string[]) => {
       current = resolved(list);
@@ -110,10 +110,10 @@ describe('the choice of an address', () => {
     const { addresses, clock, dial, fail } = addressesOf('10.0.0.1', '10.0.0.2');
     const bad = await dial();
     await fail(bad);
-    const firstEjection = bad.ejectedUntil - clock.now();
+    const firstEjection = bad.health.ejectedForMillis;
     for (let i = 0; i < 4; i++) expect(await dial()).not.toBe(bad);
     await fail(bad);
-    expect(bad.ejectedUntil - clock.now()).toBeGreaterThan(firstEjection);
+    expect(bad.health.ejectedForMillis).toBeGreaterThan(firstEjection);
     await clock.advance(60_000);
     const good = await dial(bad);
     const trial = await addresses.acquire(good);
@@ -340,7 +340,7 @@ describe('lookups', () => {
     answer('10.0.0.1', '10.0.0.2', '10.0.0.3');
     const next = await addresses.acquire(used);
     expect(host(next)).toBe('10.0.0.3');
-    expect(bad.ejectedUntil).toBeGreaterThan(0);
+    expect(bad.health.ejectedForMillis).toBeGreaterThan(0);
     expect(await addresses.acquire(next)).toBe(used);
   });
 

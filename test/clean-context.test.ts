@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { expect, it } from 'vitest';
-import { inCleanContext } from '../../src/connection/clean-context.ts';
-import { exporterFixture } from '../support/exporter-fixture.ts';
-import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
-import { runProgram } from '../support/run-program.ts';
+import { inCleanContext } from '../src/clean-context.ts';
+import { exporterFixture } from './support/exporter-fixture.ts';
+import { LONG_LIMIT_VARIABLES } from './support/long-limits.ts';
+import { runProgram } from './support/run-program.ts';
 
 const { listen } = exporterFixture();
 const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
@@ -12,7 +12,7 @@ it.each(['require', 'import'])(
   'a package that a request loads by %s runs without the store of the request and leaves no open handle',
   async (load) => {
     const { port } = await listen();
-    const { code, stdout, stderr } = await runProgram('test/connection/lazy-load.mjs', {
+    const { code, stdout, stderr } = await runProgram('test/support/lazy-load.mjs', {
       nodeOptions: ['--expose-gc'],
       args: [load, String(port)],
       env: LONG_LIMIT_VARIABLES,

@@ -1,8 +1,8 @@
 import { promises } from 'node:dns';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseEndpoints } from '../../src/config/endpoint.ts';
-import { Addresses } from '../../src/connection/addresses.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
+import { Addresses } from '../../src/endpoint/addresses.ts';
 import { DnsServer } from '../support/dns-server.ts';
 import { exporterFixture } from '../support/exporter-fixture.ts';
 import { FakeClock, settle, until } from '../support/fake-clock.ts';

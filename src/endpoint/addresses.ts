@@ -5,10 +5,9 @@ import type { Diagnostics } from '../diagnostics.ts';
 import { FluentForwardConnectionError } from '../errors.ts';
 import type { AddressStats } from '../stats.ts';
 import type { Address } from './address.ts';
-import { backoffDelay } from './backoff.ts';
 import { EndpointAddresses } from './endpoint-addresses.ts';
-import { serverNameOf } from './socket.ts';
-import { Turns } from './turns.ts';
+import { StrideScheduler } from './stride-scheduler.ts';
+import { serverNameOf } from './target.ts';
 
 export interface AddressesOptions {
   readonly endpoints: readonly Endpoint[];
@@ -20,16 +19,15 @@ export interface AddressesOptions {
   readonly diagnostics: Diagnostics;
 }
 
-const EJECTION = { firstMillis: 1_000, capMillis: 60_000 };
-/** The least time between two looks for a way back to preferred addresses. */
+/** The shortest time between two checks whether a connection can return to a preferred address. */
 const RETURN_MILLIS = 1_000;
-/** The same where that takes a lookup, of a name that had no addresses. */
+/** The same if the check needs a lookup, because a name had no addresses. */
 const RETURN_LOOKUP_MILLIS = 30_000;
 
-/** The addresses behind all endpoints: looked up at every dial, chosen by health, weight and in turn. */
+/** The addresses of all endpoints. They are looked up at every dial, and chosen by health, weight and schedule. */
 export class Addresses {
   readonly #options: AddressesOptions;
-  readonly #turns = new Turns();
+  readonly #schedule = new StrideScheduler();
   readonly #sources: ReadonlyMap<Endpoint, EndpointAddresses>;
 
   constructor(options: AddressesOptions) {
@@ -40,14 +38,17 @@ export class Addresses {
         new EndpointAddresses({
           ...options,
           endpoint,
-          turns: this.#turns,
+          schedule: this.#schedule,
           isOneOfSeveral: options.endpoints.length > 1,
         }),
       ]),
     );
   }
 
-  /** Every address that is known; one that is behind several endpoints belongs to the first that is no standby, else the first. */
+  /**
+   * Every known address. One that several endpoints have belongs to the first of them that is not a standby, or to the
+   * first if all are.
+   */
   get all(): readonly Address[] {
     const distinct = new Map<string, Address>();
     for (const { known } of this.#sources.values()) {
@@ -61,24 +62,22 @@ export class Addresses {
   }
 
   get stats(): AddressStats[] {
-    const now = this.#options.clock.now();
-    return this.all.map(({ endpoint, text, weight, failures, ejectedUntil, connections }) => ({
+    return this.all.map(({ endpoint, text, weight, health, connections }) => ({
       endpoint: endpoint.url,
       address: text,
       isStandby: endpoint.standby,
       weight,
-      health: failures === 0 ? 'healthy' : ejectedUntil > now ? 'ejected' : 'unproven',
-      failures,
-      ejectedForMillis: Math.max(0, ejectedUntil - now),
+      health: health.state,
+      failures: health.failures,
+      ejectedForMillis: health.ejectedForMillis,
       connections,
     }));
   }
 
   /**
-   * Looks the names up and chooses where to dial: not where there are connections already while another
-   * that is as good has fewer for its weight, among equals not `avoid`, else whose turn it is.
-   * `isReplaced`: the new connection takes the place of one to `avoid`. Whoever gets an address gives
-   * it back by {@link release}.
+   * Looks the names up and chooses an address to dial: of the preferred ones, those with the fewest connections for
+   * their weight; of these not `avoid`, if there is another; of these the next in the schedule. `isReplaced`: the new
+   * connection will replace the one to `avoid`, so that one does not count. The caller must call {@link release}.
    */
   async acquire(avoid: Address | undefined, isReplaced: boolean = false): Promise<Address> {
     const limitMillis = this.#lookupLimitMillis();
@@ -86,7 +85,7 @@ export class Addresses {
     const address = this.#choose(avoid, isReplaced);
     if (address === undefined) throw this.#noAddress();
     address.connections++;
-    address.turn = this.#turns.take(address.turn, address.weight);
+    address.pass = this.#schedule.use(address.pass, address.weight);
     return address;
   }
 
@@ -94,62 +93,47 @@ export class Addresses {
     address.connections--;
   }
 
-  /** Leaves no timer behind; a lookup that is under way cannot be ended. */
+  /** Cancels the time limits of lookups. A lookup that is running cannot be cancelled. */
   close(): void {
     for (const source of this.#sources.values()) source.close();
   }
 
-  /** An ack came from it. */
+  /** An ack came from the address. */
   succeeded(address: Address): void {
-    address.failures = 0;
-    address.ejectedUntil = 0;
+    address.health.succeeded();
     this.#sources.get(address.endpoint)?.worked(address);
   }
 
-  /**
-   * A dial to it or a chunk on it failed: it is left out for a while, longer each time. Returns whether
-   * that is news: connections that were there when it failed before fail with it.
-   */
-  failed(address: Address, dialledAt: number): boolean {
-    if (address.failures > 0 && dialledAt <= address.failedAt) return false;
-    const now = this.#options.clock.now();
-    address.failures++;
-    address.failedAt = now;
-    address.ejectedUntil = now + backoffDelay(address.failures, this.#options.random, EJECTION);
-    return true;
-  }
-
-  /** Whether a dial now would go to an address that is not ejected; `other` is left out of account. */
+  /** Whether a dial now would go to an address that is not ejected; `other` does not count. */
   hasHealthy(other?: Address): boolean {
-    return this.all.some((address) => address.text !== other?.text && this.#isHealthy(address));
+    return this.all.some((address) => address.text !== other?.text && canDial(address));
   }
 
-  /** Whether there is an address that has not failed since its last ack: any number of connections may dial it. */
+  /** Whether any number of connections may dial an address: it has not failed since its last ack. */
   get hasTrusted(): boolean {
-    return this.all.some(({ failures }) => failures === 0);
+    return this.all.some(({ health }) => health.state === 'healthy');
   }
 
   /**
-   * Whether a dial now would go to an address that is preferred to this one. Names that may stand for
-   * such ones and have no addresses are looked up meanwhile.
+   * Whether a dial now would go to an address that is preferred to this one. If preferred endpoints have no known
+   * addresses, their names are looked up meanwhile.
    */
   mayReturn(address: Address): boolean {
     const limitMillis = this.#lookupLimitMillis();
     for (const source of this.#unresolved(address)) void source.refresh(limitMillis);
-    return this.all.some((other) => isPreferred(other, address) && this.#isHealthy(other));
+    return this.all.some((other) => isPreferred(other, address) && canDial(other));
   }
 
-  /** After how long to ask {@link mayReturn}; `undefined` where nothing is preferred to this address. */
+  /** After how many milliseconds to ask {@link mayReturn}; `undefined` if nothing is preferred to this address. */
   returnMillis(address: Address): number | undefined {
-    const now = this.#options.clock.now();
     const waits = this.all
       .filter((other) => isPreferred(other, address))
-      .map(({ ejectedUntil }) => Math.max(RETURN_MILLIS, ejectedUntil - now));
+      .map(({ health }) => Math.max(RETURN_MILLIS, health.ejectedForMillis));
     if (this.#unresolved(address).length > 0) waits.push(RETURN_LOOKUP_MILLIS);
     return waits.length === 0 ? undefined : Math.min(...waits);
   }
 
-  /** The endpoints without addresses that are preferred to a standby. */
+  /** The endpoints that are preferred to a standby and have no known addresses. */
   #unresolved({ endpoint: { standby } }: Address): readonly EndpointAddresses[] {
     if (!standby) return [];
     return [...this.#sources].flatMap(([endpoint, source]) =>
@@ -157,33 +141,27 @@ export class Addresses {
     );
   }
 
-  /** Where the answers of several are waited for, or there is an older one, half of the time is for the connect. */
+  /** If there are several names or an older answer, half of the dial's time is kept for the connect. */
   #lookupLimitMillis(): number {
     const { connectTimeoutMillis } = this.#options;
     const isWhole = this.#sources.size === 1 && this.all.length === 0;
     return Math.ceil(isWhole ? connectTimeoutMillis : connectTimeoutMillis / 2);
   }
 
-  /** One that failed is tried by one connection, and takes no others before its first ack. */
-  #isHealthy(address: Address): boolean {
-    if (address.failures === 0) return true;
-    return address.ejectedUntil <= this.#options.clock.now() && address.connections === 0;
-  }
-
   #choose(avoid: Address | undefined, isReplaced: boolean): Address | undefined {
-    const healthy = this.all.filter((address) => this.#isHealthy(address));
-    if (healthy.length === 0) return leastBy(this.all, ({ failedAt }) => failedAt);
+    const healthy = this.all.filter(canDial);
+    if (healthy.length === 0) return leastBy(this.all, ({ health }) => health.failedAt);
     const candidates = this.#preferred(healthy);
-    // The connection that is replaced is as good as gone: N connections to N addresses stay spread.
+    // The connection that will be replaced does not count. So N connections to N addresses stay spread.
     const load = ({ text, connections, weight }: Address) =>
       (isReplaced && text === avoid?.text ? connections - 1 : connections) / weight;
     const least = Math.min(...candidates.map(load));
     const choice = candidates.filter((address) => load(address) === least);
     const others = choice.filter(({ text }) => text !== avoid?.text);
-    return leastBy(others.length > 0 ? others : choice, ({ turn }) => turn);
+    return leastBy(others.length > 0 ? others : choice, ({ pass }) => pass);
   }
 
-  /** No standbys while another is healthy, and of each endpoint those that it prefers. */
+  /** No standby while another address is healthy, and of each endpoint the addresses that it prefers. */
   #preferred(healthy: readonly Address[]): readonly Address[] {
     const primaries = healthy.filter(({ endpoint }) => !endpoint.standby);
     const usable = primaries.length > 0 ? primaries : healthy;
@@ -201,12 +179,17 @@ export class Addresses {
   }
 }
 
-/** The same place in TLS and without is two. */
+/** The same address with and without TLS counts as two. */
 function keyOf({ target, text }: Address): string {
   return serverNameOf(target) === undefined ? text : `${text} in TLS`;
 }
 
-/** Whether one is to be left for the other as soon as that is healthy. */
+/** An unproven address is tried by one connection, and takes no other before its first ack. */
+function canDial({ health, connections }: Address): boolean {
+  return health.state === 'healthy' || (health.state === 'unproven' && connections === 0);
+}
+
+/** Whether a connection should leave `other` for `one` as soon as `one` is healthy. */
 function isPreferred(one: Address, other: Address): boolean {
   if (one.endpoint.standby !== other.endpoint.standby) return other.endpoint.standby;
   return one.endpoint === other.endpoint && one.priority < other.priority;

@@ -7,40 +7,45 @@ import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import { printableValue } from '../printable.ts';
 import type { Address } from './address.ts';
+import { Health } from './health.ts';
 import { type FoundAddress, type Lookup, lookupOf } from './lookup.ts';
-import { type Target, targetText } from './socket.ts';
-import type { Turns } from './turns.ts';
+import type { StrideScheduler } from './stride-scheduler.ts';
+import { type Target, targetText } from './target.ts';
 
 export interface EndpointAddressesOptions {
   readonly endpoint: Endpoint;
   readonly resolver: Resolver | undefined;
-  /** The name that certificates are verified against in place of the endpoint's. */
+  /** The name that the certificate has to contain; by default that of the endpoint. */
   readonly tlsServerName: string | undefined;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly turns: Turns;
+  /** Schedules the dials to all addresses, those of other endpoints included. */
+  readonly schedule: StrideScheduler;
   readonly diagnostics: Diagnostics;
-  /** Whether there are other endpoints to go on with. */
+  /** Whether there are other endpoints. */
   readonly isOneOfSeveral: boolean;
 }
 
-/** More than a resolver has reason to give. */
+/** More addresses than a resolver has reason to return. */
 const MAX_ADDRESSES = 1_024;
 
-/** The addresses of one endpoint: the last good answer of its lookups, and what is known of each. */
+/** The addresses of one endpoint: the last good answer of its lookups. */
 export class EndpointAddresses {
   readonly #options: EndpointAddressesOptions;
   readonly #lookUp: Lookup | undefined;
   #known: readonly Address[] = [];
-  /** Those that are not in the last answer and are in use, or left out: answers may be parts of the whole. */
+  /**
+   * Addresses that the last answer lacks and that are still connected or ejected. DNS may return a different subset each
+   * time.
+   */
   #absent: readonly Address[] = [];
   #lookup: Promise<void> | undefined;
   #lookups = 0;
-  /** The number of the lookup whose answer is in use. */
+  /** The number of the lookup whose answer is known. */
   #answered = 0;
   readonly #waits: BoundedWaits;
   #error: unknown;
-  /** By dual-stack name, the family that last worked. */
+  /** The family that worked last, by dual-stack name. */
   readonly #families = new Map<string, number>();
 
   constructor(options: EndpointAddressesOptions) {
@@ -59,7 +64,7 @@ export class EndpointAddresses {
     return this.#known;
   }
 
-  /** Why there is no address, or no fresh one. */
+  /** Why the last lookup failed, as a message shows it; `undefined` if it succeeded. */
   get problem(): string | undefined {
     return this.#error === undefined
       ? undefined
@@ -70,7 +75,7 @@ export class EndpointAddresses {
     return this.#error;
   }
 
-  /** Looks the name up again, for at most so long. Never rejects: the last good answer stays in use. */
+  /** Looks the name up again, for at most `limitMillis`. Never rejects: if it fails, the last good answer stays in use. */
   async refresh(limitMillis: number): Promise<void> {
     const { endpoint } = this.#options;
     if (this.#lookUp === undefined || endpoint.protocol === 'unix') return;
@@ -80,19 +85,19 @@ export class EndpointAddresses {
     await this.#lookup;
   }
 
-  /** Waits no longer for a lookup. */
+  /** Cancels the time limit of a lookup. */
   close(): void {
     this.#waits.close();
   }
 
-  /** An ack came from it. */
+  /** An ack came from the address. */
   worked({ name, family }: Address): void {
     this.#families.set(name, family);
   }
 
   /**
-   * Those of its healthy addresses to dial: of the lowest priority, and of a dual-stack name those of one
-   * family, while the other is the fallback, as the same receivers stand behind both.
+   * Returns which of its healthy addresses to dial: those of the lowest priority, and of a dual-stack name those of one
+   * family. The other family is the fallback, because both lead to the same receivers.
    */
   preferred(healthy: readonly Address[]): readonly Address[] {
     const priority = Math.min(...healthy.map((address) => address.priority));
@@ -110,34 +115,33 @@ export class EndpointAddresses {
       await this.#waits.within(limitMillis, taken);
     } catch (error) {
       this.#error = error;
-      this.#tell(messageOf(error));
+      this.#warnOfFailure(messageOf(error));
     }
   }
 
-  /** An answer that comes after its limit counts too, unless that of a later lookup has come. */
+  /** Uses an answer. One that comes after its time limit counts too, unless a later lookup has answered. */
   #take(lookup: number, endpoint: NetworkEndpoint, found: readonly FoundAddress[]): void {
     if (lookup < this.#answered) return;
     const answer = this.#parse(endpoint, found);
     if (answer.length === 0) throw new Error('the answer was empty');
     this.#answered = lookup;
-    const now = this.#options.clock.now();
     this.#absent = [...this.#absent, ...this.#known]
       .filter((address) => !answer.includes(address))
-      .filter(({ connections, ejectedUntil }) => connections > 0 || ejectedUntil > now)
+      .filter(({ connections, health }) => connections > 0 || health.state === 'ejected')
       .slice(-MAX_ADDRESSES);
     this.#known = answer;
     this.#error = undefined;
     this.#forgetFamilies();
   }
 
-  /** Of names that are gone: an SRV answer has other names with each new pod. */
+  /** Forgets the families of names that are gone. With each new pod, an SRV answer contains new names. */
   #forgetFamilies(): void {
     const names = new Set([...this.#absent, ...this.#known].map(({ name }) => name));
     for (const name of this.#families.keys()) if (!names.has(name)) this.#families.delete(name);
   }
 
-  /** With no other endpoint and no older answer the dial fails, which tells it. */
-  #tell(reason: string): void {
+  /** Warns, unless the dial fails for want of an address and so reports it. */
+  #warnOfFailure(reason: string): void {
     const { diagnostics, endpoint, isOneOfSeveral } = this.#options;
     const addresses = this.#known.length;
     if (addresses === 0 && !isOneOfSeveral) return;
@@ -149,8 +153,9 @@ export class EndpointAddresses {
   }
 
   /**
-   * Keeps what is known of an address that is in the answer again. What is no address is left out with a warning.
-   * @throws TypeError when nothing is left.
+   * Returns the addresses of an answer. Known addresses keep their state. What is not an address is left out with a
+   * warning.
+   * @throws TypeError if nothing is left.
    */
   #parse(endpoint: NetworkEndpoint, answer: readonly FoundAddress[]): Address[] {
     if (!Array.isArray(answer)) throw new TypeError('the resolver gave no array');
@@ -191,18 +196,18 @@ export class EndpointAddresses {
       case 'tls':
         return { host, port, tls: { serverName: this.#serverName(name) } };
       case 'srv+tls':
-        // Never the record's target: who can forge the answer must not choose the name.
+        // Never the record's target: whoever forges an answer must not choose the name in the certificate.
         return { host, port, tls: { serverName: this.#serverName(name.replace(/^_[^.]*\._[^.]*\./, '')) } };
     }
   }
 
   #serverName(configured: string): string {
-    // Certificates hold names without the dot of the root.
+    // Names in certificates do not end with a dot.
     return this.#options.tlsServerName ?? configured.replace(/\.$/, '');
   }
 
   #address(target: Target, family: number, name: string): Address {
-    const { endpoint, random, turns } = this.#options;
+    const { clock, endpoint, random, schedule } = this.#options;
     return {
       endpoint,
       target,
@@ -211,12 +216,10 @@ export class EndpointAddresses {
       family,
       priority: 0,
       weight: endpoint.weight,
-      // Random, so that a fleet spreads.
-      turn: turns.join(random(), endpoint.weight),
+      health: new Health(clock, random),
+      // Random, so that the processes of a fleet begin with different addresses.
+      pass: schedule.join(random(), endpoint.weight),
       connections: 0,
-      failures: 0,
-      failedAt: 0,
-      ejectedUntil: 0,
     };
   }
 }
@@ -226,9 +229,9 @@ function complete(found: FoundAddress | undefined, endpoint: NetworkEndpoint): R
   return { address, port, priority, weight, target };
 }
 
-/** What is wrong with an address; `undefined` for a good one. */
+/** Says what is wrong with an address; `undefined` if nothing is. */
 function problemOf({ address, port, priority, weight }: Required<FoundAddress>): string | undefined {
-  // The system would look a name up outside of the limits for lookups.
+  // The system would look up a name, and no time limit would hold.
   if (typeof address !== 'string' || isIP(address) === 0 || !isUint16(port) || port === 0) {
     return `address ${printableValue(address)}, port ${printableValue(port)}`;
   }
