@@ -39,7 +39,7 @@ export interface ConnectionObserver {
    * reported by `acknowledged`. `isSuspect`: the receiver had to answer this chunk next, so the chunk itself may be the
    * reason.
    */
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
+  unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
   /** It takes no more chunks because of a fault, which leaves `chunks` to be sent again. */
   failed(connection: Connection, error: FluentForwardConnectionError, chunks: readonly Chunk[]): void;
   closed(connection: Connection): void;
@@ -555,7 +555,7 @@ export class Connection {
     const { observer } = this.#options;
     const chunks = wanted.map(({ chunk }) => chunk);
     observer.failed(this, error, chunks);
-    for (const pending of wanted) observer.unanswered(this, pending.chunk, error, suspects.includes(pending));
+    for (const pending of wanted) observer.unacknowledged(this, pending.chunk, error, suspects.includes(pending));
     this.#closeIfDrained();
   }
 
@@ -625,7 +625,7 @@ export class Connection {
     if (this.#address !== undefined) release(this.#address);
     if (isDial && error.code !== 'FLUENT_FORWARD_CLOSED') telemetry.dialFailed(error, clock.now() - this.dialledAt);
     telemetry.closed(this, error);
-    for (const pending of unanswered) observer.unanswered(this, pending.chunk, error, suspects.includes(pending));
+    for (const pending of unanswered) observer.unacknowledged(this, pending.chunk, error, suspects.includes(pending));
     observer.closed(this);
   }
 

@@ -21,20 +21,19 @@ export interface PoolOptions {
   readonly diagnostics: Diagnostics;
   readonly counters: Counters;
   readonly telemetry: Telemetry;
-  readonly observer: PoolObserver;
 }
 
 export interface PoolObserver {
-  /** Those that no connection has taken, or that go to another one. */
+  /** Records of the chunks that are not on a connection. */
   readonly waitingRecords: number;
-  /** Chunks that wait may find a connection now. */
-  available(): void;
+  /** A connection may take chunks that could not before, or a backoff is over. */
+  onCapacity(): void;
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
   /**
    * The chunk has to be sent again; a late ack is still reported. `isSuspect`: the receiver had to answer this chunk
    * next, so the chunk itself may be the reason.
    */
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
+  unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
 }
 
 /** From the first fault after an ack to the next ack. */
@@ -54,6 +53,8 @@ export class ConnectionPool implements SlotObserver {
   readonly #addresses: Addresses;
   readonly #credentials: Credentials;
   readonly #slots: readonly Slot[];
+  /** Invariant: set before the first connection. */
+  #observer!: PoolObserver;
   readonly #schedule = new StrideScheduler();
   /** Failures since the last ack. */
   #failures = 0;
@@ -114,6 +115,11 @@ export class ConnectionPool implements SlotObserver {
     );
   }
 
+  /** Sets who hears of the connections. To be called once, before {@link connect}. */
+  observe(observer: PoolObserver): void {
+    this.#observer = observer;
+  }
+
   /** Whether chunks that failed, and dials without a healthy address, have to wait. */
   get isBackingOff(): boolean {
     return this.#options.clock.now() < this.#retryAt;
@@ -169,20 +175,20 @@ export class ConnectionPool implements SlotObserver {
     return this.#failedDials >= this.#addresses.all.length;
   }
 
-  /** Tells `available` when the backoff ends. */
+  /** Calls `onCapacity` of the observer when the backoff ends. */
   wakeAfterBackoff(): void {
     if (this.#retryTimer !== undefined) return;
-    const { clock, observer } = this.#options;
+    const { clock } = this.#options;
     this.#retryTimer = clock.after(Math.max(0, this.#retryAt - clock.now()), () => {
       this.#retryTimer = undefined;
-      observer.available();
+      this.#observer.onCapacity();
     });
   }
 
   /** Ends the backoff. */
   retryNow(): void {
     this.#endBackoff();
-    this.#options.observer.available();
+    this.#observer.onCapacity();
   }
 
   #endBackoff(): void {
@@ -212,29 +218,29 @@ export class ConnectionPool implements SlotObserver {
     return this.#lastError;
   }
 
-  available(): void {
-    this.#options.observer.available();
+  onCapacity(): void {
+    this.#observer.onCapacity();
   }
 
   opened(connection: Connection): void {
-    const { diagnostics, observer } = this.#options;
+    const { diagnostics } = this.#options;
     const message = `connected to ${connection.place}`;
     // Rotations would tell it every minute.
     if (this.#hasConnected) diagnostics.debug(message);
     else diagnostics.info(message);
     this.#hasConnected = true;
-    observer.available();
+    this.#observer.onCapacity();
   }
 
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
     this.#failedDials = 0;
     if (connection.address !== undefined) this.#addresses.succeeded(connection.address);
     if (this.#lastError !== undefined) this.#recovered(connection);
-    this.#options.observer.acknowledged(connection, chunk, latencyMillis);
+    this.#observer.acknowledged(connection, chunk, latencyMillis);
   }
 
-  unanswered(...unanswered: Parameters<PoolObserver['unanswered']>): void {
-    this.#options.observer.unanswered(...unanswered);
+  unacknowledged(...reported: Parameters<PoolObserver['unacknowledged']>): void {
+    this.#observer.unacknowledged(...reported);
   }
 
   failed(
@@ -279,14 +285,14 @@ export class ConnectionPool implements SlotObserver {
 
   /** `lost`: with a connection that has failed. */
   #nextStep(lost: readonly Chunk[]): string {
-    const { clock, observer } = this.#options;
+    const { clock } = this.#options;
     const wait = Math.ceil(this.#retryAt - clock.now());
     if (lost.length > 0) {
       const records = lost.reduce((sum, chunk) => sum + chunk.records, 0);
       const resent = `${records} unacknowledged record(s) in ${lost.length} chunk(s) will be sent again`;
       return wait > 0 ? `${resent} in ${wait} ms` : resent;
     }
-    const { waitingRecords } = observer;
+    const { waitingRecords } = this.#observer;
     if (waitingRecords > 0) {
       return `${waitingRecords} record(s) wait, and ${wait > 0 ? `the next try is in ${wait} ms` : 'another connection is opened'}`;
     }
@@ -300,8 +306,8 @@ export class ConnectionPool implements SlotObserver {
     diagnostics.debug(`rotated from ${from.place} to ${to.place}`);
   }
 
-  /** Tells that all is well again, once what was lost with connections is sent again. */
-  tellRecovery(): void {
+  /** Logs the end of an outage. To be called when the chunks of lost connections are sent again. */
+  reportRecovery(): void {
     const outage = this.#outage;
     if (outage?.end === undefined) return;
     this.#outage = undefined;

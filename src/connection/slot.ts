@@ -23,11 +23,11 @@ export interface SlotOptions {
 
 export interface SlotObserver {
   /** A connection may take chunks that could not before. */
-  available(): void;
+  onCapacity(): void;
   /** The same, and the connection is new. */
   opened(connection: Connection): void;
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
+  unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
   /** `isHarmless`: a rotation's dial failed, and the connection that it would have replaced works. */
   failed(
     connection: Connection,
@@ -107,8 +107,8 @@ export class Slot implements ConnectionObserver {
     this.#options.observer.acknowledged(connection, chunk, latencyMillis);
   }
 
-  unanswered(...unanswered: Parameters<SlotObserver['unanswered']>): void {
-    this.#options.observer.unanswered(...unanswered);
+  unacknowledged(...reported: Parameters<SlotObserver['unacknowledged']>): void {
+    this.#options.observer.unacknowledged(...reported);
   }
 
   failed(connection: Connection, error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
@@ -133,7 +133,7 @@ export class Slot implements ConnectionObserver {
       this.#timer?.cancel();
       this.#timer = undefined;
     }
-    this.#options.observer.available();
+    this.#options.observer.onCapacity();
   }
 
   #leave(connection: Connection): void {

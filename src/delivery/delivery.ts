@@ -122,7 +122,8 @@ export class Delivery implements PoolObserver {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
-    this.#pool = new ConnectionPool({ ...options, observer: this });
+    this.#pool = new ConnectionPool(options);
+    this.#pool.observe(this);
   }
 
   /** Bytes of the exports in flight, and of settled chunks that a stalled socket or a thread still reads. */
@@ -302,7 +303,7 @@ export class Delivery implements PoolObserver {
     this.#pool.close();
   }
 
-  available(): void {
+  onCapacity(): void {
     this.#send();
   }
 
@@ -320,10 +321,10 @@ export class Delivery implements PoolObserver {
       if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
     }
     this.#send();
-    if (this.#again.size === 0) this.#pool.tellRecovery();
+    if (this.#again.size === 0) this.#pool.reportRecovery();
   }
 
-  unanswered(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void {
+  unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void {
     const delivered = this.#chunks.get(chunk.id);
     if (delivered === undefined) return;
     delivered.current = undefined;

@@ -79,7 +79,7 @@ class AddressCheck implements ConnectionObserver {
     this.#done(this.#findings);
   }
 
-  unanswered(): void {}
+  unacknowledged(): void {}
 
   failed(connection: Connection, error: FluentForwardConnectionError): void {
     this.#fail(error, connection.place);
