@@ -1,36 +1,37 @@
+import type { Address } from '../endpoint/address.ts';
 import { serverNameOf, type Target } from '../endpoint/target.ts';
 import { type ConnectionErrorCode, messageOf } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { Certificates } from './credentials.ts';
 
-/** How far a dial has come: what it waits for. */
+/** The stages of a dial, in their order. A dial waits for what its stage names. */
 export type Stage = 'lookup' | 'credentials' | 'connect' | 'TLS' | 'HELO' | 'PONG';
 
-/** What became of a connection, and why, for {@link FluentForwardConnectionError}. */
+/** Why a dial or a connection ended, for {@link FluentForwardConnectionError}. */
 export interface Failure {
   readonly code: ConnectionErrorCode;
   readonly reason: string;
   readonly cause?: unknown;
 }
 
-/** What a socket is lost to: an error, or the server's FIN when there is none. */
+/** Why a socket is lost. Without an error the server has sent a FIN. */
 type SocketError = (NodeJS.ErrnoException & { reason?: string; cert?: NamedCertificate }) | undefined;
 
-/** The names that a certificate holds; the common name counts where there are no others. */
+/** The names in a certificate. The common name counts only if there are no others. */
 interface NamedCertificate {
   readonly subjectaltname?: string;
   readonly subject?: { readonly CN?: string | readonly string[] };
 }
 
-/** What is known of a connection's ends. */
+/** The two ends of a connection: where it leads to, and the certificates of this side. */
 export interface Ends {
   readonly target: Target;
   readonly certificates: Certificates | undefined;
 }
 
 /**
- * The time for the dial is over; says what to do about the stage that took it. `unread`: the certificates and secrets
- * that have not been read.
+ * The time limit of a dial is over. The reason says what to do about the stage that took too long. `unread`: the options,
+ * variables or files that have not been read.
  */
 export function tooLate(stage: Stage, millis: number, target: Target | undefined, unread: readonly string[]): Failure {
   const code = 'FLUENT_FORWARD_CONNECT_TIMEOUT';
@@ -60,7 +61,7 @@ export function tooLate(stage: Stage, millis: number, target: Target | undefined
   }
 }
 
-/** The socket is lost before it could be used. `isUnverified`: see {@link refusedAfterTls}. */
+/** The socket is lost during the dial. `isUnverified`: the server may still refuse the client's certificate. */
 export function lostAt(stage: Stage, error: SocketError, ends: Ends, isUnverified: boolean): Failure {
   switch (stage) {
     case 'TLS':
@@ -80,9 +81,8 @@ export function lostAt(stage: Stage, error: SocketError, ends: Ends, isUnverifie
 }
 
 /**
- * The socket is lost in TLS 1.3 before the server has said anything in it. The client's side of that
- * handshake ends before the server has looked at the client's certificate; what tells of its refusal
- * can be overtaken by the reset that follows.
+ * The socket is lost after a TLS 1.3 handshake, before the server has sent anything. The server has probably refused the
+ * client's certificate. Its alert may be missing, because a reset can overtake it.
  */
 export function refusedAfterTls(error: SocketError, ends: Ends): Failure {
   if (isAlert(error)) return tlsFailure(error, ends);
@@ -98,9 +98,9 @@ export function refusedAfterTls(error: SocketError, ends: Ends): Failure {
   };
 }
 
-/** The socket of an open connection is lost; `isSilent`: without a word from the server. */
+/** The socket of an open connection is lost; `isSilent`: before the server has sent anything. */
 export function lost(error: SocketError, { target }: Ends, isSilent: boolean): Failure {
-  // Fluentd resets what does not begin as TLS does.
+  // A Fluentd that expects TLS resets connections that do not begin with it.
   const isPlain = !('path' in target) && serverNameOf(target) === undefined;
   const hint = isSilent && isPlain ? ' before it said anything; is it overloaded, or does it want TLS (tls://)?' : '';
   return { code: 'FLUENT_FORWARD_CONNECTION_LOST', reason: loss(error) + hint, cause: error };
@@ -130,9 +130,9 @@ function connectFailure(error: SocketError, target: Target): string {
   }
 }
 
-/** The server's certificate is signed by nobody whom this side knows. */
+/** Codes for a server's certificate that is signed by an unknown authority. */
 const UNKNOWN_AUTHORITY: readonly unknown[] = [
-  // One of the same name and another key.
+  // An authority of the same name with another key.
   'CERT_SIGNATURE_FAILURE',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -141,11 +141,11 @@ const UNKNOWN_AUTHORITY: readonly unknown[] = [
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ];
 
-/** Other words than TLS, read as a header of TLS. */
+/** Codes for an answer that is not TLS. */
 const NO_TLS: readonly unknown[] = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'];
 
 function tlsFailure(error: SocketError, ends: Ends): Failure {
-  // The server has its hand in Node.js's message, too.
+  // The message of Node.js contains text from the server.
   const cause = error && Object.assign(new Error(printable(error.message)), { code: error.code });
   return { code: 'FLUENT_FORWARD_TLS_FAILED', reason: tlsReason(error, ends), cause };
 }
@@ -182,7 +182,12 @@ function alertReason(
     : `the server refuses the TLS handshake (${words}); look at this client's certificate, ${certificate}`;
 }
 
-/** Whether the server has said by TLS that it refuses. */
+/** Whether the server has sent a TLS alert. */
 function isAlert(error: SocketError): boolean {
   return error?.code !== undefined && /^ERR_SSL_.*_ALERT_/.test(error.code);
+}
+
+/** An address and its endpoint, as messages show them. */
+export function placeOf({ endpoint: { url }, text }: Address): string {
+  return url.endsWith(text) ? url : `${url} (${text})`;
 }

@@ -1,21 +1,30 @@
-import { backoffDelay } from '../backoff-delay.ts';
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { Address } from '../endpoint/address.ts';
-import { Addresses } from '../endpoint/addresses.ts';
+import type { Addresses } from '../endpoint/addresses.ts';
 import { StrideScheduler } from '../endpoint/stride-scheduler.ts';
-import type { FluentForwardConnectionError } from '../errors.ts';
+import { FluentForwardConnectionError } from '../errors.ts';
 import type { AddressStats, ConnectionStats, Counters } from '../stats.ts';
+import type { OutageReport } from '../telemetry/outage-report.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import { Backoff } from './backoff.ts';
+import { Connecting } from './connecting.ts';
 import { Connection } from './connection.ts';
-import { Credentials } from './credentials.ts';
-import { Slot, type SlotObserver } from './slot.ts';
+import type { ConnectionEvent, Unacknowledged } from './connection-event.ts';
+import type { Credentials } from './credentials.ts';
+import type { OpenSocket } from './dial.ts';
+import type { Failure } from './failure.ts';
+import { FAULTS } from './faults.ts';
+import { Slot } from './slot.ts';
 
 export interface PoolOptions {
   readonly config: Config;
+  readonly addresses: Addresses;
+  readonly credentials: Credentials;
+  readonly outage: OutageReport;
   readonly clock: Clock;
   readonly random: () => number;
   readonly diagnostics: Diagnostics;
@@ -30,89 +39,50 @@ export interface PoolObserver {
   onCapacity(): void;
   acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
   /**
-   * The chunk has to be sent again; a late ack is still reported. `isSuspect`: the receiver had to answer this chunk
-   * next, so the chunk itself may be the reason.
+   * The chunk has to be sent again; a late ack is still reported. `isSuspect`: the receiver had to acknowledge this
+   * chunk next, so the chunk itself may be the reason.
    */
   unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
 }
 
-/** From the first fault after an ack to the next ack. */
-interface Outage {
-  readonly since: number;
-  /** What the counters said at its begin. */
-  readonly resentBefore: number;
-  readonly failedBefore: number;
-  /** Whether a warning has told of it, so that its end is of interest too. */
-  isTold: boolean;
-  end: { readonly at: number; readonly place: string } | undefined;
-}
-
-/** The connections to the endpoints: keeps `connections` of them, and says which one takes a chunk. */
-export class ConnectionPool implements SlotObserver {
+/** The connections to the endpoints: keeps `connections` of them, and chooses one for each chunk. */
+export class ConnectionPool {
   readonly #options: PoolOptions;
-  readonly #addresses: Addresses;
-  readonly #credentials: Credentials;
   readonly #slots: readonly Slot[];
-  /** Invariant: set before the first connection. */
-  #observer!: PoolObserver;
   readonly #schedule = new StrideScheduler();
-  /** Failures since the last ack. */
-  #failures = 0;
-  #outage: Outage | undefined;
-  /** In a row, since the last ack or the end of the last backoff. */
+  readonly #backoff: Backoff;
+  /** Failed dials in a row, since the last ack or since the end of the last backoff. */
   #failedDials = 0;
   #lastError: FluentForwardConnectionError | undefined;
-  #retryAt = Number.NEGATIVE_INFINITY;
-  #retryTimer: Timer | undefined;
-  /** How many connections there have been. */
+  /** How many dials there have been. */
   #dials = 0;
-  /** Whether one of them was open. */
-  #hasConnected = false;
   #isClosed = false;
+  /** Invariant: set before the first dial. */
+  #observer!: PoolObserver;
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    const { config, clock, random, diagnostics, telemetry } = options;
-    const { endpoint: endpoints, resolver, connectTimeoutMillis, connections } = config;
-    this.#addresses = new Addresses({
-      endpoints,
-      resolver,
-      tlsServerName: config.tls.serverName,
-      connectTimeoutMillis,
-      clock,
-      random,
-      diagnostics,
+    const { addresses, clock, config, counters, diagnostics, random, telemetry } = options;
+    const { connections, rotationIntervalMillis } = config;
+    this.#backoff = new Backoff({ clock, random, onEnd: () => this.#observer.onCapacity() });
+    this.#slots = Array.from({ length: connections }, (_, i) => {
+      const slot: Slot = new Slot({
+        rotationIntervalMillis,
+        clock,
+        random,
+        firstRotation: { from: i / connections, to: (i + 1) / connections },
+        dial: (avoid, isReplaced) => this.#dial(slot, avoid, isReplaced),
+        mayDial: (other) => this.#mayDial(other),
+        mayReturn: (address) => addresses.mayReturn(address),
+        returnMillis: (address) => addresses.returnMillis(address),
+        onRotated: (from, to) => {
+          counters.rotations++;
+          telemetry.rotated(from, to);
+          diagnostics.debug(`rotated from ${from.place} to ${to.place}`);
+        },
+      });
+      return slot;
     });
-    this.#credentials = new Credentials({ config, clock, diagnostics });
-    this.#slots = Array.from(
-      { length: connections },
-      (_, i) =>
-        new Slot({
-          rotationIntervalMillis: config.rotationIntervalMillis,
-          clock,
-          random,
-          firstRotation: { from: i / connections, to: (i + 1) / connections },
-          connect: (avoid, isReplaced, observer) =>
-            new Connection({
-              id: this.#dials++,
-              endpoints: urlsOf(endpoints),
-              acquire: () => this.#addresses.acquire(avoid, isReplaced),
-              release: (address) => this.#addresses.release(address),
-              credentials: this.#credentials,
-              connectTimeoutMillis,
-              ackTimeoutMillis: config.ackTimeoutMillis,
-              maxInFlightChunks: config.maxInFlightChunks,
-              pass: this.#schedule.join(0, 1),
-              clock,
-              telemetry,
-              observer,
-            }),
-          mayDial: (other) => this.#mayDial(other),
-          mayReturn: (address) => this.#addresses.mayReturn(address),
-          returnMillis: (address) => this.#addresses.returnMillis(address),
-          observer: this,
-        }),
-    );
   }
 
   /** Sets who hears of the connections. To be called once, before {@link connect}. */
@@ -122,34 +92,33 @@ export class ConnectionPool implements SlotObserver {
 
   /** Whether chunks that failed, and dials without a healthy address, have to wait. */
   get isBackingOff(): boolean {
-    return this.#options.clock.now() < this.#retryAt;
+    return this.#backoff.isRunning;
   }
 
   /**
-   * The connection for a chunk: the least in flight for its address's weight, an idle one before all
-   * others, among equals the one whose turn it is. It has not had the chunk before: a
-   * connection that leaves a chunk unanswered takes no more (`Connection.#giveBack`).
+   * Returns the connection for a chunk: the one with the fewest chunks in flight for the weight of its address, among
+   * equals the next in the schedule. Never returns a connection that already tried the chunk: a connection that leaves
+   * a chunk unacknowledged takes no more chunks.
    */
   pick(): Connection | undefined {
     let best: Connection | undefined;
     for (const slot of this.#slots) {
-      for (const connection of [slot.current, slot.candidate]) {
-        if (connection === undefined || !connection.canTake) continue;
-        if (best === undefined || isBefore(connection, best)) best = connection;
+      for (const connection of slot.usable) {
+        if (connection.canTake && (best === undefined || isBefore(connection, best))) best = connection;
       }
     }
     return best;
   }
 
   send(connection: Connection, chunk: Chunk): void {
-    connection.pass = this.#schedule.use(connection.pass, weightOf(connection));
+    connection.pass = this.#schedule.use(connection.pass, connection.address.weight);
     connection.send(chunk);
   }
 
-  /** Dials for the slots without a connection: chunks are waiting. */
+  /** Dials for the slots without a connection. To be called while chunks wait. */
   connect(): void {
     if (this.#isClosed) return;
-    // A backoff is over: every address may be tried once before the next.
+    // After a backoff every address may be tried once before the next one.
     if (this.#failedDials > 0 && this.#isRoundOver && !this.isBackingOff) this.#failedDials = 0;
     for (const slot of this.#slots) {
       if (!slot.isEmpty) continue;
@@ -158,51 +127,35 @@ export class ConnectionPool implements SlotObserver {
         this.wakeAfterBackoff();
         return;
       }
-      // Where nothing can be trusted one connection tries before others follow.
-      const isTrial = !mayDial || !this.#addresses.hasTrusted;
+      // While no address can be trusted, one connection tries before others follow.
+      const isTrial = !mayDial || !this.#options.addresses.hasTrusted;
       if (isTrial && this.#slots.some((other) => !other.isEmpty && !other.current?.isProven)) return;
       slot.dial();
     }
   }
 
-  /** Whether there is a healthy address to dial, `other` left out of account, and no run of failed dials. */
-  #mayDial(other?: Address): boolean {
-    return !this.#isRoundOver && this.#addresses.hasHealthy(other);
-  }
-
-  /** Whether as many dials in a row have failed as there are addresses: whatever the lookups give, the backoff holds. */
-  get #isRoundOver(): boolean {
-    return this.#failedDials >= this.#addresses.all.length;
-  }
-
   /** Calls `onCapacity` of the observer when the backoff ends. */
   wakeAfterBackoff(): void {
-    if (this.#retryTimer !== undefined) return;
-    const { clock } = this.#options;
-    this.#retryTimer = clock.after(Math.max(0, this.#retryAt - clock.now()), () => {
-      this.#retryTimer = undefined;
-      this.#observer.onCapacity();
-    });
+    this.#backoff.wakeAtEnd();
   }
 
   /** Ends the backoff. */
   retryNow(): void {
-    this.#endBackoff();
+    this.#backoff.end();
     this.#observer.onCapacity();
   }
 
-  #endBackoff(): void {
-    this.#retryAt = Number.NEGATIVE_INFINITY;
-    this.#retryTimer?.cancel();
-    this.#retryTimer = undefined;
+  /** Logs the end of an outage. To be called when the chunks of lost connections are sent again. */
+  reportRecovery(): void {
+    this.#options.outage.reportRecovery();
   }
 
   close(): void {
     this.#isClosed = true;
-    this.#retryTimer?.cancel();
+    this.#backoff.end();
     for (const slot of this.#slots) slot.close();
-    this.#addresses.close();
-    this.#credentials.close();
+    this.#options.addresses.close();
+    this.#options.credentials.close();
   }
 
   get connectionStats(): ConnectionStats[] {
@@ -210,86 +163,161 @@ export class ConnectionPool implements SlotObserver {
   }
 
   get addressStats(): AddressStats[] {
-    return this.#addresses.stats;
+    return this.#options.addresses.stats;
   }
 
-  /** The last fault, while there has been no ack since. */
+  /** The last fault, if there has been no ack since. */
   get lastError(): FluentForwardConnectionError | undefined {
     return this.#lastError;
   }
 
-  onCapacity(): void {
+  /** Whether there is a healthy address to dial other than `other`, and not all addresses have just failed. */
+  #mayDial(other?: Address): boolean {
+    return !this.#isRoundOver && this.#options.addresses.hasHealthy(other);
+  }
+
+  /** Whether as many dials in a row have failed as there are addresses. Then the backoff holds. */
+  get #isRoundOver(): boolean {
+    return this.#failedDials >= this.#options.addresses.all.length;
+  }
+
+  #dial(slot: Slot, avoid: Address | undefined, isReplaced: boolean): Connecting {
+    const { addresses, clock, config, credentials } = this.#options;
+    const connecting: Connecting = new Connecting({
+      id: this.#dials++,
+      endpoints: urlsOf(config.endpoint),
+      findAddress: () => addresses.acquire(avoid, isReplaced),
+      release: (address) => addresses.release(address),
+      credentials,
+      connectTimeoutMillis: config.connectTimeoutMillis,
+      clock,
+      onOpen: (opened) => this.#opened(slot, connecting, opened),
+      onFailure: (failure) => this.#dialEnded(slot, connecting, failure),
+    });
+    return connecting;
+  }
+
+  #opened(slot: Slot, { id, dialledAt }: Connecting, opened: OpenSocket): void {
+    const { clock, config, outage, telemetry } = this.#options;
+    const connection = new Connection({
+      id,
+      dialledAt,
+      opened,
+      ackTimeoutMillis: config.ackTimeoutMillis,
+      maxInFlightChunks: config.maxInFlightChunks,
+      clock,
+      onEvent: (event) => this.#onEvent(slot, connection, event),
+    });
+    connection.pass = this.#schedule.join(0, 1);
+    telemetry.opened(connection, clock.now() - dialledAt);
+    slot.opened(connection);
+    outage.connected(connection.place);
+    this.#observer.onCapacity();
+    connection.start();
+  }
+
+  #dialEnded(slot: Slot, connecting: Connecting, { code, reason, cause }: Failure): void {
+    const { clock, telemetry } = this.#options;
+    const error = new FluentForwardConnectionError(code, `${connecting.place}: ${reason}`, cause);
+    const isFault = FAULTS[code].isFault === 'always';
+    if (isFault) this.#failed(connecting, error, [], slot.isRotation(connecting));
+    slot.dialEnded(isFault);
+    if (isFault) telemetry.dialFailed(error, clock.now() - connecting.dialledAt);
+    telemetry.closed(connecting, error);
     this.#observer.onCapacity();
   }
 
-  opened(connection: Connection): void {
-    const { diagnostics } = this.#options;
-    const message = `connected to ${connection.place}`;
-    // Rotations would tell it every minute.
-    if (this.#hasConnected) diagnostics.debug(message);
-    else diagnostics.info(message);
-    this.#hasConnected = true;
-    this.#observer.onCapacity();
+  #onEvent(slot: Slot, connection: Connection, event: ConnectionEvent): void {
+    switch (event.kind) {
+      case 'acknowledged':
+        this.#acknowledged(slot, connection, event);
+        break;
+      case 'failed':
+        this.#connectionFailed(slot, connection, event);
+        this.#reportUnacknowledged(connection, event);
+        break;
+      case 'closed':
+        if (event.isFault) this.#connectionFailed(slot, connection, event);
+        this.#options.addresses.release(connection.address);
+        this.#options.telemetry.closed(connection, event.error);
+        this.#reportUnacknowledged(connection, event);
+        slot.closed(connection);
+        this.#observer.onCapacity();
+        break;
+    }
   }
 
-  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
+  #acknowledged(
+    slot: Slot,
+    connection: Connection,
+    { chunk, isFirst, latencyMillis }: Extract<ConnectionEvent, { kind: 'acknowledged' }>,
+  ): void {
+    const { addresses, outage, telemetry } = this.#options;
+    if (isFirst) telemetry.ready(connection);
+    slot.acknowledged(connection);
+    addresses.succeeded(connection.address);
     this.#failedDials = 0;
-    if (connection.address !== undefined) this.#addresses.succeeded(connection.address);
-    if (this.#lastError !== undefined) this.#recovered(connection);
+    if (this.#lastError !== undefined) {
+      this.#lastError = undefined;
+      this.#backoff.reset();
+      outage.recovered(connection.place);
+    }
     this.#observer.acknowledged(connection, chunk, latencyMillis);
   }
 
-  unacknowledged(...reported: Parameters<PoolObserver['unacknowledged']>): void {
-    this.#observer.unacknowledged(...reported);
+  #connectionFailed(
+    slot: Slot,
+    connection: Connection,
+    { error, unacknowledged }: Pick<Extract<ConnectionEvent, { kind: 'failed' }>, 'error' | 'unacknowledged'>,
+  ): void {
+    this.#failed(connection, error, unacknowledged, slot.isRotation(connection) && unacknowledged.length === 0);
+    slot.failed(connection);
   }
 
-  failed(
+  #reportUnacknowledged(
     connection: Connection,
+    { error, unacknowledged }: Pick<Extract<ConnectionEvent, { kind: 'failed' }>, 'error' | 'unacknowledged'>,
+  ): void {
+    for (const { chunk, isSuspect } of unacknowledged) {
+      this.#observer.unacknowledged(connection, chunk, error, isSuspect);
+    }
+  }
+
+  /** `isHarmless`: only a rotation has failed, and the connection in use works. */
+  #failed(
+    { address, dialledAt }: Connecting | Connection,
     error: FluentForwardConnectionError,
-    chunks: readonly Chunk[],
+    unacknowledged: readonly Unacknowledged[],
     isHarmless: boolean,
   ): void {
-    const { clock, counters, diagnostics, random } = this.#options;
-    const { address, dialledAt } = connection;
+    const { clock, counters, diagnostics, outage } = this.#options;
+    const { isDialFailure, needsOperator, resendsAtOnce } = FAULTS[error.code];
     const isNews = address === undefined || address.health.failed(dialledAt);
-    const isDial = isDialFailure(error);
-    // Of one endpoint, so that another's fault is no reason to keep silent.
-    const cause = `${error.code} of ${address?.endpoint.url}`;
     counters.connectionFaults.add(error.code);
-    if (isDial && isNews) this.#failedDials++;
-    const needsBackoff = isDial ? this.#isRoundOver : !hasWaited(error);
+    if (isDialFailure && isNews) this.#failedDials++;
     if (!isHarmless) {
       this.#lastError = error;
       counters.fault(error, clock.wallTime());
     }
-    if (isHarmless || (isDial && !needsBackoff)) {
+    // One endpoint's warnings must not suppress those of another.
+    const cause = `${error.code} of ${address?.endpoint.url}`;
+    const hasNextAddress = isDialFailure && !this.#isRoundOver;
+    if (isHarmless || hasNextAddress) {
       const message = `${error.message}; ${isHarmless ? 'the connection in use stays' : 'another address is tried'}`;
-      if (needsOperator(error)) diagnostics.warn(cause, message);
+      if (needsOperator) diagnostics.warn(cause, message);
       else diagnostics.debug(message);
       return;
     }
-    if (needsBackoff && !this.isBackingOff) {
-      this.#failures++;
-      this.#retryAt = clock.now() + backoffDelay(this.#failures, random);
-    }
-    this.#outage ??= {
-      since: clock.now(),
-      resentBefore: counters.resent.records,
-      failedBefore: counters.failedRecords,
-      isTold: false,
-      end: undefined,
-    };
-    const isLogged = diagnostics.warn(cause, () => `${error.message}; ${this.#nextStep(chunks)}`);
-    if (isLogged) this.#outage.isTold = true;
+    if (isDialFailure || !resendsAtOnce) this.#backoff.fail();
+    outage.fault(cause, () => `${error.message}; ${this.#nextStep(unacknowledged)}`);
   }
 
-  /** `lost`: with a connection that has failed. */
-  #nextStep(lost: readonly Chunk[]): string {
-    const { clock } = this.#options;
-    const wait = Math.ceil(this.#retryAt - clock.now());
-    if (lost.length > 0) {
-      const records = lost.reduce((sum, chunk) => sum + chunk.records, 0);
-      const resent = `${records} unacknowledged record(s) in ${lost.length} chunk(s) will be sent again`;
+  /** Says what happens next, for messages. */
+  #nextStep(unacknowledged: readonly Unacknowledged[]): string {
+    const wait = this.#backoff.remainingMillis;
+    if (unacknowledged.length > 0) {
+      const records = unacknowledged.reduce((sum, { chunk }) => sum + chunk.records, 0);
+      const resent = `${records} unacknowledged record(s) in ${unacknowledged.length} chunk(s) will be sent again`;
       return wait > 0 ? `${resent} in ${wait} ms` : resent;
     }
     const { waitingRecords } = this.#observer;
@@ -298,71 +326,9 @@ export class ConnectionPool implements SlotObserver {
     }
     return 'another connection is opened when there are records to send';
   }
-
-  rotated(from: Connection, to: Connection): void {
-    const { counters, diagnostics, telemetry } = this.#options;
-    counters.rotations++;
-    telemetry.rotated(from, to);
-    diagnostics.debug(`rotated from ${from.place} to ${to.place}`);
-  }
-
-  /** Logs the end of an outage. To be called when the chunks of lost connections are sent again. */
-  reportRecovery(): void {
-    const outage = this.#outage;
-    if (outage?.end === undefined) return;
-    this.#outage = undefined;
-    if (!outage.isTold) return;
-    const { counters, diagnostics } = this.#options;
-    const seconds = ((outage.end.at - outage.since) / 1000).toFixed(1);
-    const resent = counters.resent.records - outage.resentBefore;
-    const failed = counters.failedRecords - outage.failedBefore;
-    diagnostics.info(
-      `connected to ${outage.end.place} again after ${seconds} s, ${resent} records resent, ${failed} failed`,
-    );
-  }
-
-  #recovered({ place }: Connection): void {
-    this.#lastError = undefined;
-    this.#failures = 0;
-    this.#endBackoff();
-    if (this.#outage !== undefined) this.#outage.end = { at: this.#options.clock.now(), place };
-  }
 }
 
 function isBefore(a: Connection, b: Connection): boolean {
-  const [loadOfA, loadOfB] = [a.inFlight / weightOf(a), b.inFlight / weightOf(b)];
+  const [loadOfA, loadOfB] = [a.inFlight / a.address.weight, b.inFlight / b.address.weight];
   return loadOfA < loadOfB || (loadOfA === loadOfB && a.pass < b.pass);
-}
-
-function weightOf({ address }: Connection): number {
-  return address?.weight ?? 1;
-}
-
-function isDialFailure(error: FluentForwardConnectionError): boolean {
-  switch (error.code) {
-    case 'FLUENT_FORWARD_LOOKUP_FAILED':
-    case 'FLUENT_FORWARD_CONNECT_FAILED':
-    case 'FLUENT_FORWARD_CONNECT_TIMEOUT':
-      return true;
-    default:
-      return needsOperator(error);
-  }
-}
-
-/** Whether it probably stays so until somebody has looked at certificates, keys or the server. */
-function needsOperator({ code }: FluentForwardConnectionError): boolean {
-  switch (code) {
-    case 'FLUENT_FORWARD_CREDENTIALS_UNREADABLE':
-    case 'FLUENT_FORWARD_TLS_FAILED':
-    case 'FLUENT_FORWARD_AUTH_FAILED':
-    case 'FLUENT_FORWARD_SERVER_UNTRUSTED':
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** A chunk that was not acknowledged in time need not wait once more. */
-function hasWaited({ code }: FluentForwardConnectionError): boolean {
-  return code === 'FLUENT_FORWARD_ACK_TIMEOUT' || code === 'FLUENT_FORWARD_ACK_SKIPPED';
 }

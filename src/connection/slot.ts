@@ -1,58 +1,42 @@
 import type { Clock, Timer } from '../clock.ts';
-import type { Chunk } from '../encode/chunk.ts';
 import type { Address } from '../endpoint/address.ts';
-import type { FluentForwardConnectionError } from '../errors.ts';
-import type { Connection, ConnectionObserver } from './connection.ts';
+import type { Connecting } from './connecting.ts';
+import type { Connection } from './connection.ts';
 
 export interface SlotOptions {
   readonly rotationIntervalMillis: number;
   readonly clock: Clock;
   readonly random: () => number;
-  /** The slot's share of the first interval, so that a process's connections are staggered. */
+  /** The slot's share of the first interval, so that the connections of a process rotate one after the other. */
   readonly firstRotation: { readonly from: number; readonly to: number };
-  /** `isReplaced`: what is opened takes the place of a connection to `avoid`. */
-  readonly connect: (avoid: Address | undefined, isReplaced: boolean, observer: ConnectionObserver) => Connection;
+  /** `isReplaced`: the new connection will replace one to `avoid`. */
+  readonly dial: (avoid: Address | undefined, isReplaced: boolean) => Connecting;
   /** Whether to dial again at once: there is a healthy address that is not `other`. */
   readonly mayDial: (other: Address | undefined) => boolean;
-  /** Whether a dial now would go to an address that is preferred to this one, a standby. */
+  /** Whether a dial now would go to an address that is preferred to this one. */
   readonly mayReturn: (address: Address) => boolean;
-  /** After how long to ask `mayReturn`; `undefined` where nothing is preferred to this address. */
+  /** After how long to ask `mayReturn`; `undefined` if nothing is preferred to this address. */
   readonly returnMillis: (address: Address) => number | undefined;
-  readonly observer: SlotObserver;
-}
-
-export interface SlotObserver {
-  /** A connection may take chunks that could not before. */
-  onCapacity(): void;
-  /** The same, and the connection is new. */
-  opened(connection: Connection): void;
-  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void;
-  unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void;
-  /** `isHarmless`: a rotation's dial failed, and the connection that it would have replaced works. */
-  failed(
-    connection: Connection,
-    error: FluentForwardConnectionError,
-    chunks: readonly Chunk[],
-    isHarmless: boolean,
-  ): void;
-  rotated(from: Connection, to: Connection): void;
+  readonly onRotated: (from: Connection, to: Connection) => void;
 }
 
 const JITTER = 0.1;
-/** Rotation waits while so many old connections are still owed acks. */
+/** Rotation waits while this many old connections wait for acks. */
 const MAX_DRAINING = 2;
-/** Of connections that wait for late acks the oldest is closed when there are more. */
+/** Above this number of connections that wait for late acks, the oldest is closed. */
 const MAX_RETIRED = 8;
 
-/** One of the connections that are kept, through its rotations. */
-export class Slot implements ConnectionObserver {
+/** Keeps one connection, and replaces it by rotation. Its owner reports what happens to its dials and connections. */
+export class Slot {
   readonly #options: SlotOptions;
+  /** The connection in use. */
   #current: Connection | undefined;
-  /** On its way to replace the current one: dialled, or waiting for its first ack. */
+  #dialling: Connecting | undefined;
+  /** Replaces the current connection at its first ack. Invariant: undefined if there is no current connection. */
   #candidate: Connection | undefined;
-  /** Those that take no chunks any more and wait for acks. */
+  /** Connections that take no more chunks and wait for acks. */
   readonly #retired = new Set<Connection>();
-  /** Why the candidate was dialled. */
+  /** Whether the present rotation leaves a standby, and does not replace a connection because of its age. */
   #isReturning = false;
   #timer: Timer | undefined;
   #rotateAt = 0;
@@ -67,104 +51,113 @@ export class Slot implements ConnectionObserver {
     return this.#current;
   }
 
-  get candidate(): Connection | undefined {
-    return this.#candidate;
+  /** The connections that may take chunks. */
+  get usable(): readonly Connection[] {
+    return [this.#current, this.#candidate].filter((connection) => connection !== undefined);
   }
 
-  /** All that it has open, or is about to open. */
-  get connections(): readonly Connection[] {
-    return [this.#current, this.#candidate, ...this.#retired].filter((connection) => connection !== undefined);
+  /** All connections, the one that is being dialled included. */
+  get connections(): readonly (Connecting | Connection)[] {
+    const kept = [this.#current, this.#candidate, this.#dialling];
+    return [...kept.filter((connection) => connection !== undefined), ...this.#retired];
   }
 
   get isEmpty(): boolean {
-    return this.#current === undefined && this.#candidate === undefined;
+    return this.#current === undefined && this.#dialling === undefined;
   }
 
   dial(): void {
     const avoid = this.#current?.address ?? this.#lastAddress;
-    this.#candidate = this.#options.connect(avoid, this.#current !== undefined, this);
+    this.#dialling = this.#options.dial(avoid, this.#current !== undefined);
   }
 
   /** Closes everything at once. */
   close(): void {
     this.#isClosed = true;
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    // The candidate first: the current one's end would promote it.
-    this.#candidate?.close();
+    this.#stopTimer();
     for (const connection of this.connections) connection.close();
   }
 
+  /** The dial has ended in a connection. */
   opened(connection: Connection): void {
+    this.#dialling = undefined;
     this.#lastAddress = connection.address;
-    // With nothing to replace it works at once; else it has to earn its place by an ack.
-    if (this.#current === undefined && connection === this.#candidate) this.#promote();
-    this.#options.observer.opened(connection);
+    this.#candidate = connection;
+    // A connection that replaces none is in use at once.
+    if (this.#current === undefined) this.#promote(connection);
   }
 
-  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
-    if (connection === this.#candidate) this.#promote();
-    this.#options.observer.acknowledged(connection, chunk, latencyMillis);
+  acknowledged(connection: Connection): void {
+    if (connection === this.#candidate) this.#promote(connection);
   }
 
-  unacknowledged(...reported: Parameters<SlotObserver['unacknowledged']>): void {
-    this.#options.observer.unacknowledged(...reported);
+  /** The dial has ended without a connection; `isFault`: it failed. Else it was cancelled. */
+  dialEnded(isFault: boolean): void {
+    this.#dialling = undefined;
+    if (this.isEmpty) this.#stopTimer();
+    else if (isFault) this.#retryRotation();
   }
 
-  failed(connection: Connection, error: FluentForwardConnectionError, chunks: readonly Chunk[]): void {
-    const isRotation = connection === this.#candidate && this.#current !== undefined;
-    this.#options.observer.failed(connection, error, chunks, isRotation && chunks.length === 0);
+  /** Whether a fault of this connection only makes a rotation fail, and the connection in use works. */
+  isRotation(connection: Connecting | Connection): boolean {
+    return this.#current !== undefined && (connection === this.#candidate || connection === this.#dialling);
+  }
+
+  /** The connection takes no more chunks because of a fault. */
+  failed(connection: Connection): void {
+    const isRotation = this.isRotation(connection);
     this.#leave(connection);
-    if (connection.state === 'retiring') this.#retain(connection);
-    if (!isRotation) return;
-    // The next address at once; with none left, the interval's end.
-    const address = this.#current?.address;
-    if (this.#isReturning) {
-      if (address !== undefined && this.#options.mayReturn(address)) this.#rotate(true);
-      else this.#schedule(this.#rotateAt - this.#options.clock.now());
-    } else if (this.#options.mayDial(address)) this.#rotate(false);
-    else this.#schedule(this.#jittered());
+    if (connection.state === 'retiring') this.#keepDraining(connection);
+    if (isRotation) this.#retryRotation();
   }
 
   closed(connection: Connection): void {
     this.#leave(connection);
     this.#retired.delete(connection);
-    if (this.isEmpty) {
-      this.#timer?.cancel();
-      this.#timer = undefined;
-    }
-    this.#options.observer.onCapacity();
+    if (this.isEmpty) this.#stopTimer();
+  }
+
+  #stopTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   #leave(connection: Connection): void {
-    if (connection === this.#current) {
-      this.#current = undefined;
-      if (this.#candidate?.state === 'open') this.#promote();
-    } else if (connection === this.#candidate) {
-      this.#candidate = undefined;
-    }
+    if (connection === this.#candidate) this.#candidate = undefined;
+    if (connection !== this.#current) return;
+    this.#current = undefined;
+    if (this.#candidate !== undefined) this.#promote(this.#candidate);
   }
 
-  #retain(connection: Connection): void {
+  /** Tries the next address at once. If there is none, waits for the end of the interval. */
+  #retryRotation(): void {
+    const { clock, mayDial, mayReturn } = this.#options;
+    const address = this.#current?.address;
+    if (this.#isReturning) {
+      if (address !== undefined && mayReturn(address)) this.#rotate(true);
+      else this.#schedule(this.#rotateAt - clock.now());
+    } else if (mayDial(address)) this.#rotate(false);
+    else this.#schedule(this.#jittered());
+  }
+
+  #keepDraining(connection: Connection): void {
     this.#retired.add(connection);
     if (this.#retired.size > MAX_RETIRED) this.#retired.values().next().value?.close();
   }
 
-  #promote(): void {
+  #promote(next: Connection): void {
     const old = this.#current;
-    const next = this.#candidate as Connection;
     this.#current = next;
     this.#candidate = undefined;
-    const { rotationIntervalMillis: interval, firstRotation, random } = this.#options;
+    const { rotationIntervalMillis: interval, firstRotation, random, onRotated } = this.#options;
     if (old === undefined) {
       const { from, to } = firstRotation;
       this.#schedule(interval * (to - (to - from) * random()));
       return;
     }
     this.#schedule(this.#jittered());
-    this.#options.observer.rotated(old, next);
-    // It drains; if it owes nothing it closes on the spot.
-    this.#retain(old);
+    onRotated(old, next);
+    this.#keepDraining(old);
     old.retire();
   }
 
@@ -173,7 +166,7 @@ export class Slot implements ConnectionObserver {
     return rotationIntervalMillis * (1 - JITTER + 2 * JITTER * random());
   }
 
-  /** Rotates after so long, or sooner where that leads back to an address that is preferred, from a standby. */
+  /** Rotates after `millis`, or earlier if the connection can return from a standby to a preferred address. */
   #schedule(millis: number): void {
     this.#timer?.cancel();
     const { clock, returnMillis, rotationIntervalMillis: interval } = this.#options;
@@ -186,32 +179,31 @@ export class Slot implements ConnectionObserver {
     this.#timer = clock.after(after, () => this.#due());
   }
 
-  /** The interval has passed, or there may be a way back: closes what nobody has used for two intervals, else rotates. */
+  /** The interval is over, or the connection may return. Closes connections that were idle for two intervals. */
   #due(): void {
     const current = this.#current;
     if (current === undefined) return;
     const { clock, rotationIntervalMillis: interval } = this.#options;
-    const candidate = this.#candidate;
-    const isBusy = current.inFlight + (candidate?.inFlight ?? 0) > 0;
+    const isBusy = this.usable.some(({ inFlight }) => inFlight > 0);
     const idleMillis = isBusy ? 0 : clock.now() - current.lastSentAt;
     if (interval > 0 && idleMillis >= 2 * interval) {
-      candidate?.close();
+      this.#dialling?.close();
+      this.#candidate?.close();
       current.close();
       return;
     }
     // Timers have whole milliseconds.
     const untilRotation = this.#rotateAt - clock.now();
     const isRotation = untilRotation < 1;
-    const mayReturn = current.address !== undefined && this.#options.mayReturn(current.address);
+    const mayReturn = this.#options.mayReturn(current.address);
     if (isRotation || mayReturn) this.#rotate(!isRotation);
     if (!isRotation) this.#schedule(untilRotation);
     else this.#schedule(idleMillis >= interval ? 2 * interval - idleMillis : this.#jittered());
   }
 
-  /** `isReturning`: not because of the connection's age, but to leave a standby. */
   #rotate(isReturning: boolean): void {
-    if (this.#current === undefined || this.#candidate !== undefined || this.#isClosed) return;
-    if (this.#retired.size >= MAX_DRAINING) return;
+    const isRotating = this.#dialling !== undefined || this.#candidate !== undefined;
+    if (this.#current === undefined || isRotating || this.#isClosed || this.#retired.size >= MAX_DRAINING) return;
     this.#isReturning = isReturning;
     this.dial();
   }

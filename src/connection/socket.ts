@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { connect, isIP, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate, type SecureContext } from 'node:tls';
+import type { Clock } from '../clock.ts';
 import { serverNameOf, type Target } from '../endpoint/target.ts';
 
 export { createSecureContext, type SecureContext } from 'node:tls';
@@ -40,4 +41,14 @@ function checkAddress(address: string, cert: PeerCertificate): Error | undefined
   if (new X509Certificate(cert.raw).checkIP(address) !== undefined) return undefined;
   const error = new Error(`the certificate does not hold the IP address ${address}`);
   return Object.assign(error, { code: 'ERR_TLS_CERT_ALTNAME_INVALID', cert });
+}
+
+/**
+ * Sends a FIN, in TLS after a close_notify: receivers log an error for a FIN without one. A receiver that does not read
+ * holds the close_notify back, so the socket is destroyed after `limitMillis`.
+ */
+export function closeGracefully(socket: Socket, clock: Clock, limitMillis: number): void {
+  const limit = clock.after(limitMillis, () => socket.destroy());
+  socket.once('close', () => limit.cancel());
+  socket.destroySoon();
 }

@@ -4,12 +4,15 @@ import type { Compressor } from '../compress/compressor.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { Connection } from '../connection/connection.ts';
+import { Credentials } from '../connection/credentials.ts';
 import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { Address } from '../endpoint/address.ts';
+import { Addresses } from '../endpoint/addresses.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
+import { OutageReport } from '../telemetry/outage-report.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { Deadline } from './deadline.ts';
 import { Doubt, type HandOver, HandOvers } from './doubt.ts';
@@ -122,7 +125,23 @@ export class Delivery implements PoolObserver {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
-    this.#pool = new ConnectionPool(options);
+    const { clock, config, counters, diagnostics, random } = options;
+    const { endpoint: endpoints, resolver, connectTimeoutMillis } = config;
+    const tlsServerName = config.tls.serverName;
+    this.#pool = new ConnectionPool({
+      ...options,
+      addresses: new Addresses({
+        endpoints,
+        resolver,
+        tlsServerName,
+        connectTimeoutMillis,
+        clock,
+        random,
+        diagnostics,
+      }),
+      credentials: new Credentials({ config, clock, diagnostics }),
+      outage: new OutageReport({ clock, counters, diagnostics }),
+    });
     this.#pool.observe(this);
   }
 

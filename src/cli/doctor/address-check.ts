@@ -2,13 +2,15 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { systemClock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
-import { Connection, type ConnectionObserver } from '../../connection/connection.ts';
+import { Connection } from '../../connection/connection.ts';
+import type { ConnectionEvent } from '../../connection/connection-event.ts';
 import type { Credentials } from '../../connection/credentials.ts';
+import { Dial, type OpenSocket } from '../../connection/dial.ts';
 import type { Stage } from '../../connection/failure.ts';
+import { FAULTS } from '../../connection/faults.ts';
 import type { Chunk } from '../../encode/chunk.ts';
 import type { Address } from '../../endpoint/address.ts';
-import type { ConnectionErrorCode, FluentForwardConnectionError } from '../../errors.ts';
-import { Telemetry } from '../../telemetry/telemetry.ts';
+import type { ConnectionErrorCode } from '../../errors.ts';
 import { describeTls } from './certificate.ts';
 import type { Check, Finding } from './finding.ts';
 import { remedyFor } from './remedy.ts';
@@ -17,11 +19,11 @@ export interface AddressCheckOptions {
   readonly address: Address;
   readonly config: Config;
   readonly credentials: Credentials;
-  /** What is sent once the connection is open. */
+  /** Sent when the connection is open. */
   readonly chunk: Chunk;
 }
 
-/** Dials one address as the exporter does, sends it a chunk, and tells how far that came. Never rejects. */
+/** Dials one address as the exporter does and sends it a chunk. Returns what each step has shown. Never rejects. */
 export function checkAddress(options: AddressCheckOptions): Promise<readonly Finding[]> {
   return new Promise((resolve) => {
     new AddressCheck(options, resolve);
@@ -37,66 +39,70 @@ const CHECK_OF_STAGE: Readonly<Record<Stage, Check>> = {
   PONG: 'handshake',
 };
 
-class AddressCheck implements ConnectionObserver {
+class AddressCheck {
   readonly #options: AddressCheckOptions;
-  readonly #done: (findings: readonly Finding[]) => void;
+  readonly #resolve: (findings: readonly Finding[]) => void;
   readonly #findings: Finding[] = [];
-  /** What is going on, and since when. */
+  /** The step that is running, and since when. */
   #check: Check = 'credentials';
   #since = systemClock.now();
   #tls: TLSSocket | undefined;
+  #isDone = false;
 
-  constructor(options: AddressCheckOptions, done: (findings: readonly Finding[]) => void) {
+  constructor(options: AddressCheckOptions, resolve: (findings: readonly Finding[]) => void) {
     this.#options = options;
-    this.#done = done;
+    this.#resolve = resolve;
     const { address, config, credentials } = options;
-    new Connection({
-      id: 0,
-      endpoints: address.endpoint.url,
-      acquire: async () => address,
-      release: () => {},
+    new Dial({
+      findAddress: async () => address,
       credentials,
       connectTimeoutMillis: config.connectTimeoutMillis,
-      ackTimeoutMillis: config.ackTimeoutMillis,
-      maxInFlightChunks: 1,
-      pass: 0,
       clock: systemClock,
-      // Not an exporter's: it has no metrics, and channels tell it by its name.
-      telemetry: new Telemetry('fluent-forward doctor'),
-      observer: this,
       onStage: (stage, socket) => this.#reached(stage, socket),
+      onOpen: (opened) => this.#sendChunk(opened),
+      onFailure: ({ code, reason }) => this.#fail(code, reason),
     });
   }
-
-  opened(connection: Connection): void {
-    this.#begin('ack');
-    connection.send(this.#options.chunk);
-  }
-
-  acknowledged(connection: Connection): void {
-    this.#pass();
-    connection.retire();
-    this.#done(this.#findings);
-  }
-
-  unacknowledged(): void {}
-
-  failed(connection: Connection, error: FluentForwardConnectionError): void {
-    this.#fail(error, connection.place);
-    connection.close();
-    this.#done(this.#findings);
-  }
-
-  closed(): void {}
 
   #reached(stage: Stage, socket: Socket | undefined): void {
     if (stage === 'TLS') this.#begin('TLS', socket as TLSSocket);
     else this.#begin(CHECK_OF_STAGE[stage]);
   }
 
+  #sendChunk(opened: OpenSocket): void {
+    this.#begin('ack');
+    const { chunk, config } = this.#options;
+    const connection: Connection = new Connection({
+      id: 0,
+      dialledAt: this.#since,
+      opened,
+      ackTimeoutMillis: config.ackTimeoutMillis,
+      maxInFlightChunks: 1,
+      clock: systemClock,
+      onEvent: (event) => this.#ended(connection, event),
+    });
+    connection.send(chunk);
+    connection.start();
+  }
+
+  /** The first event is the result. Later ones only report the end of the connection. */
+  #ended(connection: Connection, event: ConnectionEvent): void {
+    if (this.#isDone) return;
+    if (event.kind === 'acknowledged') {
+      this.#pass();
+      this.#done();
+      connection.retire();
+      return;
+    }
+    const { code, message } = event.error;
+    // The finding names the place as its subject.
+    this.#fail(code, message.slice(`${connection.place}: `.length));
+    connection.close();
+  }
+
   #begin(check: Check, tls?: TLSSocket): void {
     if (check === this.#check) return;
-    // What is read on this side is of interest only when that fails.
+    // Reading the certificates and secrets is worth a finding only if it fails.
     if (this.#check !== 'credentials') this.#pass();
     this.#check = check;
     this.#since = systemClock.now();
@@ -107,31 +113,22 @@ class AddressCheck implements ConnectionObserver {
     this.#add({ outcome: 'passed', check: this.#check, text: this.#tls === undefined ? '' : describeTls(this.#tls) });
   }
 
-  #fail({ code, message }: FluentForwardConnectionError, place: string): void {
-    const check = blamedBy(code) ?? this.#check;
+  #fail(code: ConnectionErrorCode, text: string): void {
+    const check = FAULTS[code].step ?? this.#check;
     // A server can refuse a client after its own part of the handshake has passed.
     const passed = this.#findings.findIndex((finding) => finding.check === check);
     if (passed !== -1) this.#findings.splice(passed);
-    // The place that it begins with is the subject already.
-    const text = message.slice(`${place}: `.length);
     this.#add({ outcome: 'failed', check, text, code, remedy: remedyFor(check, code) });
+    this.#done();
+  }
+
+  #done(): void {
+    this.#isDone = true;
+    this.#resolve(this.#findings);
   }
 
   #add(finding: Omit<Finding, 'subject' | 'millis'>): void {
     const { address } = this.#options;
     this.#findings.push({ subject: address.text, millis: systemClock.now() - this.#since, ...finding });
-  }
-}
-
-/** The check that an error tells of whenever it comes. */
-function blamedBy(code: ConnectionErrorCode): Check | undefined {
-  switch (code) {
-    case 'FLUENT_FORWARD_TLS_FAILED':
-      return 'TLS';
-    case 'FLUENT_FORWARD_AUTH_FAILED':
-    case 'FLUENT_FORWARD_SERVER_UNTRUSTED':
-      return 'handshake';
-    default:
-      return undefined;
   }
 }
