@@ -3,7 +3,7 @@ import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-lo
 import { inCleanContext } from './clean-context.ts';
 import { type Clock, nextTick, systemClock } from './clock.ts';
 import { createCompressor } from './compress/create.ts';
-import { type Config, MESSAGE_CEILING_BYTES, resolveConfig } from './config/config.ts';
+import { type Config, resolveConfig } from './config/config.ts';
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
 import { Delivery, type FlushTimeout, MAX_FLUSH_MILLIS, type Outcome } from './delivery/delivery.ts';
@@ -12,6 +12,7 @@ import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
 import { BufferPool } from './encode/buffer-pool.ts';
 import { createLayout } from './encode/layout/create.ts';
+import { MESSAGE_CEILING_BYTES } from './encode/message.ts';
 import { FunctionTagger } from './encode/tag.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
 import { printableValue } from './printable.ts';

@@ -1,9 +1,10 @@
 // Not public: what the exporter encodes with, for figures of the encoding alone.
 import { systemClock } from '../../dist/esm/clock.js';
-import { MESSAGE_CEILING_BYTES, resolveConfig } from '../../dist/esm/config/config.js';
+import { resolveConfig } from '../../dist/esm/config/config.js';
 import { BatchEncoder } from '../../dist/esm/encode/batch.js';
 import { BufferPool } from '../../dist/esm/encode/buffer-pool.js';
 import { createLayout } from '../../dist/esm/encode/layout/create.js';
+import { MESSAGE_CEILING_BYTES } from '../../dist/esm/encode/message.js';
 import { FunctionTagger } from '../../dist/esm/encode/tag.js';
 
 /** Encodes records as an exporter with these options does; gives the chunks, which are to be released. */

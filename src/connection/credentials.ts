@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
-import type { Config, TlsConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import { certificatesOf, isCutOff, problemOfPem } from '../config/pem.ts';
+import type { TlsConfig } from '../config/rules.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import type { Login } from '../protocol/handshake.ts';

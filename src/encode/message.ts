@@ -1,5 +1,8 @@
 import { Encoder } from '@msgpack/msgpack';
 
+/** The most bytes that a message may have. Fluent Bit closes the connection if it gets more than 6,144,000. */
+export const MESSAGE_CEILING_BYTES = 6_000_000;
+
 /** What stands behind the entries of a message. */
 export interface MessageOption {
   /** How many entries there are. */

@@ -1,5 +1,5 @@
 import { systemClock } from '../../clock.ts';
-import { type Config, MESSAGE_CEILING_BYTES } from '../../config/config.ts';
+import type { Config } from '../../config/config.ts';
 import type { FluentForwardLogExporterOptions, Resolver } from '../../config/options.ts';
 import { Credentials } from '../../connection/credentials.ts';
 import { Diagnostics } from '../../diagnostics.ts';
@@ -7,6 +7,7 @@ import { BatchEncoder } from '../../encode/batch.ts';
 import { BufferPool } from '../../encode/buffer-pool.ts';
 import type { Chunk } from '../../encode/chunk.ts';
 import { createLayout } from '../../encode/layout/create.ts';
+import { MESSAGE_CEILING_BYTES } from '../../encode/message.ts';
 import type { TagTemplate } from '../../encode/tag.ts';
 import type { Address } from '../../endpoint/address.ts';
 import { EndpointAddresses } from '../../endpoint/endpoint-addresses.ts';
