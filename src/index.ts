@@ -1,7 +1,6 @@
 export type { CompressionName } from './compress/create.ts';
-export type { Endpoint, NetworkEndpoint } from './config/endpoint.ts';
+export type { Endpoint, EndpointOptions, NetworkEndpoint } from './config/endpoint.ts';
 export type {
-  EndpointOptions,
   FluentForwardLogExporterOptions,
   ResolvedAddress,
   Resolver,

@@ -1,6 +1,18 @@
 import { isIP } from 'node:net';
 import { escapeControls, printable } from '../printable.ts';
-import type { EndpointOptions } from './options.ts';
+
+/** An endpoint with its parameters. The same can be written as `url?weight=2&standby=true`. */
+export interface EndpointOptions {
+  /** `tcp://host[:port]`, `tls://host[:port]`, `srv+tcp://name`, `srv+tls://name` or `unix:///path`. */
+  url: string;
+  /**
+   * How much load each of its addresses gets in relation to others, 1 to 65535. Default 1.
+   * For SRV names it multiplies the weights of the records.
+   */
+  weight?: number | undefined;
+  /** Whether it is used only while no address of an endpoint that is no standby is healthy. Default false. */
+  standby?: boolean | undefined;
+}
 
 /** One endpoint as the user configured it: a receiver, or a name that stands for several. */
 export type Endpoint = EndpointLocation & {

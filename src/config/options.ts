@@ -3,21 +3,8 @@ import type { CompressionName } from '../compress/create.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
 import type { TagFunction } from '../encode/tag.ts';
-import type { NetworkEndpoint } from './endpoint.ts';
+import type { EndpointOptions, NetworkEndpoint } from './endpoint.ts';
 import type { TextOrFunction } from './source.ts';
-
-/** One endpoint with what is said of it. The same can be written as `url?weight=2&standby=true`. */
-export interface EndpointOptions {
-  /** `tcp://host[:port]`, `tls://host[:port]`, `srv+tcp://name`, `srv+tls://name` or `unix:///path`. */
-  url: string;
-  /**
-   * How much load each of its addresses gets in relation to others, 1 to 65535. Default 1.
-   * For SRV names it multiplies the weights of the records.
-   */
-  weight?: number | undefined;
-  /** Whether it is used only while no address of an endpoint that is no standby is healthy. Default false. */
-  standby?: boolean | undefined;
-}
 
 /** One address that a receiver can be reached at. */
 export interface ResolvedAddress {
