@@ -225,12 +225,12 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     vi.stubEnv('OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE', '/nowhere');
     start({});
   },
-  'ackTimeoutMillis (…) is not below timeoutMillis (…): an unanswered chunk is never sent to another receiver':
+  'ackTimeoutMillis (…) must be less than timeoutMillis (…); otherwise an unanswered chunk is never sent to another receiver':
     constructed({ ackTimeoutMillis: 2_000, timeoutMillis: 2_000 }),
-  'timeoutMillis (…) is not below …, after which BatchLogRecordProcessor by default gives up on an export that still runs':
+  'timeoutMillis (…) must be less than …, after which BatchLogRecordProcessor by default gives up on an export that still runs':
     constructed({ timeoutMillis: 30_000 }),
   'username and password are not used: without sharedKey there is no handshake': constructed({ username: 'shop' }),
-  'username and password belong together, and one of them is not set': constructed({
+  'username and password: set both or neither': constructed({
     username: 'shop',
     sharedKey: 'key',
   }),

@@ -21,10 +21,10 @@ export function contradictions(config: Checked): readonly string[] {
 
 function* timeContradictions({ ackTimeoutMillis, timeoutMillis }: Checked): Generator<string> {
   if (ackTimeoutMillis >= timeoutMillis) {
-    yield `ackTimeoutMillis (${ackTimeoutMillis}) is not below timeoutMillis (${timeoutMillis}): an unanswered chunk is never sent to another receiver`;
+    yield `ackTimeoutMillis (${ackTimeoutMillis}) must be less than timeoutMillis (${timeoutMillis}); otherwise an unanswered chunk is never sent to another receiver`;
   }
   if (timeoutMillis >= PROCESSOR_TIMEOUT_MILLIS) {
-    yield `timeoutMillis (${timeoutMillis}) is not below ${PROCESSOR_TIMEOUT_MILLIS}, after which BatchLogRecordProcessor by default gives up on an export that still runs`;
+    yield `timeoutMillis (${timeoutMillis}) must be less than ${PROCESSOR_TIMEOUT_MILLIS}, after which BatchLogRecordProcessor by default gives up on an export that still runs`;
   }
 }
 
@@ -39,7 +39,7 @@ function* credentialContradictions({ sharedKey, username, password }: Checked): 
   if (sharedKey === undefined && (username ?? password) !== undefined) {
     yield 'username and password are not used: without sharedKey there is no handshake';
   } else if ((username === undefined) !== (password === undefined)) {
-    yield 'username and password belong together, and one of them is not set';
+    yield 'username and password: set both or neither';
   }
 }
 

@@ -63,11 +63,12 @@ export function parseEndpoints(value: unknown): readonly Endpoint[] {
   const endpoints = new Map<string, Endpoint>();
   for (const part of parts) {
     const endpoint = parseEndpoint(part, list);
-    if (endpoints.has(endpoint.url)) throw new RangeError(`${endpoint.url} is there twice`);
+    if (endpoints.has(endpoint.url)) throw new RangeError(`${endpoint.url} is listed twice`);
     endpoints.set(endpoint.url, endpoint);
   }
   const parsed = [...endpoints.values()];
-  if (parsed.every(({ standby }) => standby)) throw new RangeError('every endpoint is a standby, but for what?');
+  if (parsed.every(({ standby }) => standby))
+    throw new RangeError('all endpoints are standbys; at least one must not be');
   return parsed;
 }
 

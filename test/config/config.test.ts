@@ -448,6 +448,8 @@ describe('time limits that contradict each other', () => {
 
   it('a time limit in code that contradicts one in a variable warns', () => {
     const { warnings } = resolve({ ackTimeoutMillis: 8_000 }, { TIMEOUT: '8000' });
-    expect(warnings).toEqual([`ackTimeoutMillis (8000) is not below timeoutMillis (8000): ${NEVER_ELSEWHERE}`]);
+    expect(warnings).toEqual([
+      `ackTimeoutMillis (8000) must be less than timeoutMillis (8000); otherwise ${NEVER_ELSEWHERE}`,
+    ]);
   });
 });

@@ -153,9 +153,9 @@ describe('parseEndpoints', () => {
 
   it.each([
     [[], 'there is no endpoint in it'],
-    ['tcp://a,tcp://b,tcp://a:24224', 'tcp://a:24224 is there twice'],
-    [['tcp://a?weight=2', { url: 'TCP://A', standby: true }], 'tcp://a:24224 is there twice'],
-    ['tcp://a?standby=true,unix:///b?standby=true', 'every endpoint is a standby, but for what?'],
+    ['tcp://a,tcp://b,tcp://a:24224', 'tcp://a:24224 is listed twice'],
+    [['tcp://a?weight=2', { url: 'TCP://A', standby: true }], 'tcp://a:24224 is listed twice'],
+    ['tcp://a?standby=true,unix:///b?standby=true', 'all endpoints are standbys; at least one must not be'],
     ['tcp://b,tcp://a?weight=0', '"tcp://a?weight=0" has a weight that is no integer from 1 to 65535'],
     ['tcp://a?weight=-1', '"tcp://a?weight=-1" has a weight that is no integer from 1 to 65535'],
     ['tcp://a?weight=65536', '"tcp://a?weight=65536" has a weight that is no integer from 1 to 65535'],

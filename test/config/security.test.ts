@@ -154,8 +154,8 @@ describe('the names in the handshake', () => {
     [{ sharedKey: 'k', username: 'u', password: 'p' }, []],
     [{ username: 'u', password: 'p' }, [/^username and password are not used: without sharedKey/]],
     [{ password: 'p' }, [/^username and password are not used: without sharedKey/]],
-    [{ sharedKey: 'k', username: 'u' }, [/^username and password belong together/]],
-    [{ sharedKey: 'k', password: 'p' }, [/^username and password belong together/]],
+    [{ sharedKey: 'k', username: 'u' }, [/^username and password: set both or neither$/]],
+    [{ sharedKey: 'k', password: 'p' }, [/^username and password: set both or neither$/]],
   ])('a login warns only if the handshake cannot use it: %j', (options, expected) => {
     expect(resolve(options).warnings).toEqual(expected.map((text) => expect.stringMatching(text)));
   });

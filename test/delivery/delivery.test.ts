@@ -402,7 +402,7 @@ describe('the deadline of an export', () => {
     await clock.advance(100);
     expect((await second).error?.code).toBe('FLUENT_FORWARD_TIMEOUT');
     expect(warnings()).toHaveLength(1);
-    expect(warnings()[0]).toMatch(/ackTimeoutMillis \(5000\) is not below timeoutMillis \(1000\)/);
+    expect(warnings()[0]).toMatch(/ackTimeoutMillis \(5000\) must be less than timeoutMillis \(1000\)/);
     expect((await send('third')).code).toBe(0);
     expect(receiver.connectionCount).toBe(1);
   });

@@ -184,11 +184,11 @@ export const MESSAGES: readonly Message[] = [
   },
   {
     level: 'warn',
-    text: 'ackTimeoutMillis (…) is not below timeoutMillis (…): an unanswered chunk is never sent to another receiver',
+    text: 'ackTimeoutMillis (…) must be less than timeoutMillis (…); otherwise an unanswered chunk is never sent to another receiver',
   },
   {
     level: 'warn',
-    text: 'timeoutMillis (…) is not below …, after which BatchLogRecordProcessor by default gives up on an export that still runs',
+    text: 'timeoutMillis (…) must be less than …, after which BatchLogRecordProcessor by default gives up on an export that still runs',
   },
   {
     level: 'warn',
@@ -198,7 +198,7 @@ export const MESSAGES: readonly Message[] = [
   { level: 'warn', text: '…: … failed: …; chunks are sent uncompressed', test: COMPRESSION },
   { level: 'warn', text: '…: …: a fault of the exporter: …; the chunk may be lost', test: COMPRESSION },
   { level: 'warn', text: 'username and password are not used: without sharedKey there is no handshake' },
-  { level: 'warn', text: 'username and password belong together, and one of them is not set' },
+  { level: 'warn', text: 'username and password: set both or neither' },
   { level: 'warn', text: '… set, but … is not encrypted: tls:// and srv+tls:// endpoints are' },
   {
     level: 'warn',
