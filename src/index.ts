@@ -1,4 +1,4 @@
-export type { CompressionName } from './compress/create.ts';
+export type { CompressionName } from './compress/codecs.ts';
 export type { Endpoint, EndpointOptions, NetworkEndpoint } from './config/endpoint.ts';
 export type {
   FluentForwardLogExporterOptions,

@@ -2,7 +2,7 @@ import { constants, createGzip } from 'node:zlib';
 import type { Codec } from './codec.ts';
 import { STREAM_OPTIONS, StreamEngine } from './engine.ts';
 
-export const gzip: Codec = {
+export const gzip: Codec<'gzip'> = {
   name: 'gzip',
   maxLevel: 9,
   maxBytes: Number.POSITIVE_INFINITY,

@@ -1,4 +1,4 @@
-import { codecOf } from '../compress/create.ts';
+import { codecOf } from '../compress/codecs.ts';
 import { urlsOf } from './endpoint.ts';
 import { VARIABLE_PREFIX } from './env.ts';
 import type { TlsOptions } from './options.ts';

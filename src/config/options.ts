@@ -1,5 +1,5 @@
 import type { MeterProvider } from '@opentelemetry/api';
-import type { CompressionName } from '../compress/create.ts';
+import type { CompressionName } from '../compress/codecs.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
 import type { TagFunction } from '../encode/tag.ts';

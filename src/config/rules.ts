@@ -1,5 +1,5 @@
 import type { MeterProvider } from '@opentelemetry/api';
-import { type CompressionName, codecOf } from '../compress/create.ts';
+import { CODECS, COMPRESSION_NAMES, type CompressionName, codecOf } from '../compress/codecs.ts';
 import { isPlainObject } from '../encode/deep-copy.ts';
 import { copyOf } from '../encode/field.ts';
 import type { LayoutName } from '../encode/layout/create.ts';
@@ -55,9 +55,8 @@ export interface TlsConfig {
 }
 
 const DEFAULT_ENDPOINT = parseEndpoints('tcp://localhost');
-const COMPRESSIONS: readonly CompressionName[] = ['none', 'gzip', 'zstd'];
 /** The highest level of any compression. Without compression the level has no effect. */
-const MAX_LEVEL = 19;
+const MAX_LEVEL = Math.max(...Object.values(CODECS).map(({ maxLevel }) => maxLevel));
 const LAYOUTS: readonly LayoutName[] = ['default', 'flat', 'otlp'];
 
 export const RULES: Rules<GeneralConfig> = {
@@ -122,7 +121,7 @@ export const RULES: Rules<GeneralConfig> = {
   },
   compression: {
     ...text,
-    allowed: COMPRESSIONS.join(', '),
+    allowed: COMPRESSION_NAMES.join(', '),
     variable: 'COMPRESSION',
     fallback: 'none',
     accept: acceptCompression,
@@ -171,7 +170,7 @@ function acceptTag(value: unknown): GeneralConfig['tag'] | undefined {
 
 /** Throws if the running version of Node.js does not have the compression. */
 function acceptCompression(value: unknown): CompressionName | undefined {
-  const name = COMPRESSIONS.find((known) => known === value);
+  const name = COMPRESSION_NAMES.find((known) => known === value);
   if (name !== undefined) codecOf(name);
   return name;
 }

@@ -1,3 +1,4 @@
+import { CODECS } from '../compress/codecs.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import { printable } from '../printable.ts';
 
@@ -5,9 +6,16 @@ const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (F
 
 /** Why a chunk is refused, for messages. */
 export function describeRefusal(chunk: Chunk): string {
-  const { compression } = chunk;
-  const doubt = compression?.name === 'zstd' ? 'zstd, which Fluentd before 1.19 and Fluent Bit before 4.1 lack; ' : '';
-  return `${describeChunk(chunk)} is not acknowledged although others are: receivers probably refuse it; ${doubt}${COMPARE_SIZES}`;
+  return `${describeChunk(chunk)} is not acknowledged although others are: receivers probably refuse it; ${describeCodec(chunk)}${COMPARE_SIZES}`;
+}
+
+/** Which releases of receivers cannot decompress the chunk; empty if all can. */
+function describeCodec({ compression }: Chunk): string {
+  const codec = Object.values(CODECS).find(({ name }) => name === compression?.name);
+  const tooOld = Object.entries(codec?.firstReleases ?? {}).map(
+    ([receiver, release]) => `${receiver} before ${release}`,
+  );
+  return tooOld.length === 0 ? '' : `${codec?.name}, which ${tooOld.join(' and ')} lack; `;
 }
 
 /** Why no chunk is acknowledged, for messages. */

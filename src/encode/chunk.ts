@@ -3,7 +3,8 @@ import type { BufferPool } from './buffer-pool.ts';
 
 /** How the entries of a chunk are compressed. */
 export interface ChunkCompression {
-  readonly name: 'gzip' | 'zstd';
+  /** The name of the codec. */
+  readonly name: string;
   /** What the message would take without. */
   readonly rawBytes: number;
 }

@@ -263,7 +263,8 @@ const FAULT_CASES: readonly FaultCase[] = [
       check: 'compression',
       code: 'FLUENT_FORWARD_TIMEOUT',
       text: 'gzip',
-      remedy: 'set compression to one that the receiver knows',
+      remedy:
+        'set compression to one that the receiver knows (zstd: Fluentd from 1.19, Fluent Bit from 4.1), or to none',
     },
   },
   {

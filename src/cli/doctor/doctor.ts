@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { CompressionName } from '../../compress/create.ts';
+import { COMPRESSION_NAMES, type CompressionName } from '../../compress/codecs.ts';
 import { type Config, resolveConfig } from '../../config/config.ts';
 import { withoutSecrets } from '../../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
@@ -19,7 +19,7 @@ from OTEL_EXPORTER_FLUENT_FORWARD_* variables counts here too: secrets, certific
 
   --endpoint <endpoint>  where to send, in place of the variable or tcp://localhost:24224
   --layout <layout>      default, flat or otlp, in place of the variable
-  --compression <name>   none, gzip or zstd, in place of the variable
+  --compression <name>   ${choiceOf(COMPRESSION_NAMES)}, in place of the variable
   --tag <tag>            the tag of the test records (default ${TEST_TAG})
   --json                 one JSON object in place of the table
   --help                 show this text
@@ -31,6 +31,10 @@ Examples:
 
 Exit code: 0 when exporting would work, 1 when not, 2 for bad arguments.
 `;
+
+function choiceOf(names: readonly string[]): string {
+  return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+}
 
 /** Finds out whether exporting would work. */
 export async function doctor(args: readonly string[]): Promise<ExitCode> {

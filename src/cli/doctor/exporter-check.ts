@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { systemClock } from '../../clock.ts';
-import { codecOf } from '../../compress/create.ts';
+import { CODECS, codecOf } from '../../compress/codecs.ts';
 import type { Config } from '../../config/config.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
 import { FluentForwardConnectionError, type FluentForwardExportError, messageOf } from '../../errors.ts';
@@ -34,7 +34,7 @@ export async function* checkExporter(options: ExporterCheckOptions): AsyncGenera
   // What follows takes further connections: its failures would be laid to the wrong cause.
   if (basics.some(({ outcome }) => outcome === 'failed')) return;
   yield* await checkLoad(options);
-  yield* await Promise.all(trials(options));
+  yield* await Promise.all(trialsFor(options.config).map((trial) => tryOut(trial, options)));
 }
 
 /** Uncompressed, so that what fails is not laid to the compression. */
@@ -76,7 +76,7 @@ async function checkRecord(
 ): Promise<Finding> {
   const { millis, error } = await exportOne(exporter, records.create('record'));
   if (error !== undefined) return failed('record', millis, error);
-  const caveat = config.layout === 'otlp' ? CAVEATS['otlp layout'] : '';
+  const caveat = config.layout === 'otlp' ? inBrackets(OTLP_CAVEAT) : '';
   return passed('record', millis, `acknowledged in the layout ${config.layout}${caveat}`);
 }
 
@@ -119,7 +119,7 @@ async function checkCompression(
   const { millis, error } = await exportOne(exporter, records.createCompressible('compression'));
   if (error !== undefined) return failed('compression', millis, error);
   const { bytes, rawBytes } = exporter.stats().acknowledged;
-  const caveat = config.compression === 'zstd' ? CAVEATS.zstd : '';
+  const caveat = inBrackets(codecOf(config.compression)?.ackCaveat);
   return passed('compression', millis, `acknowledged ${rawBytes} bytes as ${bytes} in ${config.compression}${caveat}`);
 }
 
@@ -137,19 +137,24 @@ async function checkLargeChunk(
   return passed('large chunk', millis, `acknowledged ${acknowledged} bytes; maxChunkBytes is ${maxChunkBytes}`);
 }
 
-/** What else the receiver takes, as far as an ack tells. */
-function trials(options: ExporterCheckOptions): Promise<Finding>[] {
-  const { compression, layout } = options.config;
-  const trials: Promise<Finding>[] = [];
-  if (compression !== 'gzip') trials.push(tryOut('gzip', { compression: 'gzip' }, options));
-  if (compression !== 'zstd') trials.push(tryOut('zstd', { compression: 'zstd' }, options));
-  if (layout !== 'otlp') trials.push(tryOut('otlp layout', { layout: 'otlp', compression: 'none' }, options));
-  return trials;
+/** Options that are not configured, and that the receiver may support too. */
+interface Trial {
+  readonly check: Check;
+  readonly options: FluentForwardLogExporterOptions;
+  readonly ackCaveat: string | undefined;
+}
+
+function trialsFor({ compression, layout }: Config): readonly Trial[] {
+  const codecs = Object.values(CODECS)
+    .filter(({ name }) => name !== compression)
+    .map(({ name, ackCaveat }) => ({ check: name, options: { compression: name }, ackCaveat }));
+  const otlp = { layout: 'otlp', compression: 'none' } as const;
+  const layouts = [{ check: 'otlp layout', options: otlp, ackCaveat: OTLP_CAVEAT } as const];
+  return layout === 'otlp' ? codecs : [...codecs, ...layouts];
 }
 
 async function tryOut(
-  check: keyof typeof CAVEATS,
-  options: FluentForwardLogExporterOptions,
+  { check, options, ackCaveat }: Trial,
   { options: given, records }: ExporterCheckOptions,
 ): Promise<Finding> {
   const times = { timeoutMillis: TRIAL_TIMEOUT_MILLIS, ackTimeoutMillis: TRIAL_TIMEOUT_MILLIS - 1 };
@@ -157,20 +162,19 @@ async function tryOut(
     codecOf(options.compression ?? 'none');
     return await withExporter({ ...given, ...options, ...times }, async (exporter) => {
       const { error } = await exportOne(exporter, records.createCompressible(check));
-      return noted(check, error === undefined ? `acknowledged${CAVEATS[check]}` : 'not acknowledged');
+      return noted(check, error === undefined ? `acknowledged${inBrackets(ackCaveat)}` : 'not acknowledged');
     });
   } catch (error) {
-    // This Node.js may have no zstd.
+    // This version of Node.js may not have the codec.
     return noted(check, `not tried: ${messageOf(error)}`);
   }
 }
 
-/** Where an ack says too much. */
-const CAVEATS = {
-  gzip: '',
-  zstd: ' (Fluent Bit before 4.1 does so and loses it)',
-  'otlp layout': ' (Fluent Bit understands it; others may do so and lose parts of it)',
-};
+const OTLP_CAVEAT = 'Fluent Bit understands it; others may do so and lose parts of it';
+
+function inBrackets(caveat: string | undefined): string {
+  return caveat === undefined ? '' : ` (${caveat})`;
+}
 
 function exportOne(
   exporter: FluentForwardLogExporter,

@@ -1,3 +1,4 @@
+import type { CodecName } from '../../compress/codecs.ts';
 import type { ConnectionErrorCode, ExportErrorCode } from '../../errors.ts';
 
 export type Check =
@@ -12,8 +13,7 @@ export type Check =
   | 'rotation'
   | 'compression'
   | 'large chunk'
-  | 'gzip'
-  | 'zstd'
+  | CodecName
   | 'otlp layout';
 
 /** What a check has shown. */

@@ -1,3 +1,4 @@
+import { CODECS } from '../../compress/codecs.ts';
 import { FAULTS, READ_RECEIVER_LOG } from '../../connection/faults.ts';
 import type { ConnectionErrorCode, ExportErrorCode } from '../../errors.ts';
 import type { Check } from './finding.ts';
@@ -7,9 +8,7 @@ export function remedyFor(check: Check, code: ConnectionErrorCode | ExportErrorC
   if (check === 'large chunk') {
     return 'lower maxChunkBytes, or raise chunk_size_limit (Fluentd) or buffer_max_size (Fluent Bit)';
   }
-  if (check === 'compression') {
-    return 'set compression to one that the receiver knows (zstd: Fluentd from 1.19, Fluent Bit from 4.1), or to none';
-  }
+  if (check === 'compression') return compressionRemedy();
   if (!isConnectionError(code)) return READ_RECEIVER_LOG;
   return (code === 'FLUENT_FORWARD_CONNECT_TIMEOUT' && TIMEOUT_REMEDIES[check]) || FAULTS[code].remedy;
 }
@@ -22,4 +21,12 @@ const TIMEOUT_REMEDIES: { readonly [check in Check]?: string } = {
 
 function isConnectionError(code: ConnectionErrorCode | ExportErrorCode): code is ConnectionErrorCode {
   return Object.hasOwn(FAULTS, code);
+}
+
+function compressionRemedy(): string {
+  const releases = Object.values(CODECS).flatMap(({ name, firstReleases = {} }) => {
+    const first = Object.entries(firstReleases).map(([receiver, release]) => `${receiver} from ${release}`);
+    return first.length === 0 ? [] : [`${name}: ${first.join(', ')}`];
+  });
+  return `set compression to one that the receiver knows (${releases.join('; ')}), or to none`;
 }
