@@ -7,8 +7,8 @@ export type {
   TlsOptions,
 } from './config/options.ts';
 export type { TextOrFunction } from './config/source.ts';
-export type { LayoutName } from './encode/layout/create.ts';
 export type { LayoutFunction } from './encode/layout/custom.ts';
+export type { LayoutName } from './encode/layout/layouts.ts';
 export type { TagFunction } from './encode/tag.ts';
 export {
   type ConnectionErrorCode,

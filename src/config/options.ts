@@ -1,7 +1,7 @@
 import type { MeterProvider } from '@opentelemetry/api';
 import type { CompressionName } from '../compress/codecs.ts';
-import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
+import type { LayoutName } from '../encode/layout/layouts.ts';
 import type { TagFunction } from '../encode/tag.ts';
 import type { EndpointOptions, NetworkEndpoint } from './endpoint.ts';
 import type { TextOrFunction } from './source.ts';

@@ -2,8 +2,8 @@ import type { MeterProvider } from '@opentelemetry/api';
 import { CODECS, COMPRESSION_NAMES, type CompressionName, codecOf } from '../compress/codecs.ts';
 import { isPlainObject } from '../encode/deep-copy.ts';
 import { copyOf } from '../encode/field.ts';
-import type { LayoutName } from '../encode/layout/create.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
+import { LAYOUT_NAMES, type LayoutName } from '../encode/layout/layouts.ts';
 import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
 import type { ResourceAttributes } from '../encode/resource.ts';
 import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type TagTemplate } from '../encode/tag.ts';
@@ -57,7 +57,6 @@ export interface TlsConfig {
 const DEFAULT_ENDPOINT = parseEndpoints('tcp://localhost');
 /** The highest level of any compression. Without compression the level has no effect. */
 const MAX_LEVEL = Math.max(...Object.values(CODECS).map(({ maxLevel }) => maxLevel));
-const LAYOUTS: readonly LayoutName[] = ['default', 'flat', 'otlp'];
 
 export const RULES: Rules<GeneralConfig> = {
   endpoint: {
@@ -73,11 +72,11 @@ export const RULES: Rules<GeneralConfig> = {
   tag: { ...textOrFunction, allowed: TAG_RULE, variable: 'TAG', fallback: DEFAULT_TAG, accept: acceptTag },
   layout: {
     ...textOrFunction,
-    allowed: `${LAYOUTS.join(', ')} or a function (record, entry) => object | undefined`,
+    allowed: `${LAYOUT_NAMES.join(', ')} or a function (record, entry) => object | undefined`,
     variable: 'LAYOUT',
     fallback: 'default',
     accept: (value) =>
-      typeof value === 'function' ? (value as LayoutFunction) : LAYOUTS.find((name) => name === value),
+      typeof value === 'function' ? (value as LayoutFunction) : LAYOUT_NAMES.find((name) => name === value),
     parse: ({ text }) => text.toLowerCase(),
   },
   resourceAttributes: {

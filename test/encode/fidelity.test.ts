@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EncodedBatch } from '../../src/encode/batch.ts';
-import type { LayoutName } from '../../src/encode/layout/create.ts';
+import type { LayoutName } from '../../src/encode/layout/layouts.ts';
 import { parseTag, type TagTemplate } from '../../src/encode/tag.ts';
 import { recordFields } from '../support/arbitraries.ts';
 import { expectedEntry, expectedGroup, type PlainRecord } from '../support/expected-entry.ts';

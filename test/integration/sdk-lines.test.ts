@@ -1,7 +1,7 @@
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { type AnyValue, SeverityNumber } from '@opentelemetry/api-logs';
 import { expect, it } from 'vitest';
-import type { LayoutName } from '../../src/encode/layout/create.ts';
+import type { LayoutName } from '../../src/encode/layout/layouts.ts';
 import { batchEncoder, decodeChunk, emitted, NOW } from '../support/records.ts';
 import { SDKS, type Sdk } from './sdks.ts';
 

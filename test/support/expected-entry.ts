@@ -1,4 +1,4 @@
-import type { LayoutName } from '../../src/encode/layout/create.ts';
+import type { LayoutName } from '../../src/encode/layout/layouts.ts';
 import { JSON_FORM, type NormalForm, normalForm, normalMap, OTLP_FORM } from './normal-form.ts';
 import type { DecodedEntry } from './records.ts';
 

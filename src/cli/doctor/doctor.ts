@@ -4,7 +4,7 @@ import { type Config, resolveConfig } from '../../config/config.ts';
 import { withoutSecrets } from '../../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
 import { withholdFirstLoss } from '../../diagnostics.ts';
-import type { LayoutName } from '../../encode/layout/create.ts';
+import { LAYOUT_NAMES, type LayoutName } from '../../encode/layout/layouts.ts';
 import { messageOf } from '../../errors.ts';
 import { EXIT, type ExitCode, UsageError } from '../exit-code.ts';
 import { checkUp } from './checkup.ts';
@@ -18,7 +18,7 @@ Finds out whether log records would reach the receiver and, if not, why. All tha
 from OTEL_EXPORTER_FLUENT_FORWARD_* variables counts here too: secrets, certificates, time limits.
 
   --endpoint <endpoint>  where to send, in place of the variable or tcp://localhost:24224
-  --layout <layout>      default, flat or otlp, in place of the variable
+  --layout <layout>      ${choiceOf(LAYOUT_NAMES)}, in place of the variable
   --compression <name>   ${choiceOf(COMPRESSION_NAMES)}, in place of the variable
   --tag <tag>            the tag of the test records (default ${TEST_TAG})
   --json                 one JSON object in place of the table

@@ -4,6 +4,7 @@ import { systemClock } from '../../clock.ts';
 import { CODECS, codecOf } from '../../compress/codecs.ts';
 import type { Config } from '../../config/config.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
+import { LAYOUT_NAMES, LAYOUTS, type LayoutName } from '../../encode/layout/layouts.ts';
 import { FluentForwardConnectionError, type FluentForwardExportError, messageOf } from '../../errors.ts';
 import { FluentForwardLogExporter } from '../../exporter.ts';
 import { type Check, EXPORTER, type Finding } from './finding.ts';
@@ -34,7 +35,8 @@ export async function* checkExporter(options: ExporterCheckOptions): AsyncGenera
   // What follows takes further connections: its failures would be laid to the wrong cause.
   if (basics.some(({ outcome }) => outcome === 'failed')) return;
   yield* await checkLoad(options);
-  yield* await Promise.all(trialsFor(options.config).map((trial) => tryOut(trial, options)));
+  const trials = [...codecTrials(options.config), ...layoutTrials(options.config)];
+  yield* await Promise.all(trials.map((trial) => tryOut(trial, options)));
 }
 
 /** Uncompressed, so that what fails is not laid to the compression. */
@@ -76,8 +78,10 @@ async function checkRecord(
 ): Promise<Finding> {
   const { millis, error } = await exportOne(exporter, records.create('record'));
   if (error !== undefined) return failed('record', millis, error);
-  const caveat = config.layout === 'otlp' ? inBrackets(OTLP_CAVEAT) : '';
-  return passed('record', millis, `acknowledged in the layout ${config.layout}${caveat}`);
+  // Only code can set a function.
+  const layout = config.layout as LayoutName;
+  const caveat = inBrackets(LAYOUTS[layout].ackCaveat);
+  return passed('record', millis, `acknowledged in the layout ${layout}${caveat}`);
 }
 
 /** Sends records until a rotation has carried one of them. */
@@ -144,13 +148,19 @@ interface Trial {
   readonly ackCaveat: string | undefined;
 }
 
-function trialsFor({ compression, layout }: Config): readonly Trial[] {
-  const codecs = Object.values(CODECS)
+function codecTrials({ compression }: Config): readonly Trial[] {
+  return Object.values(CODECS)
     .filter(({ name }) => name !== compression)
     .map(({ name, ackCaveat }) => ({ check: name, options: { compression: name }, ackCaveat }));
-  const otlp = { layout: 'otlp', compression: 'none' } as const;
-  const layouts = [{ check: 'otlp layout', options: otlp, ackCaveat: OTLP_CAVEAT } as const];
-  return layout === 'otlp' ? codecs : [...codecs, ...layouts];
+}
+
+/** Leaves out the layouts without a caveat: every receiver reads their records. */
+function layoutTrials({ layout }: Config): readonly Trial[] {
+  return LAYOUT_NAMES.flatMap((name) => {
+    const { ackCaveat } = LAYOUTS[name];
+    if (name === layout || ackCaveat === undefined) return [];
+    return [{ check: `${name} layout`, options: { layout: name, compression: 'none' }, ackCaveat }];
+  });
 }
 
 async function tryOut(
@@ -169,8 +179,6 @@ async function tryOut(
     return noted(check, `not tried: ${messageOf(error)}`);
   }
 }
-
-const OTLP_CAVEAT = 'Fluent Bit understands it; others may do so and lose parts of it';
 
 function inBrackets(caveat: string | undefined): string {
   return caveat === undefined ? '' : ` (${caveat})`;

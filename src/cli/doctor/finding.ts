@@ -1,4 +1,5 @@
 import type { CodecName } from '../../compress/codecs.ts';
+import type { LayoutName } from '../../encode/layout/layouts.ts';
 import type { ConnectionErrorCode, ExportErrorCode } from '../../errors.ts';
 
 export type Check =
@@ -14,7 +15,7 @@ export type Check =
   | 'compression'
   | 'large chunk'
   | CodecName
-  | 'otlp layout';
+  | `${LayoutName} layout`;
 
 /** What a check has shown. */
 export interface Finding {

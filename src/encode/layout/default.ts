@@ -4,6 +4,7 @@ import type { ScopeFields } from '../scope.ts';
 import type { ValueWriter } from '../value.ts';
 import type { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
+import type { NamedLayout } from './layout.ts';
 import { FIELD_DEPTH, RecordLayout } from './record-layout.ts';
 
 /** Attributes, resource and scope are maps of the record. */
@@ -29,3 +30,8 @@ export class DefaultLayout extends RecordLayout {
     return mapField(writer, values, KEY.scope, scope, FIELD_DEPTH);
   }
 }
+
+export const defaultLayout: NamedLayout = {
+  create: (options) => new DefaultLayout(options),
+  isOwnField: (name) => Object.hasOwn(KEY, name),
+};

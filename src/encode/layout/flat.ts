@@ -1,9 +1,11 @@
 import type { WallTime } from '../../clock.ts';
 import { isObject } from '../field.ts';
+import { RECORD_UID } from '../record-uid.ts';
 import type { ScopeFields } from '../scope.ts';
 import type { Rename, ValueWriter } from '../value.ts';
 import type { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
+import type { NamedLayout } from './layout.ts';
 import { FIELD_DEPTH, RecordLayout } from './record-layout.ts';
 
 const ATTRIBUTES = 'attributes.';
@@ -43,10 +45,15 @@ export class FlatLayout extends RecordLayout {
 }
 
 /** Whether it is the name of a field that is no attribute. */
-export function isFlatKey(name: string): boolean {
+function isFlatKey(name: string): boolean {
   return Object.hasOwn(KEY, name) || /^(attributes|resource|scope)\./.test(name);
 }
 
 function prefixed(prefix: string): Rename {
   return { nameOf: (key) => prefix + key, keyOf: (name) => name.slice(prefix.length) };
 }
+
+export const flatLayout: NamedLayout = {
+  create: (options) => new FlatLayout(options),
+  isOwnField: (name, { recordUid }) => isFlatKey(name) || (recordUid && name === RECORD_UID),
+};

@@ -11,6 +11,20 @@ export interface LayoutOptions {
   /** Fields that every entry gets. */
   readonly fields: Readonly<Record<string, unknown>>;
   readonly recordUid: boolean;
+  /** Whether the layout `otlp` also sends event names as attributes. If `undefined`, it does not, and warns once. */
+  readonly eventNameAttribute: boolean | undefined;
+}
+
+/** A layout that the option `layout` selects by a name. */
+export interface NamedLayout {
+  create(options: LayoutOptions, warn: (cause: string, message: string) => void): Layout;
+  /** Whether the layout writes a field of this name itself. The name must not be that of a static field then. */
+  isOwnField(name: string, options: LayoutOptions): boolean;
+  /**
+   * Why an ack does not prove that the receiver understands the layout. Follows "acknowledged" in the report of doctor,
+   * which tries every layout that has one.
+   */
+  readonly ackCaveat?: string;
 }
 
 /** Entries around those of records that belong together, within each message. */

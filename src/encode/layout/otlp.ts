@@ -7,7 +7,7 @@ import { DeepCopy } from '../deep-copy.ts';
 import { copyOf, encodeFields, type Fields, field, hasField, isObject, mapField } from '../field.ts';
 import { IdentityCache } from '../identity-cache.ts';
 import { OtlpValueWriter } from '../otlp-value.ts';
-import { RecordUids } from '../record-uid.ts';
+import { RECORD_UID, RecordUids } from '../record-uid.ts';
 import { isComplete, type Resource, selectResource } from '../resource.ts';
 import { type Scope, scopeFields } from '../scope.ts';
 import { binarySpanContext } from '../span-context.ts';
@@ -15,11 +15,11 @@ import { entryTime, unixNanos, writeEntryTime } from '../time.ts';
 import type { ValueWriter } from '../value.ts';
 import { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
-import type { Group, Layout, LayoutOptions } from './layout.ts';
+import type { Group, Layout, LayoutOptions, NamedLayout } from './layout.ts';
 
 /** The attributes that stand for what Fluent Bit drops. */
-export const EVENT_NAME = 'otel.event.name';
-export const DROPPED_ATTRIBUTES_COUNT = 'otel.dropped_attributes_count';
+const EVENT_NAME = 'otel.event.name';
+const DROPPED_ATTRIBUTES_COUNT = 'otel.dropped_attributes_count';
 
 const EVENT_NAME_KEY = encode(EVENT_NAME);
 const DROPPED_ATTRIBUTES_COUNT_KEY = encode(DROPPED_ATTRIBUTES_COUNT);
@@ -215,4 +215,32 @@ function encoded(write: (writer: Writer) => void): Uint8Array {
   const writer = new Writer(new BufferPool(), 1024);
   write(writer);
   return Uint8Array.from(writer.buffer.subarray(0, writer.position));
+}
+
+const EVENT_NAME_WARNING =
+  'log records have event names, which Fluent Bit drops; set eventNameAttribute to true to send them ' +
+  `as the attribute ${EVENT_NAME} too, or to false if they may be lost`;
+
+export const otlpLayout: NamedLayout = {
+  create: (options, warn) =>
+    new OtlpLayout({
+      ...options,
+      eventNameAttribute: options.eventNameAttribute === true,
+      onEventName:
+        options.eventNameAttribute === undefined ? once(() => warn('event name', EVENT_NAME_WARNING)) : () => {},
+    }),
+  isOwnField: (name, { eventNameAttribute, recordUid }) =>
+    name === DROPPED_ATTRIBUTES_COUNT ||
+    (eventNameAttribute === true && name === EVENT_NAME) ||
+    (recordUid && name === RECORD_UID),
+  ackCaveat: 'Fluent Bit understands it; others may do so and lose parts of it',
+};
+
+function once(callback: () => void): () => void {
+  let called = false;
+  return () => {
+    if (called) return;
+    called = true;
+    callback();
+  };
 }

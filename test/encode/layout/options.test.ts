@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { LayoutName } from '../../../src/encode/layout/create.ts';
+import type { LayoutName } from '../../../src/encode/layout/layouts.ts';
 import type { ResourceAttributes } from '../../../src/encode/resource.ts';
 import { batchEncoder, decodeChunk, type EncoderOptions, NOW, record, roundTrip } from '../../support/records.ts';
 
