@@ -1,12 +1,12 @@
 import type { MeterProvider } from '@opentelemetry/api';
 import { CODECS, COMPRESSION_NAMES, type CompressionName, codecOf } from '../compress/codecs.ts';
-import { isPlainObject } from '../encode/deep-copy.ts';
 import { copyOf } from '../encode/field.ts';
 import type { LayoutFunction } from '../encode/layout/custom.ts';
 import { LAYOUT_NAMES, type LayoutName } from '../encode/layout/layouts.ts';
 import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
 import type { ResourceAttributes } from '../encode/resource.ts';
 import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type TagTemplate } from '../encode/tag.ts';
+import { isPlainObject } from '../plain-object.ts';
 import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutSecrets } from './endpoint.ts';
 import { parseBoolean } from './env.ts';
 import { processHostname } from './hostname.ts';

@@ -1,3 +1,4 @@
+import { isPlainObject } from '../plain-object.ts';
 import { copyOf, isObject } from './field.ts';
 import { MAX_CONTAINERS, MAX_DEPTH, MAX_ELEMENTS } from './value.ts';
 
@@ -63,11 +64,4 @@ export class DeepCopy {
   #values(copy: Record<string, unknown>, depth: number): void {
     for (const key of Object.keys(copy)) copy[key] = this.of(copy[key], depth + 1);
   }
-}
-
-/** Whether it is an object as a literal makes it, in whatever realm. */
-export function isPlainObject(value: unknown): value is object {
-  if (!isObject(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

@@ -1,7 +1,8 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../../clock.ts';
 import { ignoreRejection, messageOf } from '../../errors.ts';
-import { DeepCopy, isPlainObject } from '../deep-copy.ts';
+import { isPlainObject } from '../../plain-object.ts';
+import { DeepCopy } from '../deep-copy.ts';
 import { describe } from '../describe.ts';
 import { copyOf, isObject } from '../field.ts';
 import { isRecordUid, RECORD_UID, RecordUids } from '../record-uid.ts';
