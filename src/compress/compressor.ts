@@ -5,7 +5,7 @@ import { messageOf } from '../errors.ts';
 import type { Codec } from './codec.ts';
 import type { Engine } from './engine.ts';
 
-/** Of fewer bytes compression saves little, and of less than 200 nothing. */
+/** Compression saves little below this size, and nothing below 200 bytes. */
 export const MIN_COMPRESSED_BYTES = 256;
 /** Node.js has four threads by default, and name lookups and files need them too. */
 const MAX_RUNNING = 2;
@@ -17,7 +17,7 @@ export interface CompressorParts {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** A chunk of its own, or `undefined` when the original is to be sent. */
+/** Gets the compressed chunk, or `undefined` if the original is to be sent. */
 type Done = (compressed: Chunk | undefined) => void;
 
 /** Compresses chunks off the main thread, a few at a time, in the order in which they come. */
@@ -38,20 +38,20 @@ export class Compressor {
   }
 
   /**
-   * Makes a chunk with the same id and records that is smaller. `done` is called in a later turn, with `undefined`
-   * where there is no such chunk.
+   * Makes a smaller chunk with the same id and records. Calls `done` in a later turn, with `undefined` if the compressed
+   * chunk is not smaller or the compression fails.
    */
   compress(chunk: Chunk, done: Done): void {
     this.#waiting.set(chunk, done);
     this.#start();
   }
 
-  /** Forgets a chunk that has not been started; one that has is finished. */
+  /** Forgets a chunk whose compression has not started. A compression that runs goes on to its end. */
   cancel(chunk: Chunk): void {
     this.#waiting.delete(chunk);
   }
 
-  /** Gives back what it holds; what is being compressed is finished. */
+  /** Closes the engines. A compression that runs goes on to its end. */
   close(): void {
     this.#isClosed = true;
     for (const engine of this.#idle.splice(0)) close(engine);
@@ -65,10 +65,10 @@ export class Compressor {
     }
   }
 
-  /** Never rejects: that would end the process, or leave the chunks that wait. */
+  /** Never rejects, because a rejection could end the process, and the waiting chunks would stay uncompressed. */
   async #run(chunk: Chunk, done: Done): Promise<void> {
     this.#running++;
-    // The chunk may be given up while a thread reads it.
+    // The chunk can be settled while a thread reads its bytes.
     chunk.retain();
     const compressed = await this.#compress(chunk);
     chunk.release();
@@ -87,7 +87,7 @@ export class Compressor {
     try {
       const engine = this.#idle.pop() ?? codec.createEngine(level);
       const compressed = this.#pack(chunk, await engine.compress(chunk.payload));
-      // One that has failed is left to the garbage collector.
+      // An engine that failed is not used again.
       if (this.#isClosed) close(engine);
       else this.#idle.push(engine);
       return compressed;
@@ -101,7 +101,7 @@ export class Compressor {
     try {
       this.#parts.warn(cause, message);
     } catch {
-      // What is compressed does not depend on whether it is logged.
+      // Compression goes on even if logging fails.
     }
   }
 
@@ -128,6 +128,6 @@ function close(engine: Engine): void {
   try {
     engine.close();
   } catch {
-    // It is of no use any more.
+    // The engine is not used again.
   }
 }

@@ -1,26 +1,26 @@
 import type { Transform } from 'node:stream';
 
-/** Compresses one buffer after the other, each into a whole member or frame, on a thread of its own. */
+/** Compresses one buffer at a time into a complete member or frame, on a thread. */
 export interface Engine {
-  /** Rejects when it is broken, and then for good. The result is read before the next call. */
+  /** Rejects if the engine is broken; all later calls reject too. The caller reads the result before the next call. */
   compress(bytes: Uint8Array): Promise<Buffer>;
   close(): void;
 }
 
-/** How to make a stream of `node:zlib` for a {@link StreamEngine}. */
+/** Options of the stream of `node:zlib` in a {@link StreamEngine}. */
 export const STREAM_OPTIONS: { readonly chunkSize: number; readonly readableHighWaterMark: number } = {
-  // What comes of a batch of 512 records fits in.
+  // A compressed batch of 512 records fits into one buffer of this size.
   chunkSize: 128 * 1024,
-  // All of a result waits to be read at once.
+  // The stream never waits for a reader: the whole result is read at the end.
   readableHighWaterMark: Number.MAX_SAFE_INTEGER,
 };
 
-/** Those of gzip have it too, which their types leave out. */
+/** The streams of gzip also have `reset()`, although their types do not. */
 type Resettable = Transform & { reset(): void };
 
 /**
- * A stream that ends a member or frame with each write, and is reset for the next. To set one up costs several
- * times what its use costs the main thread.
+ * A stream that ends a member or frame with each write, and is reset for the next write. It is reused because, for the
+ * main thread, creating a stream costs several times as much as using it.
  */
 export class StreamEngine implements Engine {
   readonly #stream: Resettable;
@@ -28,7 +28,7 @@ export class StreamEngine implements Engine {
 
   constructor(stream: Transform) {
     this.#stream = stream as Resettable;
-    // A write that fails is told here only.
+    // The error of a failed write arrives only here.
     stream.on('error', (error) => this.#reject(error));
   }
 
@@ -41,7 +41,7 @@ export class StreamEngine implements Engine {
           reject(error ?? new Error('closed'));
           return;
         }
-        // What is thrown in an event of the stream would end the process: there may be no memory left for the result.
+        // Reading can throw, for example if there is no memory for the result. Here this would end the process.
         try {
           const result = this.#result();
           stream.reset();
@@ -54,7 +54,7 @@ export class StreamEngine implements Engine {
     });
   }
 
-  /** All that the stream has written. Up to Node.js 24 one `read()` returns it, from 26 on each returns one buffer. */
+  /** All output of the stream. Up to Node.js 24 one `read()` returns it all; from 26 on each returns one buffer. */
   #result(): Buffer {
     const parts: Buffer[] = [];
     for (let part = this.#stream.read(); part !== null; part = this.#stream.read()) parts.push(part);

@@ -10,34 +10,34 @@ export interface EndpointOptions {
    * For SRV names it multiplies the weights of the records.
    */
   weight?: number | undefined;
-  /** Whether it is used only while no address of an endpoint that is no standby is healthy. Default false. */
+  /** Whether it is used only while no address of a regular endpoint (one that is no standby) is healthy. Default false. */
   standby?: boolean | undefined;
 }
 
 /** One endpoint as the user configured it: a receiver, or a name that stands for several. */
 export type Endpoint = EndpointLocation & {
-  /** The location as it stands in messages. */
+  /** The location as messages show it. */
   readonly url: string;
-  /** The load of each of its addresses, in relation to that of others. */
+  /** How much load each of its addresses gets in relation to others. */
   readonly weight: number;
-  /** Used only while no address of another kind is healthy. */
+  /** Whether it is used only while no address of a regular endpoint (one that is no standby) is healthy. */
   readonly standby: boolean;
 };
 
 type EndpointLocation =
-  /** For SRV, `host` is the name of the records, and `port` for addresses without one. */
+  /** For SRV, `host` is the name of the records, and `port` is used for addresses without a port. */
   | { readonly protocol: 'tcp' | 'tls' | 'srv+tcp' | 'srv+tls'; readonly host: string; readonly port: number }
   | { readonly protocol: 'unix'; readonly path: string };
 
-/** An endpoint whose addresses are to be found. */
+/** An endpoint whose addresses are looked up. */
 export type NetworkEndpoint = Exclude<Endpoint, { protocol: 'unix' }>;
 
-/** The port that Fluentd and Fluent Bit listen on unless told otherwise. */
+/** The port that Fluentd and Fluent Bit listen on by default. */
 export const DEFAULT_PORT = 24224;
-/** That of an SRV record has 16 bits. */
+/** The weight of an SRV record has 16 bits. */
 const MAX_WEIGHT = 65_535;
 
-/** What fits into a `sockaddr_un` together with its closing NUL. */
+/** The longest path that fits into a `sockaddr_un` with its closing NUL. */
 const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
 
 export const ENDPOINT_RULE: string =
@@ -46,18 +46,18 @@ export const ENDPOINT_RULE: string =
   'each with ?weight=1…65535 and standby=true if need be; ' +
   'several with commas between them or as an array of strings and { url, weight?, standby? }';
 
-/** A name in its ASCII form. Underscores are no part of a host's name, and are in use all the same. */
+/** A name in its ASCII form. Underscores are not allowed in host names, but they are in use. */
 const NAME = /^(?=.{1,254}$)[\w-]{1,63}(\.[\w-]{1,63})*\.?$/;
-/** What a name cannot end in: then it is an IPv4 address, or would be one. */
+/** A name must not end in a number, because it would be read as an IPv4 address. */
 const NUMBER_AT_END = /(^|\.)(\d+|0x[\da-f]*)\.?$/;
 
 /**
- * Parses a value of the type that {@link hasEndpointType} asks for.
+ * Parses a value that {@link hasEndpointType} accepts.
  * @throws RangeError that says which of the endpoints is wrong and why.
  */
 export function parseEndpoints(value: unknown): readonly Endpoint[] {
   const parts = typeof value === 'string' ? value.split(',') : ([value].flat() as (string | EndpointOptions)[]);
-  // A comma in a password cuts it: no part of such a list may be shown alone.
+  // A password can contain a comma. A part of such a list could show a piece of the password.
   const list = typeof value === 'string' && withoutSecrets(value) !== value ? withoutSecrets(value) : undefined;
   if (parts.length === 0) throw new RangeError('there is no endpoint in it');
   const endpoints = new Map<string, Endpoint>();
@@ -72,7 +72,7 @@ export function parseEndpoints(value: unknown): readonly Endpoint[] {
   return parsed;
 }
 
-/** `list`: what messages show in place of the part. */
+/** If `list` is given, messages show it instead of the part. */
 function parseEndpoint(part: string | EndpointOptions, list: string | undefined): Endpoint {
   const options = typeof part === 'string' ? { url: part } : part;
   const text = options.url.trim();
@@ -83,7 +83,7 @@ function parseEndpoint(part: string | EndpointOptions, list: string | undefined)
   if (url === undefined || location === undefined) throw refuse('is no endpoint');
   for (const name of url.searchParams.keys()) {
     if (name !== 'weight' && name !== 'standby') {
-      // Before an @ it is a part of a password.
+      // The name can be a part of a password before an @.
       throw refuse(`has an unknown parameter, ${shown.includes('…@') ? '…' : printable(name)}`);
     }
     if (options[name] !== undefined || url.searchParams.getAll(name).length > 1) throw refuse(`has ${name} twice`);
@@ -100,7 +100,7 @@ function parseEndpoint(part: string | EndpointOptions, list: string | undefined)
 
 function locationOf(url: URL): (EndpointLocation & { readonly url: string }) | undefined {
   if (url.username !== '' || url.password !== '' || url.hash !== '') return undefined;
-  // Only URLs of the web's protocols get it so by themselves.
+  // The URL parser makes names lowercase only for the protocols of the web.
   const name = url.hostname.toLowerCase();
   switch (url.protocol) {
     case 'tcp:':
@@ -145,12 +145,12 @@ function isBare(url: URL): boolean {
   return url.pathname === '' || url.pathname === '/';
 }
 
-/** Hides the user and the password before an `@`. A password can hold anything, commas and slashes too. */
+/** Hides the user and the password before an `@`. A password can contain any character, also commas and slashes. */
 export function withoutPassword(text: string): string {
   return text.replace(/^([a-z][\w+.-]*:\/\/)?.*(@|%40)/is, '$1…@');
 }
 
-/** What a message may show of a text that is meant as endpoints: people write secrets there. */
+/** Hides what can be a secret in a text that is meant as endpoints. */
 export function withoutSecrets(text: string): string {
   return (
     withoutPassword(text)
@@ -160,7 +160,7 @@ export function withoutSecrets(text: string): string {
   );
 }
 
-/** Whether the value has the form of the option, whatever it says. */
+/** Whether the value has the type of the option `endpoint`. */
 export function hasEndpointType(value: unknown): boolean {
   return Array.isArray(value) ? value.every(isOne) : isOne(value);
 }
@@ -177,7 +177,7 @@ function isOne(value: unknown): boolean {
   );
 }
 
-/** The endpoints as they stand in messages. */
+/** The endpoints as messages show them. */
 export function urlsOf(endpoints: readonly Endpoint[]): string {
   return endpoints.map(({ url }) => url).join(',');
 }

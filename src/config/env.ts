@@ -6,11 +6,11 @@ export interface Variable {
   readonly name: string;
   /** Without the white space around it. */
   readonly text: string;
-  /** As it stands, but for a newline at its end. */
+  /** With its white space, but without a newline at its end. */
   readonly verbatim: string;
 }
 
-/** A variable; as OpenTelemetry asks, an empty one counts as unset. */
+/** Reads a variable. An empty one counts as unset, as OpenTelemetry specifies. */
 export function readVariable(environment: Environment, name: string): Variable | undefined {
   const given = environment[name] ?? '';
   const text = given.trim();

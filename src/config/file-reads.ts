@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 
 /**
- * Reading a file takes one of the four threads that Node.js has for files, name lookups and compression. A read of a
- * file system that is away can hang for hours and cannot be cancelled, so these two are all that ever hang.
+ * Node.js has four threads for files, name lookups and compression. If a file system does not answer, a read hangs for
+ * hours and cannot be cancelled. So hanging reads can take at most two of the threads.
  */
 const MAX_RUNNING = 2;
 /** Far more than all exporters of a process need at once. */
@@ -13,10 +13,10 @@ interface Read {
   callers: number;
 }
 
-/** Reads text files. A file is read once at a time: while a read hangs, all who want the file wait for it. */
+/** Reads text files. All calls for the same file share one read, even while it hangs. */
 export class FileReads {
   readonly #reads = new Map<string, Read>();
-  /** Each starts the read of another file. */
+  /** Functions that start the reads of further files. */
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
@@ -41,7 +41,7 @@ export class FileReads {
     try {
       return await readFile(path, 'utf8');
     } finally {
-      // Hands its turn over.
+      // The next read takes the place of this one, so that the count stays.
       const start = this.#waiting.shift();
       if (start === undefined) this.#running--;
       else start();

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 
-/** One name for the process, also where it has loaded the package twice (as ES module and CommonJS). */
+/** The process has one name, even if it loads the package twice (as ES module and as CommonJS). */
 const HOSTNAME = Symbol.for('opentelemetry-exporter-fluent-forward.hostname');
 const MAX_OS_HOSTNAME_CHARACTERS = 64;
 
 /**
- * `<os hostname>/otel-<8 hex>`: tells operators where a client runs, and is never the name of the
- * receiver, which often is the machine's.
+ * Returns `<os hostname>/otel-<8 hex>`. Operators see where the client runs. The name differs from that of a receiver,
+ * which often is the hostname.
  */
 export function processHostname(): string {
   const names = globalThis as { [HOSTNAME]?: string };

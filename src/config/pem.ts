@@ -1,9 +1,9 @@
-/** Whether a text is meant as PEM, right or wrong. */
+/** Whether the text looks like PEM, valid or not. */
 export function isPem(text: string): boolean {
   return text.includes('-----BEGIN ');
 }
 
-/** What begins or ends a block. */
+/** The marker at the beginning or the end of a block. */
 const MARKERS = /-----(BEGIN|END) [A-Z0-9 ]+-----/g;
 
 /** Whether a block has no end or no beginning. */
@@ -13,8 +13,8 @@ export function isCutOff(text: string): boolean {
 }
 
 /**
- * Why OpenSSL does not see all blocks of a PEM text; `undefined` if it does. It passes over a block without an error
- * if anything else is on the line of its marker.
+ * Returns why OpenSSL does not see all blocks of a PEM text, or `undefined` if it sees all of them. OpenSSL skips a
+ * block without an error if there is more text on the line of its marker.
  */
 export function problemOfPem(text: string): string | undefined {
   for (const [index, line] of linesOf(text).entries()) {
@@ -26,14 +26,14 @@ export function problemOfPem(text: string): string | undefined {
   return isCutOff(text) ? 'a block in it has no -----BEGIN …----- or no -----END …-----' : undefined;
 }
 
-/** As OpenSSL reads them: without a byte order mark, and without white space at the end. Comments are left empty. */
+/** The lines as OpenSSL reads them: no byte order mark, no white space at the end, and comments are empty lines. */
 function linesOf(text: string): string[] {
   return text.split('\n').map((line) => line.replace(/^\uFEFF/, '').replace(/[\0-\x20]+$|^#.*$/g, ''));
 }
 
 /**
- * Cuts a PEM text behind each certificate. Each part begins with what is before the certificate, so that OpenSSL reads
- * the certificate of each part exactly if it reads that of the whole.
+ * Cuts a PEM text after each certificate. A part keeps the text before its certificate, so that OpenSSL reads it in the
+ * part if and only if it reads it in the whole text.
  */
 export function certificatesOf(text: string): readonly string[] {
   const parts: string[] = [];

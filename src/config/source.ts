@@ -7,11 +7,11 @@ import { isPem } from './pem.ts';
 export type TextOrFunction = string | (() => string | Promise<string>);
 
 /**
- * Where a secret or a certificate comes from; it is read anew each time it is needed. The text itself
- * is in no inspection, no JSON and no error of it.
+ * Where a secret or a certificate comes from. It is read again each time it is needed. `util.inspect()`, JSON and
+ * errors of a source never contain the text itself.
  */
 export class Source {
-  /** The option or variable, and the file if it names one: see {@link pathOrigin}. */
+  /** The name of the option or variable, with the path if there is a file. See {@link pathOrigin}. */
   readonly origin: string;
   readonly #read: () => string | Promise<string>;
 
@@ -20,12 +20,12 @@ export class Source {
     this.#read = read;
   }
 
-  /** A secret as it stands, or the function that gives it. */
+  /** The text of a secret, or a function that returns it. */
   static secret(value: TextOrFunction, option: string): Source {
     return new Source(option, typeof value === 'function' ? async () => checkSecret(await value()) : () => value);
   }
 
-  /** A file that holds a secret; a newline at its end does not belong to it. */
+  /** A file that contains a secret. A newline at the end of the file is ignored. */
   static secretFile(path: string, variable: string): Source {
     return new Source(pathOrigin(variable, path), async () => checkSecret((await textOf(path)).replace(/\r?\n$/, '')));
   }
@@ -54,7 +54,7 @@ export class Source {
 
 const MAX_SECRET_BYTES = 1024;
 
-/** What {@link isSecret} takes. */
+/** The rule of {@link isSecret}, for messages. */
 export const SECRET_RULE: string = `a string of 1 to ${MAX_SECRET_BYTES} bytes`;
 
 export function isSecret(text: unknown): text is string {
@@ -67,20 +67,20 @@ function checkSecret(text: unknown): string {
 }
 
 /**
- * Whether it is PEM text or can be a path. A key in base64 without its PEM lines is neither: as a path
- * it would stand in messages.
+ * Whether the value is PEM text or can be a path. It rejects a key in base64 without its PEM lines, because messages
+ * would show it as a path.
  */
 export function isPemOrPath(value: unknown): value is string {
   if (typeof value !== 'string') return false;
   return isPem(value) || (/^[^\0\r\n]{1,4096}$/.test(value) && !/^\w[\w+/=-]{79,}$/.test(value));
 }
 
-/** `option (path)`; people give a secret in place of a path, so that a path is named only if it has the form of one. */
+/** `option (path)`. The path can be a secret that was given by mistake, so it is shown only if it looks like a path. */
 function pathOrigin(option: string, path: string): string {
   return `${option} (${hasFormOfPath(path) ? path : 'taken for a path'})`;
 }
 
-/** With a usual extension, or from the root or from here, but for what base64 can be. */
+/** A path has a usual extension, or begins at the root or the working directory and cannot be base64. */
 function hasFormOfPath(text: string): boolean {
   return /\.(pem|crt|cer|cert|key|p8|txt)$/i.test(text) || /^(\.{0,2}\/|[a-z]:[\\/]|\\\\)[^+=]+$/i.test(text);
 }
@@ -89,7 +89,7 @@ async function textOf(path: string): Promise<string> {
   try {
     return await fileReads.read(path);
   } catch (error) {
-    // Behind the comma Node.js names the path. Its error has it too, and so is no cause of this one.
+    // Node.js shows the path after the comma. The error also has it as a property, so it is not used as the cause.
     throw new Error(messageOf(error).replace(/,.*/s, ''));
   }
 }
