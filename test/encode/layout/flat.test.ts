@@ -163,4 +163,13 @@ describe('static fields in the layout flat', () => {
       );
     },
   );
+
+  it('the layout flat rejects a static field with the name of the record id only if it writes the id', () => {
+    const create = (recordUid: boolean) => () =>
+      batchEncoder({ layout: 'flat', fields: { 'log.record.uid': 1 }, recordUid });
+    expect(create(true)).toThrow(
+      new RangeError('option fields: got one with the name "log.record.uid", which the layout flat writes itself'),
+    );
+    expect(create(false)).not.toThrow();
+  });
 });
