@@ -15,6 +15,7 @@ import { createLayout } from './encode/layout/create.ts';
 import { MESSAGE_CEILING_BYTES } from './encode/message.ts';
 import { FunctionTagger } from './encode/tag.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
+import { MemoryBound } from './pipeline/memory.ts';
 import { printableValue } from './printable.ts';
 import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
 import { nextComponentName } from './telemetry/component.ts';
@@ -54,6 +55,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   readonly #counters = new Counters();
   readonly #telemetry = new Telemetry(this.name);
   readonly #encoder: BatchEncoder;
+  readonly #memory: MemoryBound;
   readonly #delivery: Delivery;
   /** Before the promise is there: closing may run code of the application. */
   #isShutDown = false;
@@ -86,6 +88,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       warn,
     });
     const compressor = createCompressor(config, pool, warn);
+    this.#memory = new MemoryBound(config.maxInFlightBytes);
     this.#delivery = new Delivery({
       config,
       clock,
@@ -94,6 +97,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       counters: this.#counters,
       telemetry: this.#telemetry,
       compressor,
+      memory: this.#memory,
     });
     this.#startMetrics();
   }
@@ -141,8 +145,8 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   /** How the exporter stands: a snapshot that later events do not change. */
   stats(): FluentForwardStats {
-    const { inFlightBytes, connectionStats: connections, addressStats: addresses } = this.#delivery;
-    return { ...this.#counters.snapshot, inFlightBytes, connections, addresses };
+    const { connectionStats: connections, addressStats: addresses } = this.#delivery;
+    return { ...this.#counters.snapshot, inFlightBytes: this.#memory.usedBytes, connections, addresses };
   }
 
   /** Without exports in flight at once: at the process's end there is no later turn. */
@@ -167,10 +171,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
           endpoints,
           clock: this.#clock,
           counters: this.#counters,
-          state: () => {
-            const { inFlightBytes, connectionStats: connections } = this.#delivery;
-            return { inFlightBytes, connections };
-          },
+          state: () => ({ inFlightBytes: this.#memory.usedBytes, connections: this.#delivery.connectionStats }),
           warn,
         })
       );
@@ -237,15 +238,15 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   }
 
   #refusal(): [ExportErrorCode, string] | undefined {
-    const { maxInFlightBytes } = this.#config;
-    const { inFlightBytes, flushTimeout } = this.#delivery;
+    const { usedBytes, limitBytes, isReached } = this.#memory;
+    const { flushTimeout } = this.#delivery;
     if (this.#isShutDown) {
       return ['FLUENT_FORWARD_SHUT_DOWN', 'the exporter is shut down; await forceFlush() before shutdown()'];
     }
-    if (inFlightBytes >= maxInFlightBytes) {
+    if (isReached) {
       return [
         'FLUENT_FORWARD_IN_FLIGHT_LIMIT',
-        `${inFlightBytes} bytes already wait for their acks (maxInFlightBytes is ${maxInFlightBytes})`,
+        `${usedBytes} bytes already wait for their acks (maxInFlightBytes is ${limitBytes})`,
       ];
     }
     return flushTimeout && this.#flushTimedOut(flushTimeout);

@@ -115,7 +115,8 @@ describe('stats()', () => {
     const { clock, exporter, send } = start({
       endpoint: receiver.endpoint,
       maxChunkBytes: 2048,
-      maxInFlightBytes: 4096,
+      // As much as the chunk holds that is not acknowledged.
+      maxInFlightBytes: 2048,
       timeoutMillis: 1_000,
       rotationIntervalMillis: 0,
     });

@@ -14,6 +14,7 @@ import { Delivery } from '../../dist/esm/delivery/delivery.js';
 import { Diagnostics } from '../../dist/esm/diagnostics.js';
 import { BufferPool } from '../../dist/esm/encode/buffer-pool.js';
 import { Chunk, chunkId } from '../../dist/esm/encode/chunk.js';
+import { MemoryBound } from '../../dist/esm/pipeline/memory.js';
 import { Counters } from '../../dist/esm/stats.js';
 import { Telemetry } from '../../dist/esm/telemetry/telemetry.js';
 import { createEncoder } from './encoder.mjs';
@@ -138,6 +139,7 @@ function messagePackExporter({ port }) {
     counters: new Counters(),
     telemetry: new Telemetry('bench'),
     compressor: undefined,
+    memory: new MemoryBound(config.maxInFlightBytes),
   });
   const pool = new BufferPool();
   const encoder = new Encoder();

@@ -11,6 +11,7 @@ import type { Chunk } from '../encode/chunk.ts';
 import type { Address } from '../endpoint/address.ts';
 import { Addresses } from '../endpoint/addresses.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
+import type { MemoryBound } from '../pipeline/memory.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 import { OutageReport } from '../telemetry/outage-report.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -51,6 +52,7 @@ export interface DeliveryOptions {
   readonly counters: Counters;
   /** Where chunks are compressed before they are sent. */
   readonly compressor: Compressor | undefined;
+  readonly memory: MemoryBound;
   readonly telemetry: Telemetry;
 }
 
@@ -59,8 +61,6 @@ interface Export {
   readonly chunks: Set<Delivered>;
   readonly done: (outcome: Outcome) => void;
   readonly deadline: Deadline;
-  /** What its chunks hold, and what their compression may take. */
-  heldBytes: number;
   acknowledgedRecords: number;
 }
 
@@ -68,6 +68,8 @@ interface Export {
 interface Delivered {
   /** The compressed one as soon as there is one, which is before it is sent. */
   chunk: Chunk;
+  /** What the compressed chunk may take, while the chunk is compressed. */
+  reservedBytes: number;
   readonly owner: Export;
   /** The connections that may still acknowledge it. May contain closed connections; ignore them. */
   readonly sentOn: Map<Connection, HandOver>;
@@ -92,8 +94,6 @@ interface Flush {
 const DOUBTFUL_TRIES = 3;
 /** A flush takes no longer, whatever is acknowledged meanwhile: Kubernetes kills a process 30 s after SIGTERM. */
 export const MAX_FLUSH_MILLIS = 25_000;
-/** What one export counts at least towards `maxInFlightBytes`. */
-const MIN_EXPORT_BYTES = 1024;
 
 /** Brings each chunk to an ack: over one connection after the other, until its export's deadline. */
 export class Delivery implements PoolObserver {
@@ -110,9 +110,6 @@ export class Delivery implements PoolObserver {
    * it would keep all others waiting for an ack that may never come.
    */
   readonly #postponed = new Map<Delivered, Timer>();
-  #inFlightBytes = 0;
-  /** Bytes of settled chunks that a stalled socket or a thread still reads. */
-  #lingeringBytes = 0;
   readonly #handOvers = new HandOvers();
   readonly #flushes = new Set<Flush>();
   /**
@@ -143,11 +140,6 @@ export class Delivery implements PoolObserver {
       outage: new OutageReport({ clock, counters, diagnostics }),
     });
     this.#pool.observe(this);
-  }
-
-  /** Bytes of the exports in flight, and of settled chunks that a stalled socket or a thread still reads. */
-  get inFlightBytes(): number {
-    return this.#inFlightBytes + this.#lingeringBytes;
   }
 
   /** Whether no export is in flight. */
@@ -199,12 +191,10 @@ export class Delivery implements PoolObserver {
         keepAlive: true,
         onDue: () => this.#giveUp([owner], { code: 'FLUENT_FORWARD_TIMEOUT' }),
       }),
-      heldBytes: 0,
       acknowledgedRecords: 0,
     };
     this.#exports.add(owner);
     for (const flush of this.#startingFlushes) flush.exports.add(owner);
-    this.#inFlightBytes += countedBytes(owner);
     for (const chunk of chunks) this.#admit(chunk, owner);
     this.#send();
   }
@@ -212,6 +202,7 @@ export class Delivery implements PoolObserver {
   #admit(chunk: Chunk, owner: Export): void {
     const delivered: Delivered = {
       chunk,
+      reservedBytes: 0,
       owner,
       sentOn: new Map(),
       current: undefined,
@@ -222,39 +213,40 @@ export class Delivery implements PoolObserver {
     };
     owner.chunks.add(delivered);
     this.#chunks.set(chunk.id, delivered);
-    const { compressor } = this.#options;
+    const { compressor, memory } = this.#options;
+    memory.hold(chunk);
     if (compressor?.takes(chunk)) {
-      // What comes out of it takes no more than what goes in.
-      this.#hold(owner, 2 * chunk.heldBytes);
+      // The compressed chunk takes no more memory than the raw one.
+      memory.reserve(chunk.heldBytes);
+      delivered.reservedBytes = chunk.heldBytes;
       compressor.compress(chunk, (compressed) => this.#compressed(delivered, compressed));
     } else {
-      this.#hold(owner, chunk.heldBytes);
       this.#waiting.add(delivered);
     }
   }
 
   /** Sends the chunk compressed, or as it is where that cannot be. */
   #compressed(delivered: Delivered, compressed: Chunk | undefined): void {
-    const { chunk, owner } = delivered;
+    const { chunk } = delivered;
     if (!this.#chunks.has(chunk.id)) {
       // It has been given up in the meantime.
       compressed?.release();
       return;
     }
-    this.#hold(owner, (compressed ?? chunk).heldBytes - 2 * chunk.heldBytes);
+    const { memory } = this.#options;
+    this.#endReservation(delivered);
     if (compressed !== undefined) {
       delivered.chunk = compressed;
-      chunk.release();
+      memory.hold(compressed);
+      memory.release(chunk);
     }
     this.#waiting.add(delivered);
     this.#send();
   }
 
-  /** Counts memory for an export; less where `bytes` is negative. */
-  #hold(owner: Export, bytes: number): void {
-    const before = countedBytes(owner);
-    owner.heldBytes += bytes;
-    this.#inFlightBytes += countedBytes(owner) - before;
+  #endReservation(delivered: Delivered): void {
+    this.#options.memory.free(delivered.reservedBytes);
+    delivered.reservedBytes = 0;
   }
 
   /** How long it may take to dial once and to send one chunk. */
@@ -427,10 +419,8 @@ export class Delivery implements PoolObserver {
     this.#unqueue(delivered);
     owner.chunks.delete(delivered);
     for (const connection of sentOn.keys()) connection.forget(chunk, end);
-    this.#lingeringBytes += chunk.heldBytes;
-    chunk.release(() => {
-      this.#lingeringBytes -= chunk.heldBytes;
-    });
+    this.#endReservation(delivered);
+    this.#options.memory.release(chunk);
   }
 
   #unqueue(delivered: Delivered): void {
@@ -486,7 +476,6 @@ export class Delivery implements PoolObserver {
   #finish(owner: Export, outcome: Outcome): void {
     owner.deadline.cancel();
     this.#exports.delete(owner);
-    this.#inFlightBytes -= countedBytes(owner);
     // The application's callback may export again; it must not find this half done.
     nextTick(() => {
       try {
@@ -505,10 +494,6 @@ export class Delivery implements PoolObserver {
 async function microtasksDone(): Promise<void> {
   // The first tick may come before the microtasks. The second one is made by a microtask, and comes after all of them.
   for (let ticks = 0; ticks < 2; ticks++) await new Promise<void>((done) => nextTick(done));
-}
-
-function countedBytes({ heldBytes }: Export): number {
-  return Math.max(MIN_EXPORT_BYTES, heldBytes);
 }
 
 function volumeOf({ records, bytes, rawBytes }: Chunk): Volume {

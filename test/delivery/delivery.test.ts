@@ -51,6 +51,15 @@ describe('an acknowledged export', () => {
     );
   });
 
+  it('the memory of an acknowledged chunk is free although its export still waits for another chunk', async () => {
+    const receiver = await listen({ messageFaults: [undefined, { kind: 'withhold' }] });
+    const { exporter, send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS });
+    void send(...bodies(2));
+    expect(exporter.stats().inFlightBytes).toBe(2 * 2_048);
+    await until(() => exporter.stats().acknowledged.records === 1);
+    expect(exporter.stats().inFlightBytes).toBe(2_048);
+  });
+
   it('chunks that are ready in the same turn leave in one write', async () => {
     const receiver = await listen();
     const { send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS });

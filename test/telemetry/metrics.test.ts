@@ -104,7 +104,8 @@ describe('the metrics of the semantic conventions', () => {
     const { meter, clock, exporter, send } = observed({
       endpoint: receiver.endpoint,
       maxChunkBytes: 2048,
-      maxInFlightBytes: 4096,
+      // As much as the chunk holds that is not acknowledged.
+      maxInFlightBytes: 2048,
       timeoutMillis: 1_000,
       rotationIntervalMillis: 0,
       layout: ({ body }, entry) => (body === 'filtered' ? undefined : entry),
