@@ -1,23 +1,20 @@
-import { backoffDelay } from '../backoff-delay.ts';
-import { type Clock, nextTick, type Timer } from '../clock.ts';
+import { type Clock, nextTick } from '../clock.ts';
 import type { Compressor } from '../compress/compressor.ts';
 import type { Config } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
-import type { Connection } from '../connection/connection.ts';
 import { Credentials } from '../connection/credentials.ts';
-import { ConnectionPool, type PoolObserver } from '../connection/pool.ts';
+import { ConnectionPool } from '../connection/pool.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import type { Address } from '../endpoint/address.ts';
 import { Addresses } from '../endpoint/addresses.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
 import type { MemoryBound } from '../pipeline/memory.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 import { OutageReport } from '../telemetry/outage-report.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { ChunkInTransit, TransitFault } from './chunk-in-transit.ts';
 import { Deadline } from './deadline.ts';
-import { Doubt, type HandOver, HandOvers } from './doubt.ts';
-import { describeRefusal } from './unacknowledged.ts';
+import { Sender } from './sender.ts';
 
 /** How the delivery of an export's chunks ended. */
 export type Outcome =
@@ -64,23 +61,15 @@ interface Export {
   acknowledgedRecords: number;
 }
 
-/** A chunk on its way: being compressed, waiting for a connection, or for the acks of those it was sent on. */
+/** A chunk of an export. */
 interface Delivered {
   /** The compressed one as soon as there is one, which is before it is sent. */
   chunk: Chunk;
+  readonly owner: Export;
   /** What the compressed chunk may take, while the chunk is compressed. */
   reservedBytes: number;
-  readonly owner: Export;
-  /** The connections that may still acknowledge it. May contain closed connections; ignore them. */
-  readonly sentOn: Map<Connection, HandOver>;
-  /** The connection that it is on, until it is unanswered there. */
-  current: Connection | undefined;
-  readonly doubt: Doubt;
-  /** Whether a warning says that it is refused. */
-  isReported: boolean;
-  lastError: FluentForwardConnectionError | undefined;
-  /** When `lastError` came. */
-  failedAt: number;
+  /** Undefined while the chunk is compressed. */
+  transit: ChunkInTransit | undefined;
 }
 
 /** A `flush()` that waits for the exports that were in flight when it was called. */
@@ -90,34 +79,21 @@ interface Flush {
   readonly resolve: () => void;
 }
 
-/** After this many unacknowledged tries a chunk goes behind all others: it may be refused. */
-const DOUBTFUL_TRIES = 3;
 /** A flush takes no longer, whatever is acknowledged meanwhile: Kubernetes kills a process 30 s after SIGTERM. */
 export const MAX_FLUSH_MILLIS = 25_000;
 
-/** Brings each chunk to an ack: over one connection after the other, until its export's deadline. */
-export class Delivery implements PoolObserver {
+/** Brings the chunks of each export to their acks, until the export's deadline. */
+export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #pool: ConnectionPool;
-  readonly #chunks = new Map<string, Delivered>();
+  readonly #sender: Sender;
   readonly #exports = new Set<Export>();
-  /** Not sent yet, and at the end those that had to wait for their own turn. */
-  readonly #waiting = new Set<Delivered>();
-  /** Lost with their connections; they go first, once the backoff is over. */
-  readonly #again = new Set<Delivered>();
-  /**
-   * Perhaps refused: each waits on its own, longer each time, and then goes last. On a new connection
-   * it would keep all others waiting for an ack that may never come.
-   */
-  readonly #postponed = new Map<Delivered, Timer>();
-  readonly #handOvers = new HandOvers();
   readonly #flushes = new Set<Flush>();
   /**
    * Flushes that were called in this turn. BatchLogRecordProcessor may call one just before `export()`, with nothing but
    * microtasks between.
    */
   readonly #startingFlushes = new Set<Flush>();
-  #lastAckAt = Number.NEGATIVE_INFINITY;
   #flushTimeout: FlushTimeout | undefined;
 
   constructor(options: DeliveryOptions) {
@@ -139,20 +115,13 @@ export class Delivery implements PoolObserver {
       credentials: new Credentials({ config, clock, diagnostics }),
       outage: new OutageReport({ clock, counters, diagnostics }),
     });
-    this.#pool.observe(this);
+    const warn = (cause: string, message: string) => diagnostics.warn(cause, `${urlsOf(config.endpoint)}: ${message}`);
+    this.#sender = new Sender({ ...options, pool: this.#pool, warn });
   }
 
   /** Whether no export is in flight. */
   get isIdle(): boolean {
     return this.#exports.size === 0;
-  }
-
-  get waitingRecords(): number {
-    let records = 0;
-    for (const queue of [this.#waiting, this.#again, this.#postponed.keys()]) {
-      for (const { chunk } of queue) records += chunk.records;
-    }
-    return records;
   }
 
   /**
@@ -195,24 +164,14 @@ export class Delivery implements PoolObserver {
     };
     this.#exports.add(owner);
     for (const flush of this.#startingFlushes) flush.exports.add(owner);
-    for (const chunk of chunks) this.#admit(chunk, owner);
-    this.#send();
+    this.#sender.change(() => {
+      for (const chunk of chunks) this.#admit(chunk, owner);
+    });
   }
 
   #admit(chunk: Chunk, owner: Export): void {
-    const delivered: Delivered = {
-      chunk,
-      reservedBytes: 0,
-      owner,
-      sentOn: new Map(),
-      current: undefined,
-      doubt: new Doubt(this.#handOvers),
-      isReported: false,
-      lastError: undefined,
-      failedAt: Number.NEGATIVE_INFINITY,
-    };
+    const delivered: Delivered = { chunk, owner, reservedBytes: 0, transit: undefined };
     owner.chunks.add(delivered);
-    this.#chunks.set(chunk.id, delivered);
     const { compressor, memory } = this.#options;
     memory.hold(chunk);
     if (compressor?.takes(chunk)) {
@@ -221,14 +180,14 @@ export class Delivery implements PoolObserver {
       delivered.reservedBytes = chunk.heldBytes;
       compressor.compress(chunk, (compressed) => this.#compressed(delivered, compressed));
     } else {
-      this.#waiting.add(delivered);
+      this.#send(delivered);
     }
   }
 
   /** Sends the chunk compressed, or as it is where that cannot be. */
   #compressed(delivered: Delivered, compressed: Chunk | undefined): void {
-    const { chunk } = delivered;
-    if (!this.#chunks.has(chunk.id)) {
+    const { chunk, owner } = delivered;
+    if (!owner.chunks.has(delivered)) {
       // It has been given up in the meantime.
       compressed?.release();
       return;
@@ -240,8 +199,11 @@ export class Delivery implements PoolObserver {
       memory.hold(compressed);
       memory.release(chunk);
     }
-    this.#waiting.add(delivered);
-    this.#send();
+    this.#send(delivered);
+  }
+
+  #send(delivered: Delivered): void {
+    delivered.transit = this.#sender.send(delivered.chunk, () => this.#acknowledged(delivered));
   }
 
   #endReservation(delivered: Delivered): void {
@@ -265,7 +227,7 @@ export class Delivery implements PoolObserver {
       this.#startingFlushes.add(flush);
       void microtasksDone().then(() => {
         this.#startingFlushes.delete(flush);
-        if (flush.exports.size > 0) this.#hurry();
+        if (flush.exports.size > 0) this.#sender.hurry();
         this.#endFlushIfSettled(flush);
       });
     });
@@ -276,7 +238,7 @@ export class Delivery implements PoolObserver {
     const startedAt = clock.now();
     // Not named exports: in CommonJS that is the module's.
     const waitedFor = new Set(this.#exports);
-    const withoutAckSince = () => Math.max(startedAt, this.#lastAckAt);
+    const withoutAckSince = () => Math.max(startedAt, this.#sender.lastAckAt);
     const deadline = new Deadline({
       clock,
       dueAt: () => Math.min(withoutAckSince() + config.flushTimeoutMillis, startedAt + MAX_FLUSH_MILLIS),
@@ -296,12 +258,6 @@ export class Delivery implements PoolObserver {
     return flush;
   }
 
-  /** Ends the backoff, and the waits of chunks that may be refused. */
-  #hurry(): void {
-    for (const delivered of this.#postponed.keys()) this.#resume(delivered);
-    this.#pool.retryNow();
-  }
-
   #endFlushIfSettled(flush: Flush): void {
     if (flush.exports.size > 0 || this.#startingFlushes.has(flush)) return;
     this.#flushes.delete(flush);
@@ -311,132 +267,22 @@ export class Delivery implements PoolObserver {
 
   close(): void {
     this.#options.compressor?.close();
-    this.#pool.close();
+    this.#sender.close();
   }
 
-  onCapacity(): void {
-    this.#send();
-  }
-
-  acknowledged(connection: Connection, chunk: Chunk, latencyMillis: number): void {
-    const delivered = this.#chunks.get(chunk.id);
-    this.#lastAckAt = this.#options.clock.now();
-    if (delivered !== undefined) {
-      const { owner } = delivered;
-      const handOver = delivered.sentOn.get(connection);
-      if (handOver !== undefined) this.#handOvers.acknowledged(handOver);
-      owner.acknowledgedRecords += chunk.records;
-      this.#options.counters.acknowledged.add(volumeOf(chunk));
-      this.#settle(delivered, 'acknowledged');
-      this.#options.telemetry.acknowledged(chunk, connection, latencyMillis);
-      if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
-    }
-    this.#send();
-    if (this.#again.size === 0) this.#pool.reportRecovery();
-  }
-
-  unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void {
-    const delivered = this.#chunks.get(chunk.id);
-    if (delivered === undefined) return;
-    delivered.current = undefined;
-    delivered.lastError = error;
-    delivered.failedAt = this.#options.clock.now();
-    const handOver = delivered.sentOn.get(connection);
-    if (isSuspect && handOver !== undefined) delivered.doubt.add(handOver);
-    const isClosed = connection.state === 'closed';
-    if (isClosed) delivered.sentOn.delete(connection);
-    // A connection that lives on without acknowledging the chunk puts the chunk in doubt.
-    const isDoubtful = isSuspect && (!isClosed || delivered.doubt.tries >= DOUBTFUL_TRIES);
-    if (isDoubtful) this.#postpone(delivered);
-    else this.#again.add(delivered);
-    this.#send();
-  }
-
-  #postpone(delivered: Delivered): void {
-    const { clock, random } = this.#options;
-    const timer = clock.after(backoffDelay(delivered.doubt.tries, random), () => this.#resume(delivered));
-    this.#postponed.set(delivered, timer);
-  }
-
-  /** Queues a postponed chunk behind all others. */
-  #resume(delivered: Delivered): void {
-    this.#postponed.get(delivered)?.cancel();
-    this.#postponed.delete(delivered);
-    this.#reportRefusal(delivered);
-    this.#waiting.add(delivered);
-    this.#send();
-  }
-
-  /** Warns once of a chunk that is refused for certain. */
-  #reportRefusal(delivered: Delivered): void {
-    if (delivered.isReported || !delivered.doubt.isCertain) return;
-    delivered.isReported = true;
-    const { config, diagnostics } = this.#options;
-    const refusal = `${urlsOf(config.endpoint)}: ${describeRefusal(delivered.chunk)}`;
-    diagnostics.warn('refused', `${refusal}; trying on until the deadline`);
-  }
-
-  /** Hands waiting chunks to connections, and has connections opened when there are not enough. */
-  #send(): void {
-    if (this.#again.size > 0) {
-      if (this.#pool.isBackingOff) this.#pool.wakeAfterBackoff();
-      else this.#sendFrom(this.#again);
-    }
-    this.#sendFrom(this.#waiting);
-  }
-
-  #sendFrom(queue: Set<Delivered>): void {
-    if (queue.size === 0) return;
-    this.#pool.connect();
-    for (const delivered of queue) {
-      const connection = this.#pool.pick();
-      if (connection === undefined) return;
-      queue.delete(delivered);
-      this.#handOver(delivered, connection);
-    }
-  }
-
-  #handOver(delivered: Delivered, connection: Connection): void {
-    const { counters, telemetry } = this.#options;
-    const { chunk, lastError } = delivered;
-    delivered.current = connection;
-    delivered.sentOn.set(connection, this.#handOvers.next(connection.address as Address));
-    this.#pool.send(connection, chunk);
-    // What was handed over before has come back by an error.
-    if (lastError === undefined) {
-      counters.sent.add(volumeOf(chunk));
-      telemetry.sent(chunk, connection);
-    } else {
-      counters.resent.add(volumeOf(chunk));
-      counters.resentChunks.add(lastError.code);
-      telemetry.resent(chunk, connection, lastError);
-    }
-  }
-
-  #settle(delivered: Delivered, end: 'acknowledged' | 'given up'): void {
-    const { chunk, owner, sentOn } = delivered;
-    this.#chunks.delete(chunk.id);
-    this.#unqueue(delivered);
+  #acknowledged(delivered: Delivered): void {
+    const { chunk, owner } = delivered;
     owner.chunks.delete(delivered);
-    for (const connection of sentOn.keys()) connection.forget(chunk, end);
-    this.#endReservation(delivered);
+    owner.acknowledgedRecords += chunk.records;
     this.#options.memory.release(chunk);
-  }
-
-  #unqueue(delivered: Delivered): void {
-    this.#options.compressor?.cancel(delivered.chunk);
-    this.#waiting.delete(delivered);
-    this.#again.delete(delivered);
-    this.#postponed.get(delivered)?.cancel();
-    this.#postponed.delete(delivered);
+    if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
   }
 
   /** Gives exports up, whatever of them is still under way. */
   #giveUp(owners: readonly Export[], late: Late): void {
-    // First of all, so that no connection that comes free takes one of their chunks.
-    for (const owner of owners) for (const delivered of owner.chunks) this.#unqueue(delivered);
-    for (const owner of owners) this.#fail(owner, late);
-    this.#send();
+    this.#sender.change(() => {
+      for (const owner of owners) this.#fail(owner, late);
+    });
   }
 
   #fail(owner: Export, late: Late): void {
@@ -445,12 +291,23 @@ export class Delivery implements PoolObserver {
     const why = this.#whyFailed(left, late, cause);
     const failed = new Tally();
     for (const delivered of left) {
-      failed.add(volumeOf(delivered.chunk));
-      this.#settle(delivered, 'given up');
+      failed.add(delivered.chunk.volume);
+      this.#abandon(delivered);
     }
     const { acknowledgedRecords } = owner;
     this.#finish(owner, { kind: 'failed', acknowledgedRecords, failed, cause, ...why });
-    for (const { chunk, lastError } of left) this.#options.telemetry.failed(chunk, why.code, lastError);
+    for (const { chunk, transit } of left) {
+      this.#options.telemetry.failed(chunk, why.code, transit?.lastFault?.error);
+    }
+  }
+
+  #abandon(delivered: Delivered): void {
+    const { chunk, owner, transit } = delivered;
+    owner.chunks.delete(delivered);
+    if (transit !== undefined) this.#sender.giveUp(transit);
+    else this.#options.compressor?.cancel(chunk);
+    this.#endReservation(delivered);
+    this.#options.memory.release(chunk);
   }
 
   /**
@@ -458,18 +315,17 @@ export class Delivery implements PoolObserver {
    * any connection.
    */
   #lastFault(left: readonly Delivered[]): FluentForwardConnectionError | undefined {
-    const [latest] = left.toSorted((a, b) => b.failedAt - a.failedAt);
-    const isWaiting = left.some(({ current }) => current === undefined);
-    return isWaiting ? (this.#pool.lastError ?? latest?.lastError) : (latest?.lastError ?? this.#pool.lastError);
+    const { lastError } = this.#pool;
+    const latest = latestFault(left);
+    const isWaiting = left.some(({ transit }) => transit?.connection === undefined);
+    return isWaiting ? (lastError ?? latest) : (latest ?? lastError);
   }
 
   #whyFailed(left: readonly Delivered[], late: Late, cause: FluentForwardConnectionError | undefined): FailureReason {
     if (late.code === 'FLUENT_FORWARD_FLUSH_TIMEOUT') return late;
-    const refused = left.find(({ doubt }) => doubt.isLikely);
+    const refused = left.find(({ transit }) => transit?.doubt.isLikely);
     if (refused !== undefined) return { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused.chunk };
-    const taken = left.find(
-      ({ chunk, current, doubt, lastError }) => current?.hasTaken(chunk) || (doubt.tries > 0 && lastError === cause),
-    );
+    const taken = left.find(({ transit }) => transit !== undefined && isTaken(transit, cause));
     return taken === undefined ? late : { ...late, chunk: taken.chunk };
   }
 
@@ -496,6 +352,16 @@ async function microtasksDone(): Promise<void> {
   for (let ticks = 0; ticks < 2; ticks++) await new Promise<void>((done) => nextTick(done));
 }
 
-function volumeOf({ records, bytes, rawBytes }: Chunk): Volume {
-  return { records, bytes: bytes.length, rawBytes };
+function latestFault(left: readonly Delivered[]): FluentForwardConnectionError | undefined {
+  let latest: TransitFault | undefined;
+  for (const { transit } of left) {
+    const fault = transit?.lastFault;
+    if (fault !== undefined && (latest === undefined || fault.at > latest.at)) latest = fault;
+  }
+  return latest?.error;
+}
+
+/** Whether a receiver has taken the chunk without acknowledging it, and nothing else has gone wrong since. */
+function isTaken({ chunk, connection, doubt, lastFault }: ChunkInTransit, cause: Error | undefined): boolean {
+  return connection?.hasTaken(chunk) || (doubt.tries > 0 && lastFault?.error === cause);
 }

@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import type { Volume } from '../stats.ts';
 import type { BufferPool } from './buffer-pool.ts';
 
 /** How the entries of a chunk are compressed. */
@@ -68,6 +69,10 @@ export class Chunk {
 
   get rawBytes(): number {
     return this.compression?.rawBytes ?? this.bytes.length;
+  }
+
+  get volume(): Volume {
+    return { records: this.records, bytes: this.bytes.length, rawBytes: this.rawBytes };
   }
 
   /** The memory that it holds. */

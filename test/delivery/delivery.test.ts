@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer, Socket } from 'node:net';
 import { diag } from '@opentelemetry/api';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Delivery } from '../../src/delivery/delivery.ts';
+import { Sender } from '../../src/delivery/sender.ts';
 import type { ForwardReceiverOptions } from '../../src/testing/index.ts';
 import {
   advanceUntil,
@@ -614,7 +614,7 @@ describe('a receiver that closes connections', () => {
 describe('a warning about a fault', () => {
   it('the records that wait are counted only for a warning that is logged', async () => {
     const made = start({ endpoint: 'tcp://127.0.0.1:1' });
-    const counted = vi.spyOn(Delivery.prototype, 'waitingRecords', 'get');
+    const counted = vi.spyOn(Sender.prototype, 'waitingRecords', 'get');
     const result = made.send('a');
     await advanceUntil(made, 1_000, () => made.clock.now() >= 25_000);
     expect((await result).code).toBe(1);
