@@ -9,9 +9,11 @@ import type { Chunk } from '../encode/chunk.ts';
 import { Addresses } from '../endpoint/addresses.ts';
 import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts';
 import type { MemoryBound } from '../pipeline/memory.ts';
+import { Stages } from '../pipeline/stages.ts';
 import { type AddressStats, type ConnectionStats, type Counters, Tally, type Volume } from '../stats.ts';
 import { OutageReport } from '../telemetry/outage-report.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { CarriedChunk } from './carrier.ts';
 import type { ChunkInTransit, TransitFault } from './chunk-in-transit.ts';
 import { Deadline } from './deadline.ts';
 import { Sender } from './sender.ts';
@@ -55,21 +57,10 @@ export interface DeliveryOptions {
 
 /** The chunks of one `export()`, which succeed or fail together. */
 interface Export {
-  readonly chunks: Set<Delivered>;
+  readonly chunks: Set<CarriedChunk>;
   readonly done: (outcome: Outcome) => void;
   readonly deadline: Deadline;
   acknowledgedRecords: number;
-}
-
-/** A chunk of an export. */
-interface Delivered {
-  /** The compressed one as soon as there is one, which is before it is sent. */
-  chunk: Chunk;
-  readonly owner: Export;
-  /** What the compressed chunk may take, while the chunk is compressed. */
-  reservedBytes: number;
-  /** Undefined while the chunk is compressed. */
-  transit: ChunkInTransit | undefined;
 }
 
 /** A `flush()` that waits for the exports that were in flight when it was called. */
@@ -87,6 +78,7 @@ export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #pool: ConnectionPool;
   readonly #sender: Sender;
+  readonly #stages: Stages;
   readonly #exports = new Set<Export>();
   readonly #flushes = new Set<Flush>();
   /**
@@ -117,6 +109,7 @@ export class Delivery {
     });
     const warn = (cause: string, message: string) => diagnostics.warn(cause, `${urlsOf(config.endpoint)}: ${message}`);
     this.#sender = new Sender({ ...options, pool: this.#pool, warn });
+    this.#stages = new Stages({ ...options, sender: this.#sender });
   }
 
   /** Whether no export is in flight. */
@@ -164,51 +157,18 @@ export class Delivery {
     };
     this.#exports.add(owner);
     for (const flush of this.#startingFlushes) flush.exports.add(owner);
-    this.#sender.change(() => {
-      for (const chunk of chunks) this.#admit(chunk, owner);
+    this.#stages.change(() => {
+      for (const chunk of chunks) this.#carry(chunk, owner);
     });
   }
 
-  #admit(chunk: Chunk, owner: Export): void {
-    const delivered: Delivered = { chunk, owner, reservedBytes: 0, transit: undefined };
-    owner.chunks.add(delivered);
-    const { compressor, memory } = this.#options;
-    memory.hold(chunk);
-    if (compressor?.takes(chunk)) {
-      // The compressed chunk takes no more memory than the raw one.
-      memory.reserve(chunk.heldBytes);
-      delivered.reservedBytes = chunk.heldBytes;
-      compressor.compress(chunk, (compressed) => this.#compressed(delivered, compressed));
-    } else {
-      this.#send(delivered);
-    }
-  }
-
-  /** Sends the chunk compressed, or as it is where that cannot be. */
-  #compressed(delivered: Delivered, compressed: Chunk | undefined): void {
-    const { chunk, owner } = delivered;
-    if (!owner.chunks.has(delivered)) {
-      // It has been given up in the meantime.
-      compressed?.release();
-      return;
-    }
-    const { memory } = this.#options;
-    this.#endReservation(delivered);
-    if (compressed !== undefined) {
-      delivered.chunk = compressed;
-      memory.hold(compressed);
-      memory.release(chunk);
-    }
-    this.#send(delivered);
-  }
-
-  #send(delivered: Delivered): void {
-    delivered.transit = this.#sender.send(delivered.chunk, () => this.#acknowledged(delivered));
-  }
-
-  #endReservation(delivered: Delivered): void {
-    this.#options.memory.free(delivered.reservedBytes);
-    delivered.reservedBytes = 0;
+  #carry(chunk: Chunk, owner: Export): void {
+    const carried = this.#stages.carry(chunk, () => {
+      owner.chunks.delete(carried);
+      owner.acknowledgedRecords += chunk.records;
+      if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
+    });
+    owner.chunks.add(carried);
   }
 
   /** How long it may take to dial once and to send one chunk. */
@@ -266,21 +226,12 @@ export class Delivery {
   }
 
   close(): void {
-    this.#options.compressor?.close();
-    this.#sender.close();
-  }
-
-  #acknowledged(delivered: Delivered): void {
-    const { chunk, owner } = delivered;
-    owner.chunks.delete(delivered);
-    owner.acknowledgedRecords += chunk.records;
-    this.#options.memory.release(chunk);
-    if (owner.chunks.size === 0) this.#finish(owner, { kind: 'acknowledged' });
+    this.#stages.close();
   }
 
   /** Gives exports up, whatever of them is still under way. */
   #giveUp(owners: readonly Export[], late: Late): void {
-    this.#sender.change(() => {
+    this.#stages.change(() => {
       for (const owner of owners) this.#fail(owner, late);
     });
   }
@@ -290,38 +241,32 @@ export class Delivery {
     const cause = this.#lastFault(left);
     const why = this.#whyFailed(left, late, cause);
     const failed = new Tally();
-    for (const delivered of left) {
-      failed.add(delivered.chunk.volume);
-      this.#abandon(delivered);
+    const faults = left.map(({ transit }) => transit?.lastFault?.error);
+    for (const carried of left) {
+      failed.add(carried.chunk.volume);
+      carried.giveUp();
     }
     const { acknowledgedRecords } = owner;
     this.#finish(owner, { kind: 'failed', acknowledgedRecords, failed, cause, ...why });
-    for (const { chunk, transit } of left) {
-      this.#options.telemetry.failed(chunk, why.code, transit?.lastFault?.error);
-    }
-  }
-
-  #abandon(delivered: Delivered): void {
-    const { chunk, owner, transit } = delivered;
-    owner.chunks.delete(delivered);
-    if (transit !== undefined) this.#sender.giveUp(transit);
-    else this.#options.compressor?.cancel(chunk);
-    this.#endReservation(delivered);
-    this.#options.memory.release(chunk);
+    for (const [i, { chunk }] of left.entries()) this.#options.telemetry.failed(chunk, why.code, faults[i]);
   }
 
   /**
    * The most recent fault that concerns the chunks. While one of them waits for a connection, that is the last fault of
    * any connection.
    */
-  #lastFault(left: readonly Delivered[]): FluentForwardConnectionError | undefined {
+  #lastFault(left: readonly CarriedChunk[]): FluentForwardConnectionError | undefined {
     const { lastError } = this.#pool;
     const latest = latestFault(left);
     const isWaiting = left.some(({ transit }) => transit?.connection === undefined);
     return isWaiting ? (lastError ?? latest) : (latest ?? lastError);
   }
 
-  #whyFailed(left: readonly Delivered[], late: Late, cause: FluentForwardConnectionError | undefined): FailureReason {
+  #whyFailed(
+    left: readonly CarriedChunk[],
+    late: Late,
+    cause: FluentForwardConnectionError | undefined,
+  ): FailureReason {
     if (late.code === 'FLUENT_FORWARD_FLUSH_TIMEOUT') return late;
     const refused = left.find(({ transit }) => transit?.doubt.isLikely);
     if (refused !== undefined) return { code: 'FLUENT_FORWARD_CHUNK_REFUSED', chunk: refused.chunk };
@@ -352,7 +297,7 @@ async function microtasksDone(): Promise<void> {
   for (let ticks = 0; ticks < 2; ticks++) await new Promise<void>((done) => nextTick(done));
 }
 
-function latestFault(left: readonly Delivered[]): FluentForwardConnectionError | undefined {
+function latestFault(left: readonly CarriedChunk[]): FluentForwardConnectionError | undefined {
   let latest: TransitFault | undefined;
   for (const { transit } of left) {
     const fault = transit?.lastFault;
