@@ -6,7 +6,12 @@ import { createCompressor } from './compress/create.ts';
 import { type Config, resolveConfig } from './config/config.ts';
 import { urlsOf } from './config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from './config/options.ts';
-import { Delivery, type FlushTimeout, MAX_FLUSH_MILLIS, type Outcome } from './delivery/delivery.ts';
+import { Credentials } from './connection/credentials.ts';
+import { ConnectionPool } from './connection/pool.ts';
+import { Exports } from './delivery/exports.ts';
+import { Flusher, MAX_FLUSH_MILLIS } from './delivery/flush.ts';
+import type { Failure, FlushTimeout, Outcome } from './delivery/outcome.ts';
+import { Sender } from './delivery/sender.ts';
 import { describeRefusal, describeSilence } from './delivery/unacknowledged.ts';
 import { Diagnostics, warnOfFirstLoss } from './diagnostics.ts';
 import { BatchEncoder, type EncodedBatch } from './encode/batch.ts';
@@ -14,12 +19,15 @@ import { BufferPool } from './encode/buffer-pool.ts';
 import { createLayout } from './encode/layout/create.ts';
 import { MESSAGE_CEILING_BYTES } from './encode/message.ts';
 import { FunctionTagger } from './encode/tag.ts';
+import { Addresses } from './endpoint/addresses.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError, messageOf } from './errors.ts';
 import { MemoryBound } from './pipeline/memory.ts';
+import { Stages } from './pipeline/stages.ts';
 import { printableValue } from './printable.ts';
 import { Counters, type FluentForwardStats, type Volume } from './stats.ts';
 import { nextComponentName } from './telemetry/component.ts';
 import { Metrics, meterOf } from './telemetry/metrics.ts';
+import { OutageReport } from './telemetry/outage-report.ts';
 import { Telemetry } from './telemetry/telemetry.ts';
 
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
@@ -56,7 +64,10 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   readonly #telemetry = new Telemetry(this.name);
   readonly #encoder: BatchEncoder;
   readonly #memory: MemoryBound;
-  readonly #delivery: Delivery;
+  readonly #pool: ConnectionPool;
+  readonly #stages: Stages;
+  readonly #running: Exports;
+  readonly #flusher: Flusher;
   /** Before the promise is there: closing may run code of the application. */
   #isShutDown = false;
   #shutdown: Promise<void> | undefined;
@@ -79,26 +90,27 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#config = config;
     this.endpoint = urlsOf(config.endpoint);
     const warn = (cause: string, message: string) => this.#warn(cause, message);
-    const pool = new BufferPool();
+    const buffers = new BufferPool();
     this.#encoder = new BatchEncoder({
       tag: typeof config.tag === 'function' ? new FunctionTagger(config.tag, warn) : config.tag,
       limits: { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
       layout: createLayout(config, warn),
-      pool,
+      pool: buffers,
       warn,
     });
-    const compressor = createCompressor(config, pool, warn);
-    this.#memory = new MemoryBound(config.maxInFlightBytes);
-    this.#delivery = new Delivery({
-      config,
-      clock,
-      random,
-      diagnostics,
-      counters: this.#counters,
-      telemetry: this.#telemetry,
-      compressor,
-      memory: this.#memory,
-    });
+    const compressor = createCompressor(config, buffers, warn);
+    const counters = this.#counters;
+    const telemetry = this.#telemetry;
+    const memory = new MemoryBound(config.maxInFlightBytes);
+    const pool = createPool({ config, clock, random, diagnostics, counters, telemetry });
+    const sender = new Sender({ pool, clock, random, counters, telemetry, warn });
+    this.#memory = memory;
+    this.#pool = pool;
+    this.#stages = new Stages({ compressor, sender, memory });
+    const { connectTimeoutMillis, ackTimeoutMillis, timeoutMillis, flushTimeoutMillis } = config;
+    const roundMillis = connectTimeoutMillis + ackTimeoutMillis;
+    this.#running = new Exports({ carrier: this.#stages, pool, clock, telemetry, timeoutMillis, roundMillis });
+    this.#flusher = new Flusher({ running: this.#running, sender, clock, flushTimeoutMillis, roundMillis });
     this.#startMetrics();
   }
 
@@ -133,7 +145,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
    * the exports that are left fail. Later exports are not affected. Never rejects.
    */
   async forceFlush(): Promise<void> {
-    await inCleanContext(() => this.#delivery.flush());
+    await inCleanContext(() => this.#flusher.flush());
   }
 
   /** Flushes as {@link forceFlush} does, then closes the connections. Later exports fail. Never rejects. */
@@ -145,14 +157,14 @@ export class FluentForwardLogExporter implements LogRecordExporter {
 
   /** How the exporter stands: a snapshot that later events do not change. */
   stats(): FluentForwardStats {
-    const { connectionStats: connections, addressStats: addresses } = this.#delivery;
+    const { connectionStats: connections, addressStats: addresses } = this.#pool;
     return { ...this.#counters.snapshot, inFlightBytes: this.#memory.usedBytes, connections, addresses };
   }
 
   /** Without exports in flight at once: at the process's end there is no later turn. */
   async #flushAndClose(): Promise<void> {
-    if (!this.#delivery.isIdle) await this.forceFlush();
-    inCleanContext(() => this.#delivery.close());
+    if (this.#running.inFlight.size > 0) await this.forceFlush();
+    inCleanContext(() => this.#stages.close());
     this.#telemetry.metrics?.close();
   }
 
@@ -171,7 +183,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
           endpoints,
           clock: this.#clock,
           counters: this.#counters,
-          state: () => ({ inFlightBytes: this.#memory.usedBytes, connections: this.#delivery.connectionStats }),
+          state: () => ({ inFlightBytes: this.#memory.usedBytes, connections: this.#pool.connectionStats }),
           warn,
         })
       );
@@ -203,7 +215,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     call.inFlightRecords = encoded;
     this.#counters.inFlightRecords += encoded;
     inCleanContext(() =>
-      this.#delivery.deliver(batch.chunks, (outcome) => {
+      this.#running.begin(batch.chunks, (outcome) => {
         if (call.isEnded) return;
         this.#end(call);
         this.#counters.exportedRecords += outcome.kind === 'acknowledged' ? encoded : outcome.acknowledgedRecords;
@@ -233,13 +245,13 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   #refuse(records: number, failed: number, callback: ResultCallback): boolean {
     const refusal = this.#refusal();
     if (refusal === undefined) return false;
-    this.#fail(callback, ...refusal, { records, failed: unsent(failed), cause: this.#delivery.lastError });
+    this.#fail(callback, ...refusal, { records, failed: unsent(failed), cause: this.#pool.lastError });
     return true;
   }
 
   #refusal(): [ExportErrorCode, string] | undefined {
     const { usedBytes, limitBytes, isReached } = this.#memory;
-    const { flushTimeout } = this.#delivery;
+    const { timeout } = this.#flusher;
     if (this.#isShutDown) {
       return ['FLUENT_FORWARD_SHUT_DOWN', 'the exporter is shut down; await forceFlush() before shutdown()'];
     }
@@ -249,7 +261,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
         `${usedBytes} bytes already wait for their acks (maxInFlightBytes is ${limitBytes})`,
       ];
     }
-    return flushTimeout && this.#flushTimedOut(flushTimeout);
+    return timeout && this.#flushTimedOut(timeout);
   }
 
   #flushTimedOut({ code, limit }: FlushTimeout): [ExportErrorCode, string] {
@@ -266,7 +278,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
     this.#fail(callback, ...this.#failure(outcome), { records, acknowledgedRecords, failed, cause });
   }
 
-  #failure(outcome: Extract<Outcome, { kind: 'failed' }>): [ExportErrorCode, string] {
+  #failure(outcome: Failure): [ExportErrorCode, string] {
     switch (outcome.code) {
       case 'FLUENT_FORWARD_TIMEOUT': {
         const silence = outcome.chunk === undefined ? '' : `; ${describeSilence(outcome.chunk)}`;
@@ -334,4 +346,17 @@ interface ExportCall {
 /** Records that no chunk carries. */
 function unsent(records: number): Volume {
   return { records, bytes: 0, rawBytes: 0 };
+}
+
+type PoolParts = Omit<ConstructorParameters<typeof ConnectionPool>[0], 'addresses' | 'credentials' | 'outage'>;
+
+function createPool(parts: PoolParts): ConnectionPool {
+  const { clock, config, counters, diagnostics } = parts;
+  const { endpoint: endpoints, tls } = config;
+  return new ConnectionPool({
+    ...parts,
+    addresses: new Addresses({ ...config, ...parts, endpoints, tlsServerName: tls.serverName }),
+    credentials: new Credentials({ config, clock, diagnostics }),
+    outage: new OutageReport({ clock, counters, diagnostics }),
+  });
 }
