@@ -16,7 +16,7 @@ export interface ConnectionStats {
   readonly endpoint: string | undefined;
   /** `host:port` or the socket's path; `undefined` while a name is looked up. */
   readonly address: string | undefined;
-  /** `retiring`: it takes no more chunks and waits for the acks that it is owed. */
+  /** `retiring`: it takes no more chunks and waits for its outstanding acks. */
   readonly state: 'connecting' | 'open' | 'retiring' | 'closed';
   /** Milliseconds since its dial began. */
   readonly ageMillis: number;
@@ -40,7 +40,7 @@ export interface AddressStats {
   readonly connections: number;
 }
 
-/** What an exporter has done so far, and how it stands. Numbers count from its construction. */
+/** What an exporter has done so far, and its present state. Numbers count from its construction. */
 export interface FluentForwardStats {
   /** Handed to a connection, each chunk once. */
   readonly sent: Volume;

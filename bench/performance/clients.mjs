@@ -8,19 +8,9 @@ import { OTLPLogExporter as OtlpJsonExporter } from '@opentelemetry/exporter-log
 import { OTLPLogExporter as OtlpProtoExporter } from '@opentelemetry/exporter-logs-otlp-proto';
 import fluentLogger from 'fluent-logger';
 import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
-import { systemClock } from '../../dist/esm/clock.js';
-import { resolveConfig } from '../../dist/esm/config/config.js';
-import { ConnectionPool } from '../../dist/esm/connection/pool.js';
-import { Exports } from '../../dist/esm/delivery/exports.js';
-import { Flusher } from '../../dist/esm/delivery/flush.js';
-import { Sender } from '../../dist/esm/delivery/sender.js';
-import { Diagnostics } from '../../dist/esm/diagnostics.js';
 import { BufferPool } from '../../dist/esm/encode/buffer-pool.js';
 import { Chunk, chunkId } from '../../dist/esm/encode/chunk.js';
-import { MemoryBound } from '../../dist/esm/pipeline/memory.js';
-import { Stages } from '../../dist/esm/pipeline/stages.js';
-import { Counters } from '../../dist/esm/stats.js';
-import { Telemetry } from '../../dist/esm/telemetry/telemetry.js';
+import { createPipeline } from '../../dist/esm/pipeline/create.js';
 import { createEncoder } from './encoder.mjs';
 import { plainRecord } from './plain.mjs';
 
@@ -134,21 +124,7 @@ function oldFluentLogger({ port }) {
 
 /** This package's way to the ack, with another encoder in front of it. */
 function messagePackExporter({ port }) {
-  const config = resolveConfig({ endpoint: `tcp://127.0.0.1:${port}` }, {}, () => {});
-  const shared = {
-    config,
-    clock: systemClock,
-    random: Math.random,
-    diagnostics: new Diagnostics(systemClock),
-    counters: new Counters(),
-    telemetry: new Telemetry('bench'),
-  };
-  const connections = new ConnectionPool(shared);
-  const sender = new Sender({ ...shared, pool: connections, warn: () => {} });
-  const stages = new Stages({ compressor: undefined, sender, memory: new MemoryBound(config.maxInFlightBytes) });
-  const limits = { ...config, roundMillis: config.connectTimeoutMillis + config.ackTimeoutMillis };
-  const running = new Exports({ ...shared, ...limits, carrier: stages, pool: connections });
-  const flusher = new Flusher({ ...shared, ...limits, running, sender });
+  const pipeline = createPipeline({ endpoint: `tcp://127.0.0.1:${port}` });
   const pool = new BufferPool();
   const encoder = new Encoder();
   return {
@@ -163,13 +139,10 @@ function messagePackExporter({ port }) {
       const parts = { prefixBytes: 0, payloadBytes: payload.length, length, buffer: message, pool };
       const chunk = new Chunk({ id, tag: TAG, records, entries: records, ...parts });
       return new Promise((resolve, reject) => {
-        running.begin([chunk], ({ kind, cause }) => (kind === 'acknowledged' ? resolve() : reject(cause)));
+        pipeline.send([chunk], ({ kind, cause }) => (kind === 'acknowledged' ? resolve() : reject(cause)));
       });
     },
-    async close() {
-      await flusher.flush();
-      stages.close();
-    },
+    close: () => pipeline.shutdown(),
   };
 }
 

@@ -16,7 +16,7 @@ export interface ChunkParts {
   readonly tag: string;
   readonly records: number;
   readonly entries: number;
-  /** All that stands before the entries. */
+  /** The bytes before the entries. */
   readonly prefixBytes: number;
   /** The entries, compressed or not. */
   readonly payloadBytes: number;
@@ -57,7 +57,7 @@ export class Chunk {
     this.#pool = pool;
   }
 
-  /** All that stands before the entries. */
+  /** The bytes before the entries. */
   get prefix(): Uint8Array {
     return this.bytes.subarray(0, this.#prefixBytes);
   }

@@ -10,7 +10,7 @@ import {
   metrics,
   type Observable,
 } from '@opentelemetry/api';
-import type { LogRecordExporter } from '@opentelemetry/sdk-logs';
+import type { ExportResult } from '@opentelemetry/core';
 import { type Clock, nextTick } from '../clock.ts';
 import type { Endpoint } from '../config/endpoint.ts';
 import { type ConnectionErrorCode, type ExportErrorCode, FluentForwardExportError, messageOf } from '../errors.ts';
@@ -18,8 +18,6 @@ import type { ConnectionStats, Counters } from '../stats.ts';
 import { VERSION } from '../version.ts';
 import { COMPONENT_TYPE } from './component.ts';
 import { PeerAttributes } from './peer-attributes.ts';
-
-type ResultCallback = Parameters<LogRecordExporter['export']>[1];
 
 export interface MetricsOptions {
   readonly meter: Meter;
@@ -80,7 +78,7 @@ export class Metrics {
   }
 
   /** The callback of an export that begins now, which then records also how long it took. */
-  timed(callback: ResultCallback): ResultCallback {
+  timed(callback: (result: ExportResult) => void): (result: ExportResult) => void {
     const { clock } = this.#options;
     const startedAt = clock.now();
     return (result) => {

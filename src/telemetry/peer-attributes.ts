@@ -12,7 +12,7 @@ export class PeerAttributes {
   /** All that was ever given. */
   readonly #seen = new Map<string, Attributes>();
 
-  /** How many there are; 0 too for what there was once, as the last number stands otherwise. */
+  /** Counts the connections. Contains 0 for attributes that had connections before, because a meter keeps the last number. */
   count(connections: readonly ConnectionStats[]): [Attributes, number][] {
     const counts = new Map<string, number>();
     for (const { address, state } of connections) {
