@@ -1,4 +1,5 @@
 import { BufferPool } from './buffer-pool.ts';
+import type { Key } from './layout/keys.ts';
 import { readProperty, type ValueWriter } from './value.ts';
 import { Writer } from './writer.ts';
 
@@ -14,10 +15,10 @@ export const NO_FIELDS: Fields = { bytes: new Uint8Array(0), size: 0 };
 /** What `write` writes; it returns how many fields that is. */
 export function encodeFields(
   valuesOf: (writer: Writer) => ValueWriter,
-  write: (writer: Writer, values: ValueWriter) => number,
+  write: (values: ValueWriter) => number,
 ): Fields {
   const writer = new Writer(new BufferPool(), 1024);
-  const size = write(writer, valuesOf(writer));
+  const size = write(valuesOf(writer));
   return { bytes: Uint8Array.from(writer.buffer.subarray(0, writer.position)), size };
 }
 
@@ -25,9 +26,9 @@ export function encodeFields(
  * Writes a field whose value stands inside `depth` containers, unless it is `undefined`; returns how
  * many it wrote.
  */
-export function field(writer: Writer, values: ValueWriter, key: Uint8Array, value: unknown, depth: number): 0 | 1 {
+export function field(values: ValueWriter, key: Key, value: unknown, depth: number): 0 | 1 {
   if (value === undefined) return 0;
-  writer.raw(key);
+  values.writer.raw(key.bytes);
   values.value(value, depth);
   return 1;
 }
@@ -36,16 +37,11 @@ export function field(writer: Writer, values: ValueWriter, key: Uint8Array, valu
  * Writes a field that is always a map, however large the record is, or absent when there is nothing
  * in it; returns how many it wrote.
  */
-export function mapField(
-  writer: Writer,
-  values: ValueWriter,
-  key: Uint8Array,
-  map: object | undefined,
-  depth: number,
-): 0 | 1 {
+export function mapField(values: ValueWriter, key: Key, map: object | undefined, depth: number): 0 | 1 {
   if (!isObject(map)) return 0;
+  const { writer } = values;
   const before = writer.position;
-  writer.raw(key);
+  writer.raw(key.bytes);
   const start = writer.startMap();
   const size = values.properties(map, depth + 1);
   if (size === 0) {
@@ -74,11 +70,15 @@ export function copyOf(map: unknown, keys?: readonly string[]): Record<string, u
     const value = readProperty(map, key);
     if (value === undefined) continue;
     copy ??= {};
-    if (key === '__proto__')
-      Object.defineProperty(copy, key, { value, enumerable: true, configurable: true, writable: true });
-    else copy[key] = value;
+    setField(copy, key, value);
   }
   return copy;
+}
+
+/** Sets a field of an object, also one of the name `__proto__`. */
+export function setField(fields: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') fields[name] = value;
+  else Object.defineProperty(fields, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
 export function isObject(value: unknown): value is object {

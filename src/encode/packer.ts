@@ -109,7 +109,7 @@ export class Packer {
     const limit = writer.position + this.#maxEntryBytes;
     writer.limit = limit;
     try {
-      const isWritten = this.#layout.write(writer, this.#values, record, now);
+      const isWritten = this.#layout.write(this.#values, record, now);
       if (writer.position > limit) throw new TooLargeError();
       if (!isWritten) this.#packed.filter();
       return isWritten;

@@ -3,7 +3,6 @@ import { encode } from '@msgpack/msgpack';
 import type { WallTime } from '../clock.ts';
 import { copyOf, hasField, isObject } from './field.ts';
 import { MAX_ELEMENTS, type Rename, readProperty, type ValueWriter } from './value.ts';
-import type { Writer } from './writer.ts';
 
 /** The semantic conventions' name: records of the same id are duplicates. */
 export const RECORD_UID = 'log.record.uid';
@@ -33,14 +32,8 @@ export class RecordUids {
    * Writes attributes inside `depth` containers, and the id unless they have one that is of use, which
    * replaces one that is not; returns how many fields that is.
    */
-  write(
-    writer: Writer,
-    values: ValueWriter,
-    attributes: object | undefined,
-    time: WallTime,
-    depth: number,
-    rename?: Rename,
-  ): number {
+  write(values: ValueWriter, attributes: object | undefined, time: WallTime, depth: number, rename?: Rename): number {
+    const { writer } = values;
     const hasOwn = hasField(attributes, RECORD_UID);
     const isKept = hasOwn && isRecordUid(readProperty(attributes as object, RECORD_UID));
     const written = hasOwn && !isKept ? withoutUid(attributes) : attributes;

@@ -1,4 +1,5 @@
 import type { WallTime } from '../clock.ts';
+import type { Key } from './layout/keys.ts';
 import type { Writer } from './writer.ts';
 
 const NANOS_PER_SECOND = 1_000_000_000;
@@ -76,59 +77,54 @@ function readWithin(maxSeconds: number, time: unknown): boolean {
 const MAX_UINT64_SECONDS = 18_446_744_072;
 
 /** Writes `time` after `key` as nanoseconds since 1970, or nothing when it is unset or has none; tells whether it wrote. */
-export function unixNanos(writer: Writer, key: Uint8Array, time: unknown): boolean {
+export function unixNanos(writer: Writer, key: Key, time: unknown): boolean {
   if (!readWithin(MAX_UINT64_SECONDS, time)) return false;
   const { seconds, nanoseconds } = last;
   // In two parts of which each is exact: seconds = high * 2^16 + low.
   const high = Math.floor(seconds / 0x1_0000) * NANOS_PER_SECOND;
   const low = (seconds % 0x1_0000) * NANOS_PER_SECOND + nanoseconds + (high % 0x1_0000) * 0x1_0000;
-  writer.raw(key);
+  writer.raw(key.bytes);
   writer.uint64(Math.floor(high / 0x1_0000) + Math.floor(low / 0x1_0000_0000), low % 0x1_0000_0000);
   return true;
 }
 
-const DATE_TIME_LENGTH = '2023-11-14T22:13:20'.length;
-const RFC3339_LENGTH = '2023-11-14T22:13:20.123456789Z'.length;
-const DOT = 0x2e;
-const Z = 0x5a;
+const EPOCH = '1970-01-01T00:00:00.000000000Z';
+const DATE_TIME_LENGTH = '1970-01-01T00:00:00'.length;
 
-/** Writes times as RFC 3339 with nanoseconds, and remembers the last second's text. */
+/** RFC 3339 with nanoseconds. Keeps the text of the last time, because its second is often that of the next one. */
 export class Rfc3339 {
-  #second = -1;
-  readonly #text: Buffer = Buffer.alloc(DATE_TIME_LENGTH);
+  #second = 0;
+  /** The text as a MessagePack string. */
+  readonly #encoded: Buffer = Buffer.from([0xa0 | EPOCH.length, ...Buffer.from(EPOCH)]);
 
-  /** Writes `time` after `key`, or nothing when it is unset or no time; tells whether it wrote. */
-  write(writer: Writer, key: Uint8Array, time: unknown): boolean {
-    if (!readWithin(MAX_RFC3339_SECONDS, time)) return false;
-    const { seconds: second, nanoseconds } = last;
-    if (second !== this.#second) {
-      this.#text.write(new Date(second * 1000).toISOString(), 'latin1');
-      this.#second = second;
-    }
-    writer.raw(key);
-    writer.reserve(1 + RFC3339_LENGTH);
-    const { buffer, position } = writer;
-    buffer[position] = 0xa0 | RFC3339_LENGTH;
-    buffer.set(this.#text, position + 1);
-    let at = position + RFC3339_LENGTH;
-    buffer[at--] = Z;
-    let rest = nanoseconds;
-    for (let digit = 0; digit < 9; digit++) {
-      // Of two integers of 32 bits, which is not a division in floating point.
-      const quotient = (rest / 10) | 0;
-      buffer[at--] = 0x30 + rest - quotient * 10;
-      rest = quotient;
-    }
-    buffer[at] = DOT;
-    writer.position = position + 1 + RFC3339_LENGTH;
+  /** Writes `time` after `key`. Returns false, with nothing written, if it is unset or not a time. */
+  write(writer: Writer, key: Key, time: unknown): boolean {
+    if (!this.#encode(time)) return false;
+    writer.raw(key.bytes);
+    writer.raw(this.#encoded);
     return true;
   }
-}
 
-/** The text that {@link Rfc3339} writes, or `undefined` where it writes nothing. */
-export function rfc3339(time: unknown): string | undefined {
-  if (!readWithin(MAX_RFC3339_SECONDS, time)) return undefined;
-  const { seconds: second, nanoseconds } = last;
-  const dateTime = new Date(second * 1000).toISOString().slice(0, DATE_TIME_LENGTH);
-  return `${dateTime}.${String(nanoseconds).padStart(9, '0')}Z`;
+  /** The text of `time`, or `undefined` if it is unset or not a time. */
+  text(time: unknown): string | undefined {
+    return this.#encode(time) ? this.#encoded.toString('latin1', 1) : undefined;
+  }
+
+  #encode(time: unknown): boolean {
+    if (!readWithin(MAX_RFC3339_SECONDS, time)) return false;
+    const { seconds: second, nanoseconds } = last;
+    const encoded = this.#encoded;
+    if (second !== this.#second) {
+      encoded.write(new Date(second * 1000).toISOString(), 1, DATE_TIME_LENGTH, 'latin1');
+      this.#second = second;
+    }
+    let rest = nanoseconds;
+    for (let at = EPOCH.length - 1; at > EPOCH.length - 10; at--) {
+      // Both are integers of 32 bits, so that this is not a division in floating point.
+      const quotient = (rest / 10) | 0;
+      encoded[at] = 0x30 + rest - quotient * 10;
+      rest = quotient;
+    }
+    return true;
+  }
 }

@@ -35,7 +35,7 @@ export interface Rename {
  * there becomes a readable string or map; the README's table says which.
  */
 export class ValueWriter {
-  protected readonly writer: Writer;
+  readonly writer: Writer;
   protected readonly maxStringBytes: number;
   /** The containers around the value being written, for cycles: the first `#nesting`. An array that shrinks allocates anew. */
   readonly #ancestors: (object | undefined)[] = [];

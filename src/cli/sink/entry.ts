@@ -1,5 +1,5 @@
 import { GROUP_END, GROUP_START } from '../../encode/layout/otlp.ts';
-import { rfc3339 } from '../../encode/time.ts';
+import { Rfc3339 } from '../../encode/time.ts';
 import { escapeControls, printable } from '../../printable.ts';
 import type { EntryTime, ReceivedEntry } from '../../testing/index.ts';
 import { toJson } from '../json.ts';
@@ -32,8 +32,10 @@ export function entryLine(entry: ReceivedEntry, paint: Paint): string {
   return parts.join(' ');
 }
 
+const TIMES = new Rfc3339();
+
 function timeOf({ seconds, nanoseconds }: EntryTime): string | undefined {
-  return rfc3339([seconds, nanoseconds]);
+  return TIMES.text([seconds, nanoseconds]);
 }
 
 interface Severity {

@@ -4,15 +4,16 @@ import { ignoreRejection, messageOf } from '../../errors.ts';
 import { isPlainObject } from '../../plain-object.ts';
 import { DeepCopy } from '../deep-copy.ts';
 import { describe } from '../describe.ts';
-import { copyOf, isObject } from '../field.ts';
-import { isRecordUid, RECORD_UID, RecordUids } from '../record-uid.ts';
-import { selectResource } from '../resource.ts';
-import { scopeFields } from '../scope.ts';
-import { spanContextFields } from '../span-context.ts';
-import { entryTime, rfc3339 } from '../time.ts';
-import { MAX_ELEMENTS, ValueWriter } from '../value.ts';
-import type { Writer } from '../writer.ts';
-import { type Layout, type LayoutOptions, UnencodableError } from './layout.ts';
+import { copyOf, setField } from '../field.ts';
+import { isRecordUid, RECORD_UID } from '../record-uid.ts';
+import type { Resource } from '../resource.ts';
+import { type Scope, scopeFields } from '../scope.ts';
+import { HEX_TEXT, spanContext } from '../span-context.ts';
+import { Rfc3339 } from '../time.ts';
+import { MAX_ELEMENTS, type ValueWriter } from '../value.ts';
+import { KEY, type Key } from './keys.ts';
+import { type LayoutOptions, UnencodableError } from './layout.ts';
+import { RecordLayout } from './record-layout.ts';
 
 /**
  * Makes the entry of a record. `entry` is what the default layout makes, as an object of its own with
@@ -21,30 +22,34 @@ import { type Layout, type LayoutOptions, UnencodableError } from './layout.ts';
  */
 export type LayoutFunction = (record: ReadableLogRecord, entry: Record<string, unknown>) => object | undefined;
 
-/** `[time, record]`, with what a function of the application makes of the record. */
-export class CustomLayout implements Layout {
+/** An entry that is being made for a layout function: an object of its own, with copies of the record's values. */
+class EntryCopy {
+  readonly fields: Record<string, unknown> = {};
+  readonly copy: DeepCopy = new DeepCopy();
+
+  set(name: string, value: unknown): 0 | 1 {
+    if (value === undefined) return 0;
+    setField(this.fields, name, value);
+    return 1;
+  }
+}
+
+/** Sends what a function of the application makes of each record. */
+export class CustomLayout extends RecordLayout<EntryCopy> {
   readonly #makeEntry: LayoutFunction;
-  readonly #options: LayoutOptions;
-  readonly #uids: RecordUids | undefined;
+  readonly #times: Rfc3339 = new Rfc3339();
 
   constructor(makeEntry: LayoutFunction, options: LayoutOptions) {
+    super(options);
     this.#makeEntry = makeEntry;
-    this.#options = options;
-    this.#uids = options.recordUid ? new RecordUids() : undefined;
   }
 
-  values(writer: Writer): ValueWriter {
-    return new ValueWriter(writer, this.#options.maxStringBytes);
-  }
-
-  write(writer: Writer, values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {
-    values.startRecord();
-    const time = entryTime(record.hrTime, record.hrTimeObserved, now);
-    const entry = this.#call(record, this.#entry(record, time));
-    if (entry === undefined) return false;
-    writer.arrayHeader(2);
-    writer.eventTime(time[0], time[1]);
-    values.map(entry, 1);
+  protected override record(values: ValueWriter, record: ReadableLogRecord, time: WallTime): boolean {
+    const entry = new EntryCopy();
+    this.fields(entry, record, time);
+    const made = this.#call(record, entry.fields);
+    if (made === undefined) return false;
+    values.map(made, 1);
     return true;
   }
 
@@ -60,43 +65,49 @@ export class CustomLayout implements Layout {
     throw new UnencodableError(`the layout function returned ${describe(made)}, neither a plain object nor undefined`);
   }
 
-  /** What the default layout writes, with the same keys in the same order. */
-  #entry(record: ReadableLogRecord, time: WallTime): Record<string, unknown> {
-    const { body, resource, instrumentationScope: scope } = record;
-    const { resourceAttributes, fields } = this.#options;
-    const { attributes, schemaUrl } = isObject(resource) ? selectResource(resource, resourceAttributes) : NO_RESOURCE;
-    const copy = new DeepCopy();
-    const entry = {
-      [typeof body === 'string' ? 'message' : 'body']: copy.of(body),
-      severity_text: record.severityText,
-      severity_number: record.severityNumber,
-      event_name: record.eventName,
-      ...spanContextFields(record.spanContext),
-      observed_timestamp: rfc3339(record.hrTimeObserved),
-      attributes: this.#attributes(copy.fields(record.attributes), time),
-      resource: copy.fields(attributes),
-      resource_schema_url: schemaUrl,
-      scope: isObject(scope) ? scopeOf(scope, copy) : undefined,
-      dropped_attributes_count: record.droppedAttributesCount || undefined,
-      ...copy.fields(fields),
-    };
-    return copyOf(entry) ?? {};
+  protected override field(entry: EntryCopy, { name }: Key, value: unknown): number {
+    return entry.set(name, entry.copy.of(value));
   }
 
-  #attributes(attributes: Record<string, unknown> | undefined, time: WallTime): object | undefined {
-    if (this.#uids === undefined) return attributes;
+  protected override spanContext({ fields }: EntryCopy, context: unknown): number {
+    return spanContext(HEX_TEXT, fields, context);
+  }
+
+  protected override time(entry: EntryCopy, { name }: Key, time: unknown): number {
+    return entry.set(name, this.#times.text(time));
+  }
+
+  protected override attributes(entry: EntryCopy, attributes: object | undefined, time: WallTime): number {
+    return entry.set(KEY.attributes.name, this.#withUid(entry.copy.fields(attributes), time));
+  }
+
+  #withUid(attributes: Record<string, unknown> | undefined, time: WallTime): object | undefined {
+    if (this.uids === undefined) return attributes;
     const { [RECORD_UID]: own, ...others } = attributes ?? {};
     const isCut = Object.keys(others).length >= MAX_ELEMENTS;
     if (isRecordUid(own) && !isCut) return attributes;
-    const uid = isRecordUid(own) ? own : this.#uids.next(time);
+    const uid = isRecordUid(own) ? own : this.uids.next(time);
     // Of too many attributes the last ones are not written.
     return isCut ? { [RECORD_UID]: uid, ...others } : { ...others, [RECORD_UID]: uid };
   }
-}
 
-const NO_RESOURCE = { attributes: undefined, schemaUrl: undefined };
+  protected override resource(entry: EntryCopy, resource: Resource): number {
+    return this.resourceFields(entry, resource);
+  }
 
-function scopeOf(scope: ReadableLogRecord['instrumentationScope'], copy: DeepCopy): object | undefined {
-  const { attributes, ...named } = scopeFields(scope);
-  return copyOf({ ...named, attributes: copy.fields(attributes) });
+  protected override resourceAttributes(entry: EntryCopy, attributes: object | undefined): number {
+    return entry.set(KEY.resource.name, entry.copy.fields(attributes));
+  }
+
+  protected override scope(entry: EntryCopy, scope: Scope): number {
+    const { attributes, ...named } = scopeFields(scope);
+    return entry.set(KEY.scope.name, copyOf({ ...named, attributes: entry.copy.fields(attributes) }));
+  }
+
+  protected override staticFields(entry: EntryCopy): number {
+    let size = 0;
+    const fields = entry.copy.fields(this.options.fields) ?? {};
+    for (const [name, value] of Object.entries(fields)) size += entry.set(name, value);
+    return size;
+  }
 }

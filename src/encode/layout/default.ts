@@ -2,32 +2,27 @@ import type { WallTime } from '../../clock.ts';
 import { mapField } from '../field.ts';
 import type { ScopeFields } from '../scope.ts';
 import type { ValueWriter } from '../value.ts';
-import type { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
 import type { NamedLayout } from './layout.ts';
-import { FIELD_DEPTH, RecordLayout } from './record-layout.ts';
+import { FIELD_DEPTH, WrittenLayout } from './written-layout.ts';
 
 /** Attributes, resource and scope are maps of the record. */
-export class DefaultLayout extends RecordLayout {
-  protected override attributes(
-    writer: Writer,
-    values: ValueWriter,
-    attributes: object | undefined,
-    time: WallTime,
-  ): number {
-    if (this.uids === undefined) return mapField(writer, values, KEY.attributes, attributes, FIELD_DEPTH);
-    writer.raw(KEY.attributes);
+export class DefaultLayout extends WrittenLayout {
+  protected override attributes(values: ValueWriter, attributes: object | undefined, time: WallTime): number {
+    if (this.uids === undefined) return mapField(values, KEY.attributes, attributes, FIELD_DEPTH);
+    const { writer } = values;
+    writer.raw(KEY.attributes.bytes);
     const start = writer.startMap();
-    writer.endMap(start, this.uids.write(writer, values, attributes, time, FIELD_DEPTH + 1));
+    writer.endMap(start, this.uids.write(values, attributes, time, FIELD_DEPTH + 1));
     return 1;
   }
 
-  protected override resource(writer: Writer, values: ValueWriter, attributes: object | undefined): number {
-    return mapField(writer, values, KEY.resource, attributes, FIELD_DEPTH);
+  protected override resourceAttributes(values: ValueWriter, attributes: object | undefined): number {
+    return mapField(values, KEY.resource, attributes, FIELD_DEPTH);
   }
 
-  protected override scope(writer: Writer, values: ValueWriter, scope: ScopeFields): number {
-    return mapField(writer, values, KEY.scope, scope, FIELD_DEPTH);
+  protected override scopeFields(values: ValueWriter, scope: ScopeFields): number {
+    return mapField(values, KEY.scope, scope, FIELD_DEPTH);
   }
 }
 

@@ -3,10 +3,9 @@ import { isObject } from '../field.ts';
 import { RECORD_UID } from '../record-uid.ts';
 import type { ScopeFields } from '../scope.ts';
 import type { Rename, ValueWriter } from '../value.ts';
-import type { Writer } from '../writer.ts';
 import { KEY } from './keys.ts';
 import type { NamedLayout } from './layout.ts';
-import { FIELD_DEPTH, RecordLayout } from './record-layout.ts';
+import { FIELD_DEPTH, WrittenLayout } from './written-layout.ts';
 
 const ATTRIBUTES = 'attributes.';
 
@@ -15,15 +14,10 @@ const ATTRIBUTES = 'attributes.';
  * ours moves to `attributes.<name>`, whether or not the record has that field, so that it is found in
  * the same place in all records. As names that begin with `attributes.` move too, no two meet.
  */
-export class FlatLayout extends RecordLayout {
-  protected override attributes(
-    writer: Writer,
-    values: ValueWriter,
-    attributes: object | undefined,
-    time: WallTime,
-  ): number {
+export class FlatLayout extends WrittenLayout {
+  protected override attributes(values: ValueWriter, attributes: object | undefined, time: WallTime): number {
     if (this.uids !== undefined) {
-      return this.uids.write(writer, values, attributes, time, FIELD_DEPTH, this.#attributes);
+      return this.uids.write(values, attributes, time, FIELD_DEPTH, this.#attributes);
     }
     return isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, this.#attributes) : 0;
   }
@@ -33,11 +27,11 @@ export class FlatLayout extends RecordLayout {
     keyOf: (name) => (name.startsWith(ATTRIBUTES) ? name.slice(ATTRIBUTES.length) : name),
   };
 
-  protected override resource(_: Writer, values: ValueWriter, attributes: object | undefined): number {
+  protected override resourceAttributes(values: ValueWriter, attributes: object | undefined): number {
     return isObject(attributes) ? values.properties(attributes, FIELD_DEPTH, prefixed('resource.')) : 0;
   }
 
-  protected override scope(_: Writer, values: ValueWriter, { attributes, ...named }: ScopeFields): number {
+  protected override scopeFields(values: ValueWriter, { attributes, ...named }: ScopeFields): number {
     const size = values.properties(named, FIELD_DEPTH, prefixed('scope.'));
     if (attributes === undefined) return size;
     return size + values.properties(attributes, FIELD_DEPTH, prefixed('scope.attributes.'));

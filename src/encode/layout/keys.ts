@@ -1,6 +1,17 @@
 import { encode } from '@msgpack/msgpack';
 
-/** The names of an entry's fields in the default layout. */
+/** The name of a field. */
+export interface Key {
+  readonly name: string;
+  /** The name as MessagePack. */
+  readonly bytes: Uint8Array;
+}
+
+export function keyOf(name: string): Key {
+  return { name, bytes: encode(name) };
+}
+
+/** The names of an entry's fields in the layout `default`. */
 export type EntryKey =
   | 'message'
   | 'body'
@@ -17,20 +28,20 @@ export type EntryKey =
   | 'scope'
   | 'dropped_attributes_count';
 
-/** Each name as MessagePack. */
-export const KEY: { readonly [name in EntryKey]: Uint8Array } = {
-  message: encode('message'),
-  body: encode('body'),
-  severity_text: encode('severity_text'),
-  severity_number: encode('severity_number'),
-  event_name: encode('event_name'),
-  trace_id: encode('trace_id'),
-  span_id: encode('span_id'),
-  trace_flags: encode('trace_flags'),
-  observed_timestamp: encode('observed_timestamp'),
-  attributes: encode('attributes'),
-  resource: encode('resource'),
-  resource_schema_url: encode('resource_schema_url'),
-  scope: encode('scope'),
-  dropped_attributes_count: encode('dropped_attributes_count'),
+/** A literal, because V8 reads fields of an object made by `Object.fromEntries()` more slowly: 1 % of the encoding. */
+export const KEY: { readonly [name in EntryKey]: Key } = {
+  message: keyOf('message'),
+  body: keyOf('body'),
+  severity_text: keyOf('severity_text'),
+  severity_number: keyOf('severity_number'),
+  event_name: keyOf('event_name'),
+  trace_id: keyOf('trace_id'),
+  span_id: keyOf('span_id'),
+  trace_flags: keyOf('trace_flags'),
+  observed_timestamp: keyOf('observed_timestamp'),
+  attributes: keyOf('attributes'),
+  resource: keyOf('resource'),
+  resource_schema_url: keyOf('resource_schema_url'),
+  scope: keyOf('scope'),
+  dropped_attributes_count: keyOf('dropped_attributes_count'),
 };

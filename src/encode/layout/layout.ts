@@ -45,7 +45,7 @@ export interface Layout {
    * Writes one entry, and tells whether it did: a layout may leave a record out. When it throws or
    * writes none, what it has written so far is for the caller to take back.
    */
-  write(writer: Writer, values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean;
+  write(values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean;
   /** The group that a record's entry has to stand in; absent where the layout has none. May throw. */
   groupOf?(record: ReadableLogRecord): Group;
 }

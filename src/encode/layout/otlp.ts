@@ -10,21 +10,21 @@ import { OtlpValueWriter } from '../otlp-value.ts';
 import { RECORD_UID, RecordUids } from '../record-uid.ts';
 import { isComplete, type Resource, selectResource } from '../resource.ts';
 import { type Scope, scopeFields } from '../scope.ts';
-import { binarySpanContext } from '../span-context.ts';
+import { BINARY, spanContext } from '../span-context.ts';
 import { entryTime, unixNanos, writeEntryTime } from '../time.ts';
 import type { ValueWriter } from '../value.ts';
 import { Writer } from '../writer.ts';
-import { KEY } from './keys.ts';
+import { KEY, keyOf } from './keys.ts';
 import type { Group, Layout, LayoutOptions, NamedLayout } from './layout.ts';
 
 /** The attributes that stand for what Fluent Bit drops. */
 const EVENT_NAME = 'otel.event.name';
 const DROPPED_ATTRIBUTES_COUNT = 'otel.dropped_attributes_count';
 
-const EVENT_NAME_KEY = encode(EVENT_NAME);
-const DROPPED_ATTRIBUTES_COUNT_KEY = encode(DROPPED_ATTRIBUTES_COUNT);
-const TIMESTAMP_KEY = encode('timestamp');
-const SCHEMA_URL_KEY = encode('schema_url');
+const EVENT_NAME_KEY = keyOf(EVENT_NAME);
+const DROPPED_ATTRIBUTES_COUNT_KEY = keyOf(DROPPED_ATTRIBUTES_COUNT);
+const TIMESTAMP_KEY = keyOf('timestamp');
+const SCHEMA_URL_KEY = keyOf('schema_url');
 
 /** `{ "otlp": …` and `{ "log": …`, without what follows. */
 const METADATA = Uint8Array.of(0x81, ...encode('otlp'));
@@ -60,7 +60,7 @@ export class OtlpLayout implements Layout {
     this.#uids = options.recordUid ? new RecordUids() : undefined;
     this.#staticAttributes = Object.entries(copyOf(options.fields) ?? {}).map(([name, value]) => [
       name,
-      this.#encode((_, values) => values.properties({ [name]: value }, FIELD_DEPTH + 1)),
+      this.#encode((values) => values.properties({ [name]: value }, FIELD_DEPTH + 1)),
     ]);
     this.#resources = new IdentityCache(
       (resource) => this.#groupsOf(resource as Resource),
@@ -77,7 +77,8 @@ export class OtlpLayout implements Layout {
     return groups.of(isObject(instrumentationScope) ? instrumentationScope : NOTHING);
   }
 
-  write(writer: Writer, values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {
+  write(values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {
+    const { writer } = values;
     values.startRecord();
     writer.arrayHeader(2);
     writer.arrayHeader(2);
@@ -87,35 +88,36 @@ export class OtlpLayout implements Layout {
     let size = 0;
     if (unixNanos(writer, KEY.observed_timestamp, record.hrTimeObserved)) size++;
     if (unixNanos(writer, TIMESTAMP_KEY, record.hrTime)) size++;
-    size += field(writer, values, KEY.severity_number, record.severityNumber, FIELD_DEPTH);
-    size += field(writer, values, KEY.severity_text, record.severityText, FIELD_DEPTH);
+    size += field(values, KEY.severity_number, record.severityNumber, FIELD_DEPTH);
+    size += field(values, KEY.severity_text, record.severityText, FIELD_DEPTH);
     // Only an id needs it.
     const time = this.#uids === undefined ? now : entryTime(record.hrTime, record.hrTimeObserved, now);
-    size += this.#attributes(writer, values, record, time);
-    size += binarySpanContext(writer, record.spanContext);
-    size += field(writer, values, KEY.event_name, record.eventName, FIELD_DEPTH);
+    size += this.#attributes(values, record, time);
+    size += spanContext(BINARY, writer, record.spanContext);
+    size += field(values, KEY.event_name, record.eventName, FIELD_DEPTH);
     writer.endMap(start, size);
     writer.raw(BODY);
     values.value(record.body, BODY_DEPTH);
     return true;
   }
 
-  #attributes(writer: Writer, values: ValueWriter, record: ReadableLogRecord, time: WallTime): 0 | 1 {
+  #attributes(values: ValueWriter, record: ReadableLogRecord, time: WallTime): 0 | 1 {
+    const { writer } = values;
     const { attributes, eventName, droppedAttributesCount } = record;
     const before = writer.position;
-    writer.raw(KEY.attributes);
+    writer.raw(KEY.attributes.bytes);
     const start = writer.startMap();
     let size = 0;
-    if (this.#uids !== undefined) size = this.#uids.write(writer, values, attributes, time, FIELD_DEPTH + 1);
+    if (this.#uids !== undefined) size = this.#uids.write(values, attributes, time, FIELD_DEPTH + 1);
     else if (isObject(attributes)) size = values.properties(attributes, FIELD_DEPTH + 1);
     for (const [name, { bytes }] of this.#staticAttributes) {
       if (hasField(attributes, name)) continue;
       writer.raw(bytes);
       size++;
     }
-    if (eventName) size += this.#eventName(writer, values, attributes, eventName);
+    if (eventName) size += this.#eventName(values, attributes, eventName);
     if (droppedAttributesCount && !hasField(attributes, DROPPED_ATTRIBUTES_COUNT)) {
-      size += field(writer, values, DROPPED_ATTRIBUTES_COUNT_KEY, droppedAttributesCount, FIELD_DEPTH + 1);
+      size += field(values, DROPPED_ATTRIBUTES_COUNT_KEY, droppedAttributesCount, FIELD_DEPTH + 1);
     }
     writer.endMap(start, size);
     if (size > 0) return 1;
@@ -123,42 +125,42 @@ export class OtlpLayout implements Layout {
     return 0;
   }
 
-  #eventName(writer: Writer, values: ValueWriter, attributes: object | undefined, eventName: string): 0 | 1 {
+  #eventName(values: ValueWriter, attributes: object | undefined, eventName: string): 0 | 1 {
     if (!this.#options.eventNameAttribute) {
       this.#options.onEventName();
       return 0;
     }
     if (hasField(attributes, EVENT_NAME)) return 0;
-    return field(writer, values, EVENT_NAME_KEY, eventName, FIELD_DEPTH + 1);
+    return field(values, EVENT_NAME_KEY, eventName, FIELD_DEPTH + 1);
   }
 
   /** The groups of a resource, by scope. */
   #groupsOf(resource: Resource): IdentityCache<object, Group> {
     const { attributes, schemaUrl } = selectResource(resource, this.#options.resourceAttributes);
-    const resourceMap = this.#groupPart((writer, values) => {
-      const size = mapField(writer, values, KEY.attributes, sorted(attributes), GROUP_FIELD_DEPTH);
-      return size + field(writer, values, SCHEMA_URL_KEY, schemaUrl, GROUP_FIELD_DEPTH);
+    const resourceMap = this.#groupPart((values) => {
+      const size = mapField(values, KEY.attributes, sorted(attributes), GROUP_FIELD_DEPTH);
+      return size + field(values, SCHEMA_URL_KEY, schemaUrl, GROUP_FIELD_DEPTH);
     });
     return new IdentityCache((scope) => {
       const { attributes, ...named } = scopeFields(scope as Scope);
-      const scopeMap = this.#groupPart((writer, values) => {
+      const scopeMap = this.#groupPart((values) => {
         const size = values.properties(named, GROUP_FIELD_DEPTH);
-        return size + mapField(writer, values, KEY.attributes, sorted(attributes), GROUP_FIELD_DEPTH);
+        return size + mapField(values, KEY.attributes, sorted(attributes), GROUP_FIELD_DEPTH);
       });
       return group(resourceMap, scopeMap);
     });
   }
 
   /** A map of a group's header, with fields that `write` writes. */
-  #groupPart(write: (writer: Writer, values: ValueWriter) => number): Uint8Array {
-    return this.#encode((writer, values) => {
-      const start = writer.startMap();
-      writer.endMap(start, write(writer, values));
+  #groupPart(write: (values: ValueWriter) => number): Uint8Array {
+    return this.#encode((values) => {
+      const start = values.writer.startMap();
+      values.writer.endMap(start, write(values));
       return 1;
     }).bytes;
   }
 
-  #encode(write: (writer: Writer, values: ValueWriter) => number): Fields {
+  #encode(write: (values: ValueWriter) => number): Fields {
     return encodeFields((writer) => this.values(writer), write);
   }
 }
@@ -182,9 +184,9 @@ function group(resource: Uint8Array, scope: Uint8Array): Group {
     marker(writer, GROUP_START);
     writer.raw(encode({ schema: 'otlp', resource_id: resourceId, scope_id: scopeId }));
     const start = writer.startMap();
-    writer.raw(KEY.resource);
+    writer.raw(KEY.resource.bytes);
     writer.raw(resource);
-    writer.raw(KEY.scope);
+    writer.raw(KEY.scope.bytes);
     writer.raw(scope);
     writer.endMap(start, 2);
   });
