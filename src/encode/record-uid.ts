@@ -1,8 +1,9 @@
 import { randomFillSync } from 'node:crypto';
 import { encode } from '@msgpack/msgpack';
 import type { WallTime } from '../clock.ts';
+import type { Rename } from './distinct-names.ts';
 import { copyOf, hasField, isObject } from './field.ts';
-import { MAX_ELEMENTS, type Rename, readProperty, type ValueWriter } from './value.ts';
+import { MAX_ELEMENTS, readProperty, type ValueWriter } from './value.ts';
 
 /** The semantic conventions' name: records of the same id are duplicates. */
 export const RECORD_UID = 'log.record.uid';

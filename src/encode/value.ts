@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { type Distinct, distinctIn, distinctNames, type Rename } from './distinct-names.ts';
 import { KeyCache } from './key-cache.ts';
 import { TooLargeError, type Writer } from './writer.ts';
 
@@ -22,13 +23,6 @@ const MARKER_BYTES = 40;
 
 /** For all exporters: a key's bytes depend on nothing else. */
 const KEYS = new KeyCache();
-
-/** Gives properties the names that their fields have in a map. */
-export interface Rename {
-  readonly nameOf: (key: string) => string;
-  /** The only key that may have got `name`. */
-  readonly keyOf: (name: string) => string;
-}
 
 /**
  * Writes any JavaScript value as MessagePack that every receiver reads. What has no counterpart
@@ -359,39 +353,6 @@ function prefix(value: string, bytes: number): string {
   // It stops at a code point.
   const written = encoded.write(value, 'utf8');
   return encoded.toString('utf8', 0, written);
-}
-
-/** Gives a name, with ` (2)` and so on behind it when it was given before. */
-type Distinct = (name: string) => string;
-
-/** Makes names of one map's keys that differ from each other and from those that are `taken`. */
-function distinctNames(taken: (name: string) => boolean = () => false): Distinct {
-  const names = new Set<string>();
-  const repeats = new Map<string, number>();
-  return (name) => {
-    let distinct = name;
-    let n = repeats.get(name) ?? 1;
-    while (names.has(distinct) || taken(distinct)) distinct = `${name} (${++n})`;
-    if (n > 1) repeats.set(name, n);
-    names.add(distinct);
-    return distinct;
-  };
-}
-
-/** Makes names for properties of `object` that cannot keep theirs: they differ from all others in its map. */
-function distinctIn(object: object, rename?: Rename): Distinct {
-  // A list of a large object's names takes long. But a proxy may say that it has any name, without end.
-  const listed = types.isProxy(object) ? new Set(Object.keys(object)) : undefined;
-  return distinctNames((name) => {
-    const key = rename === undefined ? name : rename.keyOf(name);
-    return listed === undefined ? isPresent(object, key) : listed.has(key);
-  });
-}
-
-/** Whether `object` has a property that {@link ValueWriter.map} writes, or a getter that may give it a value. */
-function isPresent(object: object, key: string): boolean {
-  const property = Object.getOwnPropertyDescriptor(object, key);
-  return property?.enumerable === true && (property.value !== undefined || property.get !== undefined);
 }
 
 /** The value of a property, or what {@link thrown} makes of the reading. */

@@ -1,8 +1,9 @@
 import type { WallTime } from '../../clock.ts';
+import type { Rename } from '../distinct-names.ts';
 import { isObject } from '../field.ts';
 import { RECORD_UID } from '../record-uid.ts';
 import type { ScopeFields } from '../scope.ts';
-import type { Rename, ValueWriter } from '../value.ts';
+import type { ValueWriter } from '../value.ts';
 import { KEY } from './keys.ts';
 import type { NamedLayout } from './layout.ts';
 import { FIELD_DEPTH, WrittenLayout } from './written-layout.ts';
