@@ -3,21 +3,24 @@ import type { Key } from './layout/keys.ts';
 import type { Writer } from './writer.ts';
 
 const NANOS_PER_SECOND = 1_000_000_000;
-/** Fluentd replaces second 0 by its own time, and Fluent Bit keeps the two highest for group markers. */
+/** Fluentd replaces second 0 by its own time. Fluent Bit reserves the two highest seconds for group markers. */
 const MIN_SECONDS = 1;
 const MAX_SECONDS = 0xfffffffd;
-/** For a machine whose clock says 1970. */
+/** The time of records on a machine whose clock is at 1970. */
 const FIRST_TIME: WallTime = [MIN_SECONDS, 0];
-/** The end of year 9999, the last that RFC 3339 can write. */
+/** The end of the year 9999, the last one in RFC 3339. */
 const MAX_RFC3339_SECONDS = 253_402_300_799;
 
-/** The time that was read last: taken at once by whoever reads, so that no record costs an object. */
+/**
+ * The time that {@link read} has read. Callers use it before anything else can read another one. If `read()` returned
+ * an array instead, the encoding would take as long, but allocate 150 bytes a record and not 23 (Node.js 20).
+ */
 const last = { seconds: 0, nanoseconds: 0 };
 
-/** Reads a time into `last`, `[1, 2e9]` as `[3, 0]`; tells whether it is one. */
+/** Reads a time into `last`, `[1, 2e9]` as `[3, 0]`. Returns false if it is not a time. */
 function read(time: unknown): boolean {
   if (!Array.isArray(time)) return false;
-  // By index: destructuring calls the array's iterator. Once: a getter could say something else the next time.
+  // Not by destructuring, which calls the array's iterator. Each once, because a getter could return another value later.
   const seconds: unknown = time[0];
   const nanoseconds: unknown = time[1];
   if (typeof seconds !== 'number' || typeof nanoseconds !== 'number') return false;
@@ -48,7 +51,7 @@ function readEntryTime(time: unknown): boolean {
   return read(time) && last.seconds >= MIN_SECONDS && last.seconds <= MAX_SECONDS;
 }
 
-/** Reads the first of the record's, the observed and the present time that a receiver can read. */
+/** Reads into `last` the first of the record's, the observed and the present time that a receiver can read. */
 function chooseEntryTime(recordTime: unknown, observedTime: unknown, now: WallTime): void {
   if (readEntryTime(recordTime) || readEntryTime(observedTime) || readEntryTime(now)) return;
   read(FIRST_TIME);
@@ -66,7 +69,7 @@ export function writeEntryTime(writer: Writer, recordTime: unknown, observedTime
   writer.eventTime(last.seconds, last.nanoseconds);
 }
 
-/** Reads a time from 1970 to `maxSeconds`; tells whether it is one, which zero is not. */
+/** Reads a time into `last`. Returns false unless it is after the first instant of 1970 and at most `maxSeconds`. */
 function readWithin(maxSeconds: number, time: unknown): boolean {
   if (!read(time)) return false;
   const { seconds, nanoseconds } = last;
@@ -76,11 +79,11 @@ function readWithin(maxSeconds: number, time: unknown): boolean {
 /** The last whole second whose nanoseconds since 1970 have 64 bits. */
 const MAX_UINT64_SECONDS = 18_446_744_072;
 
-/** Writes `time` after `key` as nanoseconds since 1970, or nothing when it is unset or has none; tells whether it wrote. */
+/** Writes `time` after `key` as nanoseconds since 1970. Returns false, with nothing written, if it is unset or has none. */
 export function unixNanos(writer: Writer, key: Key, time: unknown): boolean {
   if (!readWithin(MAX_UINT64_SECONDS, time)) return false;
   const { seconds, nanoseconds } = last;
-  // In two parts of which each is exact: seconds = high * 2^16 + low.
+  // Computed in two parts, each of them exact: seconds = high * 2^16 + low.
   const high = Math.floor(seconds / 0x1_0000) * NANOS_PER_SECOND;
   const low = (seconds % 0x1_0000) * NANOS_PER_SECOND + nanoseconds + (high % 0x1_0000) * 0x1_0000;
   writer.raw(key.bytes);
