@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { SeverityNumber } from '@opentelemetry/api-logs';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { systemClock } from '../../clock.ts';
 
@@ -8,7 +9,7 @@ export const TEST_TAG = 'fluent_forward.doctor';
 export const TEST_ATTRIBUTE = 'fluent_forward.doctor';
 
 const NAME = 'fluent-forward doctor';
-const SEVERITY_INFO = 9;
+const INFO: SeverityNumber.INFO = 9;
 const COMPRESSIBLE_REPEATS = 200;
 const MAX_FILLER_BYTES = 1024;
 
@@ -23,7 +24,7 @@ export class TestRecords {
     const record: object = {
       hrTime: time,
       hrTimeObserved: time,
-      severityNumber: SEVERITY_INFO,
+      severityNumber: INFO,
       severityText: 'INFO',
       body: `test record of ${NAME}: ${check}`,
       attributes: { [TEST_ATTRIBUTE]: this.run, ...attributes },
