@@ -19,14 +19,14 @@ export interface EncodedBatch {
   readonly filtered: number;
   /** Records that could not be encoded. */
   readonly dropped: number;
-  /** Those of the dropped ones that are larger than any message. */
+  /** Dropped records that are too large for any message. */
   readonly oversize: number;
-  /** What was wrong with the last of them: its kind, and in words. */
+  /** Why the last dropped record was dropped: a code, and a description. */
   readonly dropCause: DropCause | undefined;
   readonly dropReason: string | undefined;
 }
 
-/** What the encoding of batches is made of. */
+/** The settings and parts that a {@link BatchEncoder} works with. */
 export interface BatchParts {
   readonly tag: string | Tagger;
   readonly limits: ChunkLimits;
@@ -35,13 +35,13 @@ export interface BatchParts {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** What the first batch's records are taken to need; later ones are judged by the batch before. */
+/** The expected size of a record in the first batch. Later batches expect the mean size of the batch before. */
 const FIRST_GUESS_BYTES_PER_RECORD = 512;
 
 /** Encodes batches of records into chunks. */
 export class BatchEncoder {
   readonly #parts: BatchParts;
-  /** With a tag that all records have, what their messages begin with. */
+  /** The beginning of each message if all records have the same tag. */
   readonly #prefix: Buffer | undefined;
   #bytesPerRecord = FIRST_GUESS_BYTES_PER_RECORD;
 
@@ -52,9 +52,9 @@ export class BatchEncoder {
   }
 
   /**
-   * Encodes at once, so that what the application does to the records afterwards does not matter.
-   * A record that cannot be encoded is left out and counted. `now` is the time of records without one.
-   * May be called from within itself: encoding runs code of the application (getters, `toJSON`), which may log.
+   * Encodes synchronously, so that the application can change the records afterwards. A record that cannot be
+   * encoded is left out and counted. Records without a time get the time `now`. `encode()` may be called while it
+   * runs: it calls code of the application (getters, `toJSON`), and that code may log.
    */
   encode(records: readonly ReadableLogRecord[], now: WallTime): EncodedBatch {
     const { tag, limits } = this.#parts;

@@ -1,6 +1,6 @@
 const SMALLEST_BYTES = 1024;
 const LARGEST_POOLED_BYTES = 1024 * 1024;
-/** What the pool keeps at most; what comes back over it is left to the garbage collector. */
+/** The most that the pool keeps. The garbage collector gets the other buffers that come back. */
 const RETAINED_BYTES = 4 * 1024 * 1024;
 
 /** Lends buffers, of sizes that are powers of two, and keeps a bounded number of them for the next chunk. */
@@ -12,7 +12,7 @@ export class BufferPool {
     return this.#retainedBytes;
   }
 
-  /** A buffer of at least `bytes`. Its content is what its last user left in it. */
+  /** Returns a buffer of at least `bytes`. It still has the content that its last user wrote. */
   acquire(bytes: number): Buffer {
     const size = sizeClass(bytes);
     const pooled = this.#free.get(size)?.pop();
@@ -21,7 +21,7 @@ export class BufferPool {
     return pooled;
   }
 
-  /** Takes a buffer back. Nothing may read or write it afterwards, no socket either. */
+  /** Takes a buffer back. Nothing may read or write it afterwards, including sockets. */
   release(buffer: Buffer): void {
     const size = buffer.length;
     if (size > LARGEST_POOLED_BYTES || this.#retainedBytes + size > RETAINED_BYTES) return;
@@ -32,7 +32,7 @@ export class BufferPool {
   }
 }
 
-/** The size of the buffer that `acquire(bytes)` gives. */
+/** The size of the buffer that `acquire(bytes)` returns. */
 export function sizeClass(bytes: number): number {
   return bytes <= SMALLEST_BYTES ? SMALLEST_BYTES : 2 ** (32 - Math.clz32(bytes - 1));
 }

@@ -6,19 +6,19 @@ import type { BufferPool } from './buffer-pool.ts';
 export interface ChunkCompression {
   /** The name of the codec. */
   readonly name: string;
-  /** What the message would take without. */
+  /** The size of the message without compression. */
   readonly rawBytes: number;
 }
 
-/** What a chunk is made of: a message of `length` bytes in `buffer`, which goes back to `pool`. */
+/** The parts of a chunk: a message of `length` bytes in `buffer`, which goes back to `pool`. */
 export interface ChunkParts {
   readonly id: string;
   readonly tag: string;
   readonly records: number;
   readonly entries: number;
-  /** The bytes before the entries. */
+  /** The size of the message's part before the entries. */
   readonly prefixBytes: number;
-  /** The entries, compressed or not. */
+  /** The size of the entries, after compression if they are compressed. */
   readonly payloadBytes: number;
   readonly length: number;
   readonly buffer: Buffer;
@@ -26,14 +26,17 @@ export interface ChunkParts {
   readonly compression?: ChunkCompression;
 }
 
-/** One Forward message, ready to be written: `[tag, bin(entries), { size, chunk }]`, with `compressed` where it is. */
+/**
+ * One Forward message, ready to be written: `[tag, bin(entries), { size, chunk }]`, with `compressed` if it is
+ * compressed.
+ */
 export class Chunk {
-  /** Unique, and the same on every resend: what the receiver's ack names. */
+  /** Unique, and the same on every resend. The receiver's ack contains it. */
   readonly id: string;
   readonly tag: string;
-  /** How many records it carries. */
+  /** The number of records. */
   readonly records: number;
-  /** Those of the records, and group markers. */
+  /** The number of entries: those of the records, and group markers. */
   readonly entries: number;
   readonly bytes: Uint8Array;
   readonly payloadBytes: number;
@@ -57,7 +60,7 @@ export class Chunk {
     this.#pool = pool;
   }
 
-  /** The bytes before the entries. */
+  /** The bytes of the message before the entries. */
   get prefix(): Uint8Array {
     return this.bytes.subarray(0, this.#prefixBytes);
   }
@@ -75,19 +78,19 @@ export class Chunk {
     return { records: this.records, bytes: this.bytes.length, rawBytes: this.rawBytes };
   }
 
-  /** The memory that it holds. */
+  /** The memory that the chunk uses. */
   get heldBytes(): number {
     return this.#buffer.length;
   }
 
-  /** Says that a socket or a thread will read the bytes until it calls {@link release}. */
+  /** Called before a socket or a thread reads the bytes. It calls {@link release} when it has finished. */
   retain(): void {
     this.#users++;
   }
 
   /**
-   * The last release gives the buffer back: a chunk may be settled while a stalled socket still holds it. `onFree` is
-   * called then, which may be at once.
+   * The last release gives the buffer back to the pool, because a chunk can be settled while a stalled socket still
+   * reads it. `onFree` is called then, which may be immediately.
    */
   release(onFree?: () => void): void {
     this.#onFree = onFree ?? this.#onFree;

@@ -3,11 +3,12 @@ import { copyOf, isObject } from './field.ts';
 import { MAX_CONTAINERS, MAX_DEPTH, MAX_ELEMENTS } from './value.ts';
 
 /**
- * Copies plain objects and arrays with all that is in them, so that a change of the copy is seen nowhere
- * else. All else stays what it is: instances, what is deeper or more than is written, what cannot be read.
+ * Copies plain objects and arrays with everything in them, so that a change of the copy changes nothing else.
+ * All other values are shared with the original: instances, objects that throw when they are read, and containers
+ * beyond the limits of what is written.
  */
 export class DeepCopy {
-  /** By original, as one can be found again, also within itself. */
+  /** By original, because several values can refer to the same object, and an object can contain itself. */
   readonly #copies = new Map<object, object>();
   readonly #copyFields: typeof copyOf;
 
@@ -29,7 +30,7 @@ export class DeepCopy {
     }
   }
 
-  /** An object of its own with the fields of any object; `undefined` when there is none. */
+  /** Copies the fields of any object into a new object. Returns `undefined` if there are no fields. */
   fields(map: unknown): Record<string, unknown> | undefined {
     const copy = this.#copyFields(map);
     if (copy !== undefined) this.#values(copy, 0);
@@ -38,7 +39,7 @@ export class DeepCopy {
 
   #array(array: readonly unknown[], depth: number): unknown {
     const { length } = array;
-    // A proxy can claim any.
+    // A proxy can have any length.
     if (!Number.isInteger(length) || length < 0 || length > MAX_ELEMENTS) return array;
     const copy: unknown[] = [];
     this.#copies.set(array, copy);
@@ -47,11 +48,11 @@ export class DeepCopy {
   }
 
   #object(object: object, depth: number): unknown {
-    // What toJSON() gives can depend on more than the fields.
+    // The result of toJSON() can depend on more than the fields.
     if (!isPlainObject(object) || typeof (object as { toJSON?: unknown }).toJSON === 'function') return object;
     const keys = Object.keys(object);
     if (keys.length > MAX_ELEMENTS) {
-      // So that they are not listed again where the object is referred to once more.
+      // The next reference to this object then does not list its keys again.
       this.#copies.set(object, object);
       return object;
     }

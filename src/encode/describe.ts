@@ -1,7 +1,7 @@
 import { printable } from '../printable.ts';
 import { isObject } from './field.ts';
 
-/** What kind of value a function of the application gave, for messages. Never throws. */
+/** Describes the kind of value that a function of the application returned, for messages. Never throws. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   try {

@@ -1,16 +1,16 @@
 import { types } from 'node:util';
 
-/** Gives properties the names that their fields have in a map. */
+/** Maps the keys of properties to the names that their fields have in a map. */
 export interface Rename {
   readonly nameOf: (key: string) => string;
-  /** The only key that may have got `name`. */
+  /** The only key that can have the name `name`. */
   readonly keyOf: (name: string) => string;
 }
 
-/** Gives a name, with ` (2)` and so on behind it when it was given before. */
+/** Returns `name`, with ` (2)` and so on appended if it is in use. */
 export type Distinct = (name: string) => string;
 
-/** Makes names of one map's keys that differ from each other and from those that are `taken`. */
+/** Makes names for the keys of one map. They differ from each other and from the names that are `taken`. */
 export function distinctNames(taken: (name: string) => boolean = () => false): Distinct {
   const names = new Set<string>();
   const repeats = new Map<string, number>();
@@ -24,9 +24,9 @@ export function distinctNames(taken: (name: string) => boolean = () => false): D
   };
 }
 
-/** Makes names for properties of `object` that cannot keep theirs: they differ from all others in its map. */
+/** Makes names for properties of `object` that cannot keep their own. They differ from all other names in its map. */
 export function distinctIn(object: object, rename?: Rename): Distinct {
-  // A list of a large object's names takes long. But a proxy may say that it has any name, without end.
+  // Listing the names of a large object is slow. But a proxy can claim to have every name, so its names are listed.
   const listed = types.isProxy(object) ? new Set(Object.keys(object)) : undefined;
   return distinctNames((name) => {
     const key = rename === undefined ? name : rename.keyOf(name);

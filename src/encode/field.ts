@@ -3,16 +3,16 @@ import type { Key } from './layout/keys.ts';
 import { readProperty, type ValueWriter } from './value.ts';
 import { Writer } from './writer.ts';
 
-/** Encoded fields of a map, keys included, to be copied into many records. */
+/** Fields of a map, encoded with their keys, to be copied into many records. */
 export interface Fields {
   readonly bytes: Uint8Array;
-  /** How many fields they are. */
+  /** The number of fields. */
   readonly size: number;
 }
 
 export const NO_FIELDS: Fields = { bytes: new Uint8Array(0), size: 0 };
 
-/** What `write` writes; it returns how many fields that is. */
+/** Encodes the fields that `write` writes. `write` returns their number. */
 export function encodeFields(
   valuesOf: (writer: Writer) => ValueWriter,
   write: (values: ValueWriter) => number,
@@ -22,10 +22,7 @@ export function encodeFields(
   return { bytes: Uint8Array.from(writer.buffer.subarray(0, writer.position)), size };
 }
 
-/**
- * Writes a field whose value stands inside `depth` containers, unless it is `undefined`; returns how
- * many it wrote.
- */
+/** Writes a field whose value is inside `depth` containers, unless it is `undefined`. Returns the number of fields. */
 export function field(values: ValueWriter, key: Key, value: unknown, depth: number): 0 | 1 {
   if (value === undefined) return 0;
   values.writer.raw(key.bytes);
@@ -34,8 +31,8 @@ export function field(values: ValueWriter, key: Key, value: unknown, depth: numb
 }
 
 /**
- * Writes a field that is always a map, however large the record is, or absent when there is nothing
- * in it; returns how many it wrote.
+ * Writes a field that is always a map: the limits of values do not replace it by a string. An empty map is left
+ * out. Returns the number of fields.
  */
 export function mapField(values: ValueWriter, key: Key, map: object | undefined, depth: number): 0 | 1 {
   if (!isObject(map)) return 0;
@@ -60,8 +57,8 @@ export function hasField(map: object | undefined, name: string): boolean {
 const { propertyIsEnumerable: isEnumerable } = Object.prototype;
 
 /**
- * An object of its own with the fields that {@link ValueWriter.map} writes; `undefined` when there is none.
- * `keys` are those of `map`, for whoever has them already.
+ * Makes a new object with the fields that {@link ValueWriter.map} writes. Returns `undefined` if there are none.
+ * `keys` are the keys of `map`, if the caller has listed them already.
  */
 export function copyOf(map: unknown, keys?: readonly string[]): Record<string, unknown> | undefined {
   if (!isObject(map)) return undefined;
@@ -85,7 +82,7 @@ export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-/** Whether {@link ValueWriter.map} would write no field of it. */
+/** Whether {@link ValueWriter.map} would write an empty map. */
 export function isEmpty(map: object | undefined): boolean {
   return !isObject(map) || !Object.keys(map).some((key) => readProperty(map, key) !== undefined);
 }

@@ -1,6 +1,6 @@
 /**
- * Remembers what was made of objects that keep their identity, as resources and scopes do between
- * records. Nearly always the one asked for is the last one.
+ * Remembers values that were made from objects, by the object's identity. Records share their resources and scopes,
+ * and nearly always a record has the same ones as the record before.
  */
 export class IdentityCache<K extends object, V> {
   readonly #made = new WeakMap<K, V>();
@@ -9,7 +9,7 @@ export class IdentityCache<K extends object, V> {
   #lastObject: K | undefined;
   #lastMade: V | undefined;
 
-  /** What is made of an object that is not final is not remembered. */
+  /** A value that was made from an object for which `isFinal` returns false is not remembered. */
   constructor(make: (object: K) => V, isFinal: (object: K) => boolean = () => true) {
     this.#make = make;
     this.#isFinal = isFinal;

@@ -4,8 +4,8 @@ const SYMBOL_FOR_NUL = '\u2400';
 const SYMBOL_FOR_NUL_BYTES = 3;
 
 /**
- * Writes values so that Fluent Bit makes of them the OTLP values that they are: what JSON cannot
- * hold, such as bytes and NaN, stays itself.
+ * Writes values so that Fluent Bit converts them to the same values in OTLP. Values that JSON cannot represent, such
+ * as bytes and NaN, are not replaced by strings.
  */
 export class OtlpValueWriter extends ValueWriter {
   /** Fluent Bit cuts a string at its first NUL. */
@@ -13,7 +13,7 @@ export class OtlpValueWriter extends ValueWriter {
     return text.includes('\0') ? text.replaceAll('\0', SYMBOL_FOR_NUL) : text;
   }
 
-  /** Without the whole text, of which only a part may be kept. */
+  /** Does not make the whole text, because the writer may keep only a part of it. */
   protected override readableBytes(text: string): number {
     return super.readableBytes(text) + nulsIn(text) * (SYMBOL_FOR_NUL_BYTES - 1);
   }

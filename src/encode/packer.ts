@@ -8,13 +8,13 @@ import type { ValueWriter } from './value.ts';
 import { TooLargeError, Writer } from './writer.ts';
 
 export interface ChunkLimits {
-  /** Bytes at which a chunk is cut. */
+  /** The size at which a chunk is cut. */
   readonly maxChunkBytes: number;
-  /** Bytes that a chunk with a single record may have. */
+  /** The most bytes that a chunk with a single record may have. */
   readonly ceilingBytes: number;
 }
 
-/** What becomes of the records of a batch. */
+/** Receives the chunks of a batch, and counts the records that are in none. */
 export interface Packed {
   readonly chunks: Chunk[];
   /** Counts a record that the layout left out. */
@@ -26,7 +26,10 @@ export interface Packed {
 const NO_BYTES = new Uint8Array(0);
 const NO_GROUP: Group = { key: '', header: NO_BYTES, end: NO_BYTES };
 
-/** Packs records of one tag into chunks: group after group, record after record, and then {@link finish}. */
+/**
+ * Packs records of one tag into chunks. Call {@link begin} for each group, {@link add} for each record, and then {@link
+ * finish}.
+ */
 export class Packer {
   readonly #tag: string;
   readonly #prefix: Buffer;
@@ -39,15 +42,15 @@ export class Packer {
   #group: Group = NO_GROUP;
   /** The most bytes that an entry of the group may take. */
   #maxEntryBytes = 0;
-  /** The position behind an entry from which on it goes to the next chunk. */
+  /** An entry that ends behind this position goes to the next chunk. */
   #cutPosition = 0;
-  /** Whether the group's header is in the chunk, and its end still missing. */
+  /** True if the chunk contains the group's header, but not yet its end. */
   #isOpen = false;
-  /** In the chunk so far; group markers are entries too. */
+  /** The number of entries in the chunk, including group markers. */
   #entries = 0;
   #records = 0;
 
-  /** `prefix` is the `messagePrefix` of the tag, `bytes` what the records are expected to take. */
+  /** `prefix` is the `messagePrefix` of the tag, and `bytes` the expected size of the records. */
   constructor(
     tag: string,
     prefix: Buffer,
@@ -67,7 +70,7 @@ export class Packer {
     this.begin(NO_GROUP);
   }
 
-  /** Ends the group before, if there was one: the records added from now on belong to `group`. */
+  /** Ends the current group, if there is one. Records that are added from now on belong to `group`. */
   begin(group: Group): void {
     this.#close();
     this.#group = group;
@@ -77,7 +80,7 @@ export class Packer {
     this.#cutPosition = maxChunkBytes - end.length - OPTION_BYTES;
   }
 
-  /** Adds a record. One that cannot be encoded leaves no trace, not even an empty group. */
+  /** Adds a record. A record that cannot be encoded adds nothing to the chunk, not even an empty group. */
   add(record: ReadableLogRecord, now: WallTime): void {
     const writer = this.#writer;
     const start = writer.position;
@@ -103,7 +106,7 @@ export class Packer {
     else this.#pool.release(this.#writer.buffer);
   }
 
-  /** Writes a record's entry, and tells whether all of it is there. */
+  /** Writes a record's entry. Returns false if it was not written, or only a part of it. */
   #write(record: ReadableLogRecord, now: WallTime): boolean {
     const writer = this.#writer;
     const limit = writer.position + this.#maxEntryBytes;
@@ -119,7 +122,7 @@ export class Packer {
     }
   }
 
-  /** Ends the chunk at `start`; the entry at `entry` begins the next one, in its group. */
+  /** Ends the chunk at `start`. The entry at `entry` becomes the first one of its group in the next chunk. */
   #cut(start: number, entry: number): void {
     const writer = this.#writer;
     const { header } = this.#group;
@@ -142,7 +145,7 @@ export class Packer {
     this.#raw(this.#group.end);
   }
 
-  /** Makes a chunk of what the writer holds, and leaves the writer's buffer to it. */
+  /** Makes a chunk from the writer's content. The chunk owns the writer's buffer from now on. */
   #seal(): void {
     const writer = this.#writer;
     const id = chunkId();
@@ -151,7 +154,7 @@ export class Packer {
     setPayloadBytes(writer.buffer, prefixBytes, payloadBytes);
     const entries = this.#entries;
     this.#raw(messageOption({ size: entries, chunk: id }));
-    // A guess that was too high must not hold memory until the ack.
+    // A chunk keeps its buffer until the ack. If the expected size was too high, the buffer is too large.
     const fitting = sizeClass(writer.position);
     if (fitting < writer.buffer.length) writer.moveTo(this.#pool.acquire(fitting));
     const { buffer, position: length } = writer;
@@ -161,14 +164,14 @@ export class Packer {
     this.#records = 0;
   }
 
-  /** Writes what no record's limit stands against. */
+  /** Writes bytes to which the limit of a record does not apply. */
   #raw(bytes: Uint8Array): void {
     this.#writer.limit = Number.MAX_SAFE_INTEGER;
     this.#writer.raw(bytes);
   }
 }
 
-/** How many entries a group adds to those of its records. */
+/** The number of entries that a group has besides its records. */
 function markers({ header }: Group): 0 | 2 {
   return header.length > 0 ? 2 : 0;
 }

@@ -4,12 +4,12 @@ import type { Tagger } from './tag.ts';
 
 type Records = readonly ReadableLogRecord[];
 
-/** Each tag of a batch costs a message. */
+/** The most tags of a batch. Each tag needs a message of its own. */
 export const MAX_TAGS = 64;
 
 /**
- * Splits records by their tags. At most {@link MAX_TAGS} tags are told apart; `leftOver` hears how many
- * records got the fallback because theirs was one too many.
+ * Splits records by their tags. After {@link MAX_TAGS} different tags, records with further tags get the fallback,
+ * and `leftOver` is called with their number.
  */
 export function byTag(records: Records, tagger: Tagger, leftOver: (records: number) => void): Map<string, Records> {
   const parts = new Map<string, ReadableLogRecord[]>();
@@ -27,7 +27,7 @@ export function byTag(records: Records, tagger: Tagger, leftOver: (records: numb
   return parts;
 }
 
-/** Splits records by the groups that they belong to; `unreadable` gets the error for one that cannot tell its group. */
+/** Splits records by their groups. Calls `unreadable` with the error for each record whose group cannot be read. */
 export function byGroup(
   records: Records,
   groupOf: NonNullable<Layout['groupOf']>,

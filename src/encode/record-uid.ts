@@ -5,18 +5,18 @@ import type { Rename } from './distinct-names.ts';
 import { copyOf, hasField, isObject } from './field.ts';
 import { MAX_ELEMENTS, readProperty, type ValueWriter } from './value.ts';
 
-/** The semantic conventions' name: records of the same id are duplicates. */
+/** The attribute of the semantic conventions. Records with the same value are duplicates. */
 export const RECORD_UID = 'log.record.uid';
 
 const KEY = encode(RECORD_UID);
-/** Crockford's base 32, whose characters sort as their values do. */
+/** Crockford's base 32. Its characters have the same order as their values. */
 const DIGITS = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ');
 const TIME_DIGITS = 10;
 const UID_DIGITS = 26;
 
 /**
- * Makes ids for records: ULIDs, of a record's time in milliseconds and of 80 bits that begin at random
- * and go up by one with each id. So they sort by time, and within a millisecond in their order.
+ * Makes ids for records: ULIDs of a record's time in milliseconds and of 80 bits that start at a random number and
+ * increase by one with each id. Ids sort by time, and within a millisecond in the order in which they were made.
  */
 export class RecordUids {
   readonly #values: Uint8Array = randomFillSync(new Uint8Array(UID_DIGITS)).map((byte) => byte % 32);
@@ -24,14 +24,14 @@ export class RecordUids {
   #millis = -1;
 
   constructor() {
-    // The highest bit is free, so that they never go back to zero.
+    // The highest bit starts at 0, so that the 80 bits never overflow.
     this.#values[TIME_DIGITS] = (this.#values[TIME_DIGITS] as number) % 16;
     for (let i = TIME_DIGITS; i < UID_DIGITS; i++) this.#set(i, this.#values[i] as number);
   }
 
   /**
-   * Writes attributes inside `depth` containers, and the id unless they have one that is of use, which
-   * replaces one that is not; returns how many fields that is.
+   * Writes attributes inside `depth` containers, and a new id, unless they contain a usable id. An id that is not
+   * usable is replaced. Returns the number of fields.
    */
   write(values: ValueWriter, attributes: object | undefined, time: WallTime, depth: number, rename?: Rename): number {
     const { writer } = values;
@@ -69,7 +69,9 @@ export class RecordUids {
   }
 }
 
-/** Whether a store can tell records by it: nil, an empty string or a map would make many records one. */
+/**
+ * Whether a store can distinguish records by `value`. With nil, an empty string or a map, many records would be one.
+ */
 export function isRecordUid(value: unknown): boolean {
   return typeof value === 'string' ? value !== '' : typeof value === 'bigint' || Number.isFinite(value);
 }
@@ -79,7 +81,7 @@ function withoutUid(attributes: object | undefined): object {
   return others;
 }
 
-/** Whether the own id is among those attributes that are written of too many. */
+/** Whether the record's own id is one of the first {@link MAX_ELEMENTS} attributes, which are written. */
 function isAmongFirst(attributes: object): boolean {
   let before = 0;
   for (const name in attributes) {

@@ -4,10 +4,10 @@ import { readProperty } from './value.ts';
 
 export type Resource = ReadableLogRecord['resource'];
 
-/** Which attributes of a resource are sent: all, none, or those of these names. */
+/** Which attributes of a resource are sent: all, none, or those with the listed names. */
 export type ResourceAttributes = boolean | readonly string[];
 
-/** What is sent of a resource. */
+/** The parts of a resource that are sent. */
 export function selectResource(
   resource: Resource,
   selection: ResourceAttributes,
@@ -20,7 +20,7 @@ export function selectResource(
   return { attributes: Object.fromEntries(names.map((name) => [name, readProperty(attributes, name)])), schemaUrl };
 }
 
-/** Whether detectors have done with it: until then it may get more attributes. */
+/** Whether all detectors have finished. Until then the resource can get more attributes. */
 export function isComplete({ asyncAttributesPending }: Resource): boolean {
   return !asyncAttributesPending;
 }

@@ -3,7 +3,7 @@ import { isEmpty } from './field.ts';
 
 export type Scope = ReadableLogRecord['instrumentationScope'];
 
-/** What is sent of a scope, under the names that it has there. */
+/** The parts of a scope that are sent, by the names of their fields. */
 export interface ScopeFields {
   readonly name: string | undefined;
   readonly version: string | undefined;

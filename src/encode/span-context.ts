@@ -7,15 +7,15 @@ const SPAN_ID_LENGTH = 16;
 
 /** Puts the parts of a span context into `Out`. */
 export interface SpanContextFormat<Out> {
-  /** Returns how many fields it has put there: none if `id` is not valid. */
+  /** Returns the number of fields: 0 if `id` is not valid. */
   id(out: Out, key: Key, id: string): 0 | 1;
   /** `flags` has 8 bits. */
   flags(out: Out, key: Key, flags: number): void;
 }
 
 /**
- * Puts a span context into `out`; returns how many fields it has put there. Invalid ids are left out. Flags
- * without an id are left out too.
+ * Puts a span context into `out`. Returns the number of fields. Invalid ids are left out, and so are flags without
+ * an id.
  */
 export function spanContext<Out>({ id, flags }: SpanContextFormat<Out>, out: Out, context: unknown): number {
   if (!isObject(context)) return 0;
@@ -90,7 +90,7 @@ export const BINARY: SpanContextFormat<Writer> = {
 
 const FLAGS: readonly string[] = Array.from({ length: 256 }, (_, flags) => flags.toString(16).padStart(2, '0'));
 
-/** For each byte: what it is as a hexadecimal digit in lower case; 0 for one that is none. */
+/** For each byte: the hexadecimal digit in lower case, or 0 if the byte is not a hexadecimal digit. */
 const DIGITS = new Uint8Array(256);
 for (const digit of '0123456789abcdef') {
   DIGITS[digit.charCodeAt(0)] = digit.charCodeAt(0);
@@ -109,7 +109,7 @@ function putDigits(buffer: Buffer, start: number, id: string): boolean {
   let codes = 0;
   let missing = 0;
   let nonZero = 0;
-  // Without a branch for each digit.
+  // Checks all digits together, because a branch for each digit is slower.
   for (let i = 0; i < id.length; i++) {
     const code = id.charCodeAt(i);
     const digit = DIGITS[code & 0xff] as number;
@@ -125,7 +125,7 @@ function byteOf(buffer: Buffer, digit: number): number {
   return (halfByteOf(buffer[digit] as number) << 4) | halfByteOf(buffer[digit + 1] as number);
 }
 
-/** What a digit in lower case stands for. */
+/** The value of a digit in lower case. */
 function halfByteOf(digit: number): number {
   return digit <= 0x39 ? digit - ZERO : digit - 0x57;
 }

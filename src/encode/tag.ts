@@ -2,9 +2,9 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { ignoreRejection, messageOf } from '../errors.ts';
 import { describe } from './describe.ts';
 
-/** Gives each record its tag. */
+/** Determines the tag of each record. */
 export interface Tagger {
-  /** For records whose own tag cannot be had. */
+  /** The tag of records whose own tag cannot be determined. */
   readonly fallback: string;
   /** Never throws. */
   tagOf(record: ReadableLogRecord): string;
@@ -15,7 +15,7 @@ export type TagFunction = (record: ReadableLogRecord) => string;
 
 export const DEFAULT_TAG = 'opentelemetry.logs';
 export const MAX_TAG_BYTES = 1024;
-/** A tag's parts are what stands between its dots: what a `*` in a receiver's `match` stands for. */
+/** A part of a tag is the text between two dots. A `*` in a receiver's `match` stands for one part. */
 const MAX_PART_LENGTH = 128;
 const DEFAULT_FALLBACK = 'unknown';
 
@@ -30,7 +30,7 @@ interface Placeholder {
   readonly fallback: string;
 }
 
-/** A tag in which placeholders stand for what a record has. */
+/** A tag with placeholders for fields of the record. */
 export class TagTemplate implements Tagger {
   readonly fallback: string;
   readonly #parts: readonly (string | Placeholder)[];
@@ -47,7 +47,7 @@ export class TagTemplate implements Tagger {
   }
 }
 
-/** Always one part of the tag: a dot within would move the others away from where a `match` expects them. */
+/** Returns exactly one part of the tag. A dot in it would shift the parts that a receiver's `match` counts. */
 function partOf(record: ReadableLogRecord, { read, fallback }: Placeholder): string {
   let value: unknown;
   try {
@@ -61,8 +61,8 @@ function partOf(record: ReadableLogRecord, { read, fallback }: Placeholder): str
 }
 
 /**
- * Parses a value of the option: a text without placeholders is the tag itself.
- * @throws RangeError that says what is wrong, and at which character.
+ * Parses a value of the option `tag`. A text without placeholders is returned as it is.
+ * @throws RangeError with the mistake and the number of its character.
  */
 export function parseTag(text: string): string | TagTemplate {
   const parts: (string | Placeholder)[] = [];
@@ -115,7 +115,7 @@ function reader(name: string): Placeholder['read'] | undefined {
     : ({ attributes }) => attributes[attribute];
 }
 
-/** Takes tags from a function of the application, and mends those that receivers would not route. */
+/** Calls a function of the application for each tag, and replaces characters that receivers would not route. */
 export class FunctionTagger implements Tagger {
   readonly fallback: string = DEFAULT_TAG;
   readonly #makeTag: TagFunction;
@@ -134,7 +134,8 @@ export class FunctionTagger implements Tagger {
       this.#warn('tag function', `the tag function threw: ${messageOf(error)}; using ${this.fallback}`);
     }
     if (typeof tag === 'string' && tag !== '') return tag.slice(0, MAX_TAG_BYTES).replace(/[^A-Za-z0-9_.-]/g, '_');
-    // A record without a tag is no mistake, the promise of an async function is.
+    // A function may return no tag for a record. Any other value, such as the promise of an async function, is a
+    // mistake.
     if (tag !== undefined && tag !== '') {
       ignoreRejection(tag);
       this.#warn('tag result', `the tag function returned ${describe(tag)}, no string; using ${this.fallback}`);

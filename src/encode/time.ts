@@ -20,7 +20,8 @@ const last = { seconds: 0, nanoseconds: 0 };
 /** Reads a time into `last`, `[1, 2e9]` as `[3, 0]`. Returns false if it is not a time. */
 function read(time: unknown): boolean {
   if (!Array.isArray(time)) return false;
-  // Not by destructuring, which calls the array's iterator. Each once, because a getter could return another value later.
+  // Not by destructuring, which calls the array's iterator. Each once, because a getter could return another value
+  // later.
   const seconds: unknown = time[0];
   const nanoseconds: unknown = time[1];
   if (typeof seconds !== 'number' || typeof nanoseconds !== 'number') return false;
@@ -79,7 +80,9 @@ function readWithin(maxSeconds: number, time: unknown): boolean {
 /** The last whole second whose nanoseconds since 1970 have 64 bits. */
 const MAX_UINT64_SECONDS = 18_446_744_072;
 
-/** Writes `time` after `key` as nanoseconds since 1970. Returns false, with nothing written, if it is unset or has none. */
+/**
+ * Writes `time` after `key` as nanoseconds since 1970. Returns false, with nothing written, if it is unset or has none.
+ */
 export function unixNanos(writer: Writer, key: Key, time: unknown): boolean {
   if (!readWithin(MAX_UINT64_SECONDS, time)) return false;
   const { seconds, nanoseconds } = last;

@@ -4,34 +4,37 @@ import { KeyCache } from './key-cache.ts';
 import { TooLargeError, type Writer } from './writer.ts';
 
 /**
- * Containers deeper than this in an entry become a string. Fluent Bit acknowledges and loses an
- * entry with more than 64 nested containers.
+ * Containers that are nested deeper than this in an entry become a string. Fluent Bit acknowledges an entry with
+ * more than 64 nested containers, but loses it.
  */
 export const MAX_DEPTH = 50;
-/** Elements written of one array, map or set. */
+/** The most elements that are written of one array, map or set. */
 export const MAX_ELEMENTS = 65_536;
 /**
- * Containers written of one record. An object graph whose parts refer to each other
- * (a request, a socket) can be walked along more paths than there is time for.
+ * The most containers that are written of one record. In an object graph whose parts refer to each other (a request,
+ * a socket) there can be more paths than there is time to follow.
  */
 export const MAX_CONTAINERS = 10_000;
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
-/** Room for `…[truncated N bytes]` with the largest N there can be. */
+/** Room for `…[truncated N bytes]` with the largest possible N. */
 const MARKER_BYTES = 40;
 
-/** For all exporters: a key's bytes depend on nothing else. */
+/** Shared by all exporters, because the bytes depend only on the key. */
 const KEYS = new KeyCache();
 
 /**
- * Writes any JavaScript value as MessagePack that every receiver reads. What has no counterpart
- * there becomes a readable string or map; the README's table says which.
+ * Writes any JavaScript value as MessagePack that every receiver reads. A value without a counterpart in MessagePack
+ * becomes a readable string or map, as listed in a table of the README.
  */
 export class ValueWriter {
   readonly writer: Writer;
   protected readonly maxStringBytes: number;
-  /** The containers around the value being written, for cycles: the first `#nesting`. An array that shrinks allocates anew. */
+  /**
+   * The first `#nesting` elements are the containers around the value that is being written, to detect cycles. The
+   * array never shrinks, because it would allocate when it grows again.
+   */
   readonly #ancestors: (object | undefined)[] = [];
   #nesting = 0;
   #containers = 0;
@@ -41,12 +44,12 @@ export class ValueWriter {
     this.maxStringBytes = maxStringBytes;
   }
 
-  /** Forgets the last record's count. */
+  /** Resets the count of containers, which is limited for each record. */
   startRecord(): void {
     this.#containers = 0;
   }
 
-  /** Writes `value`, which stands inside `depth` containers. */
+  /** Writes `value`, which is inside `depth` containers. */
   value(value: unknown, depth: number): void {
     switch (typeof value) {
       case 'string':
@@ -89,7 +92,7 @@ export class ValueWriter {
   }
 
   #bigint(value: bigint): void {
-    // Fluent Bit's OTLP output takes an integer above for a negative one.
+    // Fluent Bit's OTLP output would read a larger integer as a negative one.
     if (value >= INT64_MIN && value <= INT64_MAX) this.writer.bigint(value);
     else this.string(String(value));
   }
@@ -101,22 +104,22 @@ export class ValueWriter {
     else this.writer.string(`${bytes.toString('base64', 0, room)}…[truncated ${bytes.length - room} bytes]`);
   }
 
-  /** What is sent in the place of `text`: as many code units. */
+  /** Returns the text that is sent instead of `text`. It has the same number of code units. */
   protected readable(text: string): string {
     return text;
   }
 
-  /** How many bytes {@link readable} has in UTF-8. */
+  /** The number of bytes of {@link readable} in UTF-8. */
   protected readableBytes(text: string): number {
     return Buffer.byteLength(text);
   }
 
-  /** What a receiver reads where `name` is written. */
+  /** Returns the name that a receiver reads if `name` is written. */
   #received(name: string): string {
     return this.#cut(name).toWellFormed();
   }
 
-  /** Writes `name` if a receiver reads that and nothing else; tells whether it did. */
+  /** Writes `name`. Returns false, with nothing written, if a receiver would read another name. */
   #unchanged(name: string): boolean {
     const known = KEYS.get(name);
     if (known !== undefined && known.length <= this.maxStringBytes) {
@@ -126,7 +129,7 @@ export class ValueWriter {
     if (this.#cut(name) !== name) return false;
     const start = this.writer.position;
     if (this.writer.string(name) || name.isWellFormed()) {
-      // Another layout may have to replace it.
+      // Names with NUL are not kept, because the layout otlp replaces the NUL.
       if (!name.includes('\0')) KEYS.missed(name, this.writer.buffer, start, this.writer.position);
       return true;
     }
@@ -140,24 +143,27 @@ export class ValueWriter {
     const bytes = this.readableBytes(value);
     if (bytes <= this.maxStringBytes) return this.readable(value);
     const room = this.maxStringBytes - MARKER_BYTES;
-    // No prefix of more code units than bytes can fit.
+    // Each code unit takes at least one byte, so that no longer prefix fits.
     const kept = prefix(this.readable(value.slice(0, room)), room);
     return `${kept}…[truncated ${bytes - Buffer.byteLength(kept)} bytes]`;
   }
 
-  /** Writes the own enumerable properties of `object` as a map; absent are those that are `undefined`. */
+  /** Writes the own enumerable properties of `object` as a map. Properties that are `undefined` are left out. */
   map(object: object, depth: number): void {
     const start = this.writer.startMap();
     this.writer.endMap(start, this.properties(object, depth + 1));
   }
 
-  /** Writes what {@link map} does as fields of a map that has begun, inside `depth` containers; returns how many. */
+  /**
+   * Writes the fields of {@link map} into a map that has begun. Their values are inside `depth` containers. Returns the
+   * number of fields.
+   */
   properties(object: object, depth: number, rename?: Rename): number {
     let size = 0;
     let left = 0;
     let distinct: Distinct | undefined;
     const nameOf = rename?.nameOf;
-    // Without the list that Object.keys() would make of each map.
+    // Object.keys() would allocate a list for each map.
     for (const key in object) {
       if (!hasOwn.call(object, key)) continue;
       if (size === MAX_ELEMENTS) {
@@ -196,7 +202,7 @@ export class ValueWriter {
       this.#container(object, depth);
     } catch (error) {
       if (error instanceof TooLargeError) throw error;
-      // A proxy or an iterator of the application threw.
+      // Code of the application threw: a proxy, an iterator or `toJSON`.
       this.writer.position = start;
       this.string(thrown(error));
     } finally {
@@ -226,7 +232,7 @@ export class ValueWriter {
     }
     const start = this.writer.startMap();
     const size = this.properties(object, depth + 1);
-    // An instance without properties of its own often says in its string what it is.
+    // The string of an instance without own properties often describes it.
     const text = size > 0 || Object.keys(object).length > 0 ? PLAIN : String(object);
     if (text === PLAIN) {
       this.writer.endMap(start, size);
@@ -236,7 +242,10 @@ export class ValueWriter {
     }
   }
 
-  /** Writes objects whose content is in internal slots, of any realm; tells whether it was one. */
+  /**
+   * Writes an object of any realm whose content is in internal slots. Returns false, with nothing written, for other
+   * objects.
+   */
   #builtIn(object: object, depth: number): boolean {
     if (types.isArrayBufferView(object)) {
       if (types.isUint8Array(object) || types.isUint8ClampedArray(object) || types.isDataView(object)) {
@@ -262,14 +271,14 @@ export class ValueWriter {
   }
 
   #array(array: ArrayLike<unknown>, depth: number): void {
-    // A proxy can claim any length, and must not get a header that its elements do not fill.
+    // A proxy can have any length. The header must have the number of elements that are written.
     const length = Math.max(0, Math.floor(Number(array.length)) || 0);
     this.#elements(array, length, depth);
   }
 
   #set(set: ReadonlySet<unknown>, depth: number): void {
     const first: unknown[] = [];
-    // Before any is written: that may run code which changes the set.
+    // Collected before any is written, because writing can run code that changes the set.
     for (const element of Set.prototype.values.call(set)) {
       if (first.length === MAX_ELEMENTS) break;
       first.push(element);
@@ -299,7 +308,7 @@ export class ValueWriter {
     let size = 0;
     for (const [key, value] of Map.prototype.entries.call(map)) {
       if (size === MAX_ELEMENTS) {
-        // Code that has run meanwhile may have removed entries that are written.
+        // Code that ran in the meantime may have removed entries that have been written.
         const left = Math.max(1, Reflect.get(Map.prototype, 'size', map) - size);
         this.#elementsCut(distinct(CUT), left);
         size++;
@@ -328,7 +337,7 @@ export class ValueWriter {
     this.writer.endMap(start, size);
   }
 
-  /** Writes the field that stands for `count` further ones of a map. */
+  /** Writes the field that replaces `count` further fields of a map. */
   #elementsCut(name: string, count: number): void {
     this.writer.string(name);
     this.writer.string(cut(count));
@@ -337,9 +346,9 @@ export class ValueWriter {
 
 const { hasOwnProperty: hasOwn } = Object.prototype;
 
-/** The name of the field that stands for those which are cut off. */
+/** The name of the field that replaces the fields that are cut off. */
 const CUT = '…';
-/** The string of an instance that does not say what it is. */
+/** The string of an object without a `toString()` of its own. */
 const PLAIN = '[object Object]';
 const ERROR_KEYS = new Set(['name', 'message', 'stack', 'cause']);
 
@@ -350,12 +359,12 @@ function cut(elements: number): string {
 /** The longest prefix of `value` that ends at a code point and takes at most `bytes` in UTF-8. */
 function prefix(value: string, bytes: number): string {
   const encoded = Buffer.allocUnsafe(bytes);
-  // It stops at a code point.
+  // write() does not split a code point.
   const written = encoded.write(value, 'utf8');
   return encoded.toString('utf8', 0, written);
 }
 
-/** The value of a property, or what {@link thrown} makes of the reading. */
+/** Returns the value of a property. If reading it throws, returns the text of {@link thrown}. */
 export function readProperty(object: object, key: string): unknown {
   try {
     return (object as Record<string, unknown>)[key];
@@ -364,12 +373,12 @@ export function readProperty(object: object, key: string): unknown {
   }
 }
 
-/** What stands in the place of a value that threw when it was read. */
+/** The text that replaces a value that threw `error` when it was read. */
 export function thrown(error: unknown): string {
   return `[Threw: ${readText(() => (error instanceof Error ? error.message : String(error)))}]`;
 }
 
-/** What `read` gives when that is a string and reading it does not throw. */
+/** Returns the string that `read` returns, or an empty one if it throws or returns something else. */
 function readText(read: () => unknown): string {
   try {
     const text = read();

@@ -16,9 +16,9 @@ import { type LayoutOptions, UnencodableError } from './layout.ts';
 import { RecordLayout } from './record-layout.ts';
 
 /**
- * Makes the entry of a record. `entry` is what the default layout makes, as an object of its own with
- * values that are not encoded yet; instances in it (a `Date`, a `Map`, a `Buffer`) are those of the record.
- * A plain object is sent, `undefined` leaves the record out.
+ * Makes the entry of a record. `entry` is a new object with the fields of the layout `default`. Its values are not
+ * encoded yet, and instances in it (a `Date`, a `Map`, a `Buffer`) are those of the record. Return a plain object to
+ * send it, or `undefined` to leave the record out.
  */
 export type LayoutFunction = (record: ReadableLogRecord, entry: Record<string, unknown>) => object | undefined;
 
@@ -87,7 +87,7 @@ export class CustomLayout extends RecordLayout<EntryCopy> {
     const isCut = Object.keys(others).length >= MAX_ELEMENTS;
     if (isRecordUid(own) && !isCut) return attributes;
     const uid = isRecordUid(own) ? own : this.uids.next(time);
-    // Of too many attributes the last ones are not written.
+    // If there are too many attributes, the last ones are not written.
     return isCut ? { [RECORD_UID]: uid, ...others } : { ...others, [RECORD_UID]: uid };
   }
 

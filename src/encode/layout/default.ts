@@ -6,7 +6,7 @@ import { KEY } from './keys.ts';
 import type { NamedLayout } from './layout.ts';
 import { FIELD_DEPTH, WrittenLayout } from './written-layout.ts';
 
-/** Attributes, resource and scope are maps of the record. */
+/** Writes attributes, resource and scope as maps in the record. */
 export class DefaultLayout extends WrittenLayout {
   protected override attributes(values: ValueWriter, attributes: object | undefined, time: WallTime): number {
     if (this.uids === undefined) return mapField(values, KEY.attributes, attributes, FIELD_DEPTH);

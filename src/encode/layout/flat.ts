@@ -11,9 +11,9 @@ import { FIELD_DEPTH, WrittenLayout } from './written-layout.ts';
 const ATTRIBUTES = 'attributes.';
 
 /**
- * Attributes stand beside the record's other fields, under their own names. One with a name that is
- * ours moves to `attributes.<name>`, whether or not the record has that field, so that it is found in
- * the same place in all records. As names that begin with `attributes.` move too, no two meet.
+ * Puts attributes beside the record's other fields, under their own names. An attribute with the name of another
+ * field becomes `attributes.<name>`, whether or not the record has that field, so that it has the same name in all
+ * records. Names that begin with `attributes.` get the prefix too, so that all names stay different.
  */
 export class FlatLayout extends WrittenLayout {
   protected override attributes(values: ValueWriter, attributes: object | undefined, time: WallTime): number {
@@ -39,7 +39,7 @@ export class FlatLayout extends WrittenLayout {
   }
 }
 
-/** Whether it is the name of a field that is no attribute. */
+/** Whether `name` is the name of a field that is not an attribute. */
 function isFlatKey(name: string): boolean {
   return Object.hasOwn(KEY, name) || /^(attributes|resource|scope)\./.test(name);
 }

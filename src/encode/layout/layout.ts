@@ -4,7 +4,7 @@ import type { ResourceAttributes } from '../resource.ts';
 import type { ValueWriter } from '../value.ts';
 import type { Writer } from '../writer.ts';
 
-/** What a layout can be told. */
+/** The options of all layouts. */
 export interface LayoutOptions {
   readonly maxStringBytes: number;
   readonly resourceAttributes: ResourceAttributes;
@@ -27,30 +27,30 @@ export interface NamedLayout {
   readonly ackCaveat?: string;
 }
 
-/** Entries around those of records that belong together, within each message. */
+/** Two entries around the entries of records that belong together. Each message with such records contains them. */
 export interface Group {
-  /** The same for groups of the same content. */
+  /** Groups with the same content have the same key. */
   readonly key: string;
-  /** The entry before them. */
+  /** The entry before the records. */
   readonly header: Uint8Array;
-  /** The entry behind them. */
+  /** The entry after the records. */
   readonly end: Uint8Array;
 }
 
-/** How a log record becomes an entry of a Forward message. */
+/** Converts log records to entries of Forward messages. */
 export interface Layout {
-  /** A writer of values as this layout has them. */
+  /** Makes a writer of values for this layout. */
   values(writer: Writer): ValueWriter;
   /**
-   * Writes one entry, and tells whether it did: a layout may leave a record out. When it throws or
-   * writes none, what it has written so far is for the caller to take back.
+   * Writes one entry. Returns false if the layout leaves the record out. If `write()` throws or returns false, the
+   * caller has to remove the bytes that were written.
    */
   write(values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean;
-  /** The group that a record's entry has to stand in; absent where the layout has none. May throw. */
+  /** Returns the group of a record's entry. Absent if the layout has no groups. May throw. */
   groupOf?(record: ReadableLogRecord): Group;
 }
 
-/** Thrown for a record that the layout cannot make an entry of. */
+/** Thrown if the layout cannot make an entry of a record. */
 export class UnencodableError extends Error {
   override readonly name = 'UnencodableError';
 }

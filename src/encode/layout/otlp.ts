@@ -17,7 +17,7 @@ import { Writer } from '../writer.ts';
 import { KEY, keyOf } from './keys.ts';
 import type { Group, Layout, LayoutOptions, NamedLayout } from './layout.ts';
 
-/** The attributes that stand for what Fluent Bit drops. */
+/** Attributes for the fields that Fluent Bit drops. */
 const EVENT_NAME = 'otel.event.name';
 const DROPPED_ATTRIBUTES_COUNT = 'otel.dropped_attributes_count';
 
@@ -26,29 +26,35 @@ const DROPPED_ATTRIBUTES_COUNT_KEY = keyOf(DROPPED_ATTRIBUTES_COUNT);
 const TIMESTAMP_KEY = keyOf('timestamp');
 const SCHEMA_URL_KEY = keyOf('schema_url');
 
-/** `{ "otlp": …` and `{ "log": …`, without what follows. */
+/** The beginnings of `{ "otlp": … }` and `{ "log": … }`, without the value. */
 const METADATA = Uint8Array.of(0x81, ...encode('otlp'));
 const BODY = Uint8Array.of(0x81, ...encode('log'));
 
-/** The containers around the `otlp` map's fields: entry, time and metadata, metadata, the map itself. */
+/** The number of containers around the fields of the `otlp` map: entry, time and metadata, metadata, the map itself. */
 const FIELD_DEPTH = 4;
-/** Those around the body: entry and record. */
+/** The number of containers around the body: entry and record. */
 const BODY_DEPTH = 2;
-/** Those around the fields of a group's resource and scope: entry, record, the resource or scope itself. */
+/**
+ * The number of containers around the fields of a group's resource or scope: entry, record, the resource or scope
+ * itself.
+ */
 const GROUP_FIELD_DEPTH = 3;
 
-/** The seconds of the entries around a group: no record has such a time. */
+/** The seconds of the two entries around a group. No record has such a time. */
 export const GROUP_START = 0xffffffff;
 export const GROUP_END = 0xfffffffe;
 
 export interface OtlpLayoutOptions extends LayoutOptions {
-  /** Whether the event name is an attribute too. */
+  /** Whether the event name is also sent as an attribute. */
   readonly eventNameAttribute: boolean;
-  /** Called for each record with an event name that is no attribute. */
+  /** Called for each record whose event name is not sent as an attribute. */
   readonly onEventName: () => void;
 }
 
-/** What Fluent Bit itself sends for OTLP logs, and turns into OTLP again: `[[time, metadata], { "log": body }]`. */
+/**
+ * The format that Fluent Bit itself sends for OTLP logs, and converts to OTLP again: `[[time, metadata], { "log": body
+ * }]`.
+ */
 export class OtlpLayout implements Layout {
   readonly #options: OtlpLayoutOptions;
   readonly #uids: RecordUids | undefined;
@@ -90,7 +96,7 @@ export class OtlpLayout implements Layout {
     if (unixNanos(writer, TIMESTAMP_KEY, record.hrTime)) size++;
     size += field(values, KEY.severity_number, record.severityNumber, FIELD_DEPTH);
     size += field(values, KEY.severity_text, record.severityText, FIELD_DEPTH);
-    // Only an id needs it.
+    // Only an id needs the time.
     const time = this.#uids === undefined ? now : entryTime(record.hrTime, record.hrTimeObserved, now);
     size += this.#attributes(values, record, time);
     size += spanContext(BINARY, writer, record.spanContext);
@@ -151,7 +157,7 @@ export class OtlpLayout implements Layout {
     });
   }
 
-  /** A map of a group's header, with fields that `write` writes. */
+  /** Encodes a map of a group's header, with the fields that `write` writes. */
   #groupPart(write: (values: ValueWriter) => number): Uint8Array {
     return this.#encode((values) => {
       const start = values.writer.startMap();
@@ -165,10 +171,10 @@ export class OtlpLayout implements Layout {
   }
 }
 
-/** Stands for a resource or scope that a record does not have. */
+/** Used if a record has no resource or no scope. */
 const NOTHING = {};
 
-/** With keys in an order that does not depend on how the objects were made, at every level. */
+/** Sorts the keys at every level, so that objects with the same content become the same bytes. */
 function sorted(attributes: object | undefined): object | undefined {
   return new DeepCopy(sortedCopyOf).fields(attributes);
 }
@@ -199,7 +205,7 @@ const END = encoded((writer) => {
   writer.raw(encode({}));
 });
 
-/** The beginning of an entry around a group, up to its metadata. */
+/** Writes the beginning of an entry around a group, up to its metadata. */
 function marker(writer: Writer, seconds: number): void {
   writer.arrayHeader(2);
   writer.arrayHeader(2);

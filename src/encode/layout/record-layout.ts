@@ -32,7 +32,7 @@ export abstract class RecordLayout<Out> implements Layout {
     values.startRecord();
     writer.arrayHeader(2);
     writeEntryTime(writer, record.hrTime, record.hrTimeObserved, now);
-    // Only an id needs it.
+    // Only an id needs the time.
     const time = this.uids === undefined ? now : entryTime(record.hrTime, record.hrTimeObserved, now);
     return this.record(values, record, time);
   }
