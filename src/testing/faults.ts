@@ -62,10 +62,19 @@ export type ConnectionScript = Script<number, ConnectionFault>;
 /** A function gets the connection's number, 0 for the first. */
 export type HandshakeScript = Script<number, HandshakeFault>;
 
-export function faultFor<Subject, Fault>(
-  script: Script<Subject, Fault>,
-  index: number,
-  subject: Subject,
-): Fault | undefined {
-  return typeof script === 'function' ? callUserCode(() => script(subject)) : script[index];
+/** A script, and the number of the message or connection with which its list starts. */
+export class FaultScript<Subject, Fault> {
+  readonly #script: Script<Subject, Fault>;
+  readonly #first: number;
+
+  constructor(script: Script<Subject, Fault> = [], first: number = 0) {
+    this.#script = script;
+    this.#first = first;
+  }
+
+  /** Returns the fault of the message or connection with this number. */
+  faultOf(number: number, subject: Subject): Fault | undefined {
+    const script = this.#script;
+    return typeof script === 'function' ? callUserCode(() => script(subject)) : script[number - this.#first];
+  }
 }

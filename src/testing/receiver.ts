@@ -2,10 +2,12 @@ import { EventEmitter, on, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import {
+  type ConnectionFault,
   type ConnectionScript,
-  faultFor,
+  FaultScript,
   type HandshakeFault,
   type HandshakeScript,
+  type MessageFault,
   type MessageScript,
 } from './faults.ts';
 import { decodeMessage, type ReceivedEntry, type ReceivedMessage } from './message.ts';
@@ -63,20 +65,17 @@ interface ReceiverEvents {
 export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
   /** Replaces the script; a list starts with the next message. */
   set messageFaults(script: MessageScript) {
-    this.#messageFaults = script;
-    this.#firstScripted = this.#messageCount;
+    this.#messageFaults = new FaultScript(script, this.#messageCount);
   }
 
   /** Replaces the script; a list starts with the next connection. */
   set connectionFaults(script: ConnectionScript) {
-    this.#connectionFaults = script;
-    this.#firstScriptedConnection = this.#connectionCount;
+    this.#connectionFaults = new FaultScript(script, this.#connectionCount);
   }
 
   /** Replaces the script; a list starts with the next connection. */
   set handshakeFaults(script: HandshakeScript) {
-    this.#handshakeFaults = script;
-    this.#firstScriptedHandshake = this.#connectionCount;
+    this.#handshakeFaults = new FaultScript(script, this.#connectionCount);
   }
 
   /** The messages that were taken, in the order of their arrival, with `retain`. */
@@ -85,28 +84,21 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
   readonly #sockets = new Map<number, Wire>();
   /** Those below TLS, also while its handshake goes on. */
   readonly #rawSockets = new Set<Socket>();
-  readonly #retain: boolean;
-  readonly #isTls: boolean;
-  readonly #security: ReceiverSecurity | undefined;
-  #messageFaults: MessageScript;
-  #connectionFaults: ConnectionScript;
-  #handshakeFaults: HandshakeScript;
+  readonly #options: ForwardReceiverOptions;
+  #messageFaults: FaultScript<ReceivedMessage, MessageFault>;
+  #connectionFaults: FaultScript<number, ConnectionFault>;
+  #handshakeFaults: FaultScript<number, HandshakeFault>;
   #messageCount = 0;
-  #firstScripted = 0;
   #connectionCount = 0;
-  #firstScriptedConnection = 0;
-  #firstScriptedHandshake = 0;
   #entryCount = 0;
 
   private constructor(options: ForwardReceiverOptions) {
     super();
     this.setMaxListeners(0);
-    this.#retain = options.retain ?? true;
-    this.#messageFaults = options.messageFaults ?? [];
-    this.#connectionFaults = options.connectionFaults ?? [];
-    this.#handshakeFaults = options.handshakeFaults ?? [];
-    this.#security = options.security;
-    this.#isTls = options.tls !== undefined;
+    this.#options = options;
+    this.#messageFaults = new FaultScript(options.messageFaults);
+    this.#connectionFaults = new FaultScript(options.connectionFaults);
+    this.#handshakeFaults = new FaultScript(options.handshakeFaults);
     this.#server = this.#createServer(options.tls);
   }
 
@@ -124,7 +116,7 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     const address = this.#server.address();
     if (address === null) throw new Error('the receiver is closed');
     if (typeof address === 'string') return `unix://${address}`;
-    return `${this.#isTls ? 'tls' : 'tcp'}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+    return `${this.#options.tls !== undefined ? 'tls' : 'tcp'}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   }
 
   /** The port it listens on; 0 on a Unix socket. */
@@ -232,8 +224,8 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
       this.#sockets.delete(connection);
       this.#notify('disconnect', connection);
     });
-    const fault = faultFor(this.#connectionFaults, connection - this.#firstScriptedConnection, connection);
-    const session = new Session(wire, this.#security, this.#handshakeFault(connection), {
+    const fault = this.#connectionFaults.faultOf(connection, connection);
+    const session = new Session(wire, this.#options.security, this.#handshakeFaults.faultOf(connection, connection), {
       handshake: (refusal) => this.#notify('handshake', connection, refusal),
       message: (frame) => this.#take(frame, connection),
       invalid: (error) => this.#notify('invalid', error),
@@ -259,17 +251,13 @@ export class ForwardReceiver extends EventEmitter<ReceiverEvents> {
     for (const listener of this.rawListeners(name)) callUserCode(() => Reflect.apply(listener, this, args));
   }
 
-  #handshakeFault(connection: number): HandshakeFault | undefined {
-    return faultFor(this.#handshakeFaults, connection - this.#firstScriptedHandshake, connection);
-  }
-
   #take(frame: Buffer, connection: number): Taken {
     const message = decodeMessage(frame, connection);
     const index = this.#messageCount++;
-    const fault = faultFor(this.#messageFaults, index - this.#firstScripted, message);
+    const fault = this.#messageFaults.faultOf(index, message);
     if (fault?.kind !== 'refuse') {
       this.#entryCount += message.entries.length;
-      if (this.#retain) this.messages.push(message);
+      if (this.#options.retain !== false) this.messages.push(message);
     }
     this.#notify('message', message);
     return { message, fault };
