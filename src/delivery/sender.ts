@@ -3,7 +3,6 @@ import type { Clock } from '../clock.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { ConnectionPool, PoolObserver } from '../connection/pool.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import type { Address } from '../endpoint/address.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
 import type { Counters } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -162,7 +161,7 @@ export class Sender implements PoolObserver {
   #handOver(transit: ChunkInTransit, connection: Connection): void {
     const { counters, pool, telemetry } = this.#options;
     const { chunk, lastFault } = transit;
-    transit.attempts.set(connection, this.#handOvers.next(connection.address as Address));
+    transit.attempts.set(connection, this.#handOvers.next(connection.address));
     this.#to(transit, { name: 'sent', connection });
     pool.send(connection, chunk);
     if (lastFault === undefined) {

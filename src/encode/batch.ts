@@ -70,9 +70,10 @@ export class BatchEncoder {
   }
 
   #pack(tag: string, records: readonly ReadableLogRecord[], now: WallTime, batch: Batch): void {
-    const { layout } = this.#parts;
+    const { layout, limits, pool } = this.#parts;
     const expected = Math.ceil(records.length * this.#bytesPerRecord);
-    const packer = new Packer(tag, this.#prefix ?? messagePrefix(tag), expected, this.#parts, batch);
+    const prefix = this.#prefix ?? messagePrefix(tag);
+    const packer = new Packer({ tag, prefix, limits, pool }, layout, expected, batch);
     if (layout.groupOf === undefined) {
       for (const record of records) packer.add(record, now);
     } else {
@@ -114,7 +115,7 @@ const idlePackers = new WeakMap<BatchEncoder, Packer>();
  * `npm run bench:guard` fails without it, at "heap bytes a record, after a full collection".
  */
 function keepCompiledCodeAlive(encoder: BatchEncoder, parts: BatchParts): void {
-  idlePackers.set(encoder, new Packer('', messagePrefix(''), 0, parts, new Batch(0)));
+  idlePackers.set(encoder, new Packer({ ...parts, tag: '', prefix: messagePrefix('') }, parts.layout, 0, new Batch(0)));
 }
 
 class Batch implements EncodedBatch, Packed {

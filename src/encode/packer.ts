@@ -23,6 +23,14 @@ export interface Packed {
   drop(error: unknown): void;
 }
 
+export interface PackerOptions {
+  readonly tag: string;
+  /** The `messagePrefix` of the tag. */
+  readonly prefix: Buffer;
+  readonly limits: ChunkLimits;
+  readonly pool: BufferPool;
+}
+
 const NO_BYTES = new Uint8Array(0);
 const NO_GROUP: Group = { key: '', header: NO_BYTES, end: NO_BYTES };
 
@@ -31,11 +39,8 @@ const NO_GROUP: Group = { key: '', header: NO_BYTES, end: NO_BYTES };
  * finish}.
  */
 export class Packer {
-  readonly #tag: string;
-  readonly #prefix: Buffer;
-  readonly #limits: ChunkLimits;
+  readonly #options: PackerOptions;
   readonly #layout: Layout;
-  readonly #pool: BufferPool;
   readonly #packed: Packed;
   readonly #writer: Writer;
   readonly #values: ValueWriter;
@@ -50,20 +55,12 @@ export class Packer {
   #entries = 0;
   #records = 0;
 
-  /** `prefix` is the `messagePrefix` of the tag, and `bytes` the expected size of the records. */
-  constructor(
-    tag: string,
-    prefix: Buffer,
-    bytes: number,
-    { layout, limits, pool }: { layout: Layout; limits: ChunkLimits; pool: BufferPool },
-    packed: Packed,
-  ) {
-    this.#tag = tag;
-    this.#limits = limits;
+  /** `bytes` is the expected size of the records. */
+  constructor(options: PackerOptions, layout: Layout, bytes: number, packed: Packed) {
+    const { limits, pool, prefix } = options;
+    this.#options = options;
     this.#layout = layout;
-    this.#pool = pool;
     this.#packed = packed;
-    this.#prefix = prefix;
     this.#writer = new Writer(pool, Math.min(prefix.length + bytes + OPTION_BYTES, limits.maxChunkBytes));
     this.#values = layout.values(this.#writer);
     this.#writer.raw(prefix);
@@ -74,9 +71,10 @@ export class Packer {
   begin(group: Group): void {
     this.#close();
     this.#group = group;
-    const { maxChunkBytes, ceilingBytes } = this.#limits;
+    const { limits, prefix } = this.#options;
+    const { maxChunkBytes, ceilingBytes } = limits;
     const { header, end } = group;
-    this.#maxEntryBytes = ceilingBytes - this.#prefix.length - header.length - end.length - OPTION_BYTES;
+    this.#maxEntryBytes = ceilingBytes - prefix.length - header.length - end.length - OPTION_BYTES;
     this.#cutPosition = maxChunkBytes - end.length - OPTION_BYTES;
   }
 
@@ -103,7 +101,7 @@ export class Packer {
   finish(): void {
     this.#close();
     if (this.#records > 0) this.#seal();
-    else this.#pool.release(this.#writer.buffer);
+    else this.#options.pool.release(this.#writer.buffer);
   }
 
   /** Writes a record's entry. Returns false if it was not written, or only a part of it. */
@@ -127,10 +125,11 @@ export class Packer {
     const writer = this.#writer;
     const { header } = this.#group;
     const moved = writer.buffer.subarray(entry, writer.position);
-    const beginning = this.#prefix.length + header.length;
-    const next = this.#pool.acquire(beginning + moved.length + this.#group.end.length + OPTION_BYTES);
-    next.set(this.#prefix);
-    next.set(header, this.#prefix.length);
+    const { pool, prefix } = this.#options;
+    const beginning = prefix.length + header.length;
+    const next = pool.acquire(beginning + moved.length + this.#group.end.length + OPTION_BYTES);
+    next.set(prefix);
+    next.set(header, prefix.length);
     next.set(moved, beginning);
     const end = beginning + moved.length;
     writer.position = start;
@@ -149,16 +148,17 @@ export class Packer {
   #seal(): void {
     const writer = this.#writer;
     const id = chunkId();
-    const prefixBytes = this.#prefix.length;
+    const { pool, prefix, tag } = this.#options;
+    const prefixBytes = prefix.length;
     const payloadBytes = writer.position - prefixBytes;
     setPayloadBytes(writer.buffer, prefixBytes, payloadBytes);
     const entries = this.#entries;
     this.#raw(messageOption({ size: entries, chunk: id }));
     // A chunk keeps its buffer until the ack. If the expected size was too high, the buffer is too large.
     const fitting = sizeClass(writer.position);
-    if (fitting < writer.buffer.length) writer.moveTo(this.#pool.acquire(fitting));
+    if (fitting < writer.buffer.length) writer.moveTo(pool.acquire(fitting));
     const { buffer, position: length } = writer;
-    const [tag, records, pool] = [this.#tag, this.#records, this.#pool];
+    const records = this.#records;
     this.#packed.chunks.push(new Chunk({ id, tag, records, entries, prefixBytes, payloadBytes, length, buffer, pool }));
     this.#entries = 0;
     this.#records = 0;
