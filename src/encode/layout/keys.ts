@@ -28,7 +28,10 @@ export type EntryKey =
   | 'scope'
   | 'dropped_attributes_count';
 
-/** A literal, because V8 reads fields of an object made by `Object.fromEntries()` more slowly: 1 % of the encoding. */
+/**
+ * A literal: with an object made by `Object.fromEntries()`, the encoding of re-used records took 2 % longer (Node.js
+ * 20).
+ */
 export const KEY: { readonly [name in EntryKey]: Key } = {
   message: keyOf('message'),
   body: keyOf('body'),
