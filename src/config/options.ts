@@ -124,7 +124,7 @@ export interface FluentForwardLogExporterOptions {
   maxStringBytes?: number | undefined;
   /**
    * Bytes that wait for their acks; while they reach this, `export()` fails at once, before
-   * encoding. Each export counts at least 1024. Default 33554432. [`MAX_IN_FLIGHT_BYTES`]
+   * encoding. Each chunk counts at least 1024. Default 33554432. [`MAX_IN_FLIGHT_BYTES`]
    */
   maxInFlightBytes?: number | undefined;
   /**
