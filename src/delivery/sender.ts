@@ -7,7 +7,7 @@ import type { FluentForwardConnectionError } from '../errors.ts';
 import type { Counters } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { ChunkInTransit, QUEUED, RETRY, SETTLED, type TransitState } from './chunk-in-transit.ts';
-import { Doubt, HandOvers } from './doubt.ts';
+import { Doubt, type HandOver, HandOvers } from './doubt.ts';
 import { describeRefusal } from './unacknowledged.ts';
 
 /** What the sender needs of the connections. */
@@ -161,7 +161,7 @@ export class Sender implements PoolObserver {
   #handOver(transit: ChunkInTransit, connection: Connection): void {
     const { counters, pool, telemetry } = this.#options;
     const { chunk, lastFault } = transit;
-    transit.attempts.set(connection, this.#handOvers.next(connection.address));
+    transit.attempts = [...transit.attempts, { connection, handOver: this.#handOvers.next(connection.address) }];
     this.#to(transit, { name: 'sent', connection });
     pool.send(connection, chunk);
     if (lastFault === undefined) {
@@ -189,7 +189,7 @@ export class Sender implements PoolObserver {
     const transit = this.#inTransit.get(chunk.id);
     if (transit === undefined) return;
     const { counters, telemetry } = this.#options;
-    const handOver = transit.attempts.get(connection);
+    const handOver = handOverTo(connection, transit);
     if (handOver !== undefined) this.#handOvers.acknowledged(handOver);
     counters.acknowledged.add(chunk.volume);
     this.#settle(transit, 'acknowledged');
@@ -208,10 +208,10 @@ export class Sender implements PoolObserver {
 
   #sendAgain(transit: ChunkInTransit, connection: Connection, isSuspect: boolean): void {
     const { attempts, doubt } = transit;
-    const handOver = attempts.get(connection);
+    const handOver = handOverTo(connection, transit);
     if (isSuspect && handOver !== undefined) doubt.add(handOver);
     const isClosed = connection.state === 'closed';
-    if (isClosed) attempts.delete(connection);
+    if (isClosed) transit.attempts = attempts.filter((attempt) => attempt.connection !== connection);
     // A connection that lives on without acknowledging the chunk puts the chunk in doubt.
     const isDoubtful = isSuspect && (!isClosed || doubt.tries >= DOUBTFUL_TRIES);
     this.#to(transit, isDoubtful ? this.#postponement(transit) : RETRY);
@@ -239,7 +239,7 @@ export class Sender implements PoolObserver {
   #settle(transit: ChunkInTransit, end: 'acknowledged' | 'given up'): void {
     this.#inTransit.delete(transit.chunk.id);
     this.#to(transit, SETTLED);
-    for (const connection of transit.attempts.keys()) connection.forget(transit.chunk, end);
+    for (const { connection } of transit.attempts) connection.forget(transit.chunk, end);
   }
 
   /** The only place where a chunk changes its state. */
@@ -265,4 +265,8 @@ export class Sender implements PoolObserver {
         return undefined;
     }
   }
+}
+
+function handOverTo(connection: Connection, { attempts }: ChunkInTransit): HandOver | undefined {
+  return attempts.find((attempt) => attempt.connection === connection)?.handOver;
 }
