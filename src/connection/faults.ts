@@ -21,6 +21,8 @@ export interface FaultTraits {
 /** What to do if nothing is known but the receiver's side of the fault. */
 export const READ_RECEIVER_LOG = "look into the receiver's log";
 
+const CHECK_PROTOCOL = 'make sure that a Forward input listens there, and no other protocol';
+
 const DIAL_FAILURE = {
   isFault: 'always',
   isDialFailure: true,
@@ -84,12 +86,12 @@ export const FAULTS: Readonly<Record<ConnectionErrorCode, FaultTraits>> = {
   FLUENT_FORWARD_ACK_SKIPPED: { ...OPEN_FAULT, resendsAtOnce: true, remedy: READ_RECEIVER_LOG },
   FLUENT_FORWARD_NOT_ACCEPTED: {
     ...OPEN_FAULT,
-    remedy: 'make sure that a Forward input listens there, and no other protocol',
+    remedy: CHECK_PROTOCOL,
   },
   FLUENT_FORWARD_BAD_ANSWER: {
     ...OPEN_FAULT,
     suspectsChunk: false,
-    remedy: 'make sure that a Forward input listens there, and no other protocol',
+    remedy: CHECK_PROTOCOL,
   },
   FLUENT_FORWARD_CLOSED: { ...OPEN_FAULT, isFault: 'never', suspectsChunk: false, remedy: READ_RECEIVER_LOG },
 };
