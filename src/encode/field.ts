@@ -10,8 +10,6 @@ export interface Fields {
   readonly size: number;
 }
 
-export const NO_FIELDS: Fields = { bytes: new Uint8Array(0), size: 0 };
-
 /** Encodes the fields that `write` writes. `write` returns their number. */
 export function encodeFields(
   valuesOf: (writer: Writer) => ValueWriter,
