@@ -52,6 +52,6 @@ export class Connecting {
 
   /** Gives the dial up. */
   close(): void {
-    this.#dial.cancel({ code: 'FLUENT_FORWARD_CLOSED', reason: 'closed by the exporter' });
+    this.#dial.cancel();
   }
 }

@@ -8,7 +8,7 @@ import type { ConnectionInfo } from '../telemetry/channels.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import type { ConnectionEvent } from './connection-event.ts';
 import type { OpenSocket } from './dial.ts';
-import { type Ends, type Failure, lost, placeOf, refusedAfterTls } from './failure.ts';
+import { CLOSED, type Ends, type Failure, lost, placeOf, refusedAfterTls } from './failure.ts';
 import { FAULTS } from './faults.ts';
 import { InFlight } from './in-flight.ts';
 import { closeGracefully } from './socket.ts';
@@ -163,7 +163,7 @@ export class Connection implements SocketUser {
 
   /** Closes at once. Chunks that are not acknowledged have to be sent again. */
   close(): void {
-    this.#end({ code: 'FLUENT_FORWARD_CLOSED', reason: 'closed by the exporter' });
+    this.#end(CLOSED);
   }
 
   received(data: Buffer): void {

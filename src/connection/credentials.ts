@@ -124,11 +124,11 @@ function contextOf({ ca, cert, key, passphrase }: Texts, config: TlsConfig): Sec
   }
 }
 
-/** Node.js passes over what is no certificate without an error, also over whatever is behind it. */
+/** Node.js ignores what is not a certificate, and everything after it, without an error. */
 function checkAuthorities(ca: string, origin: string | undefined): void {
-  if (isCutOff(ca)) throw new Error(`${origin} does not hold whole certificates`);
-  checkLines(ca, origin);
-  const certificates = certificatesOf(ca);
+  const certificates = isCutOff(ca) ? [] : certificatesOf(ca);
+  // If there is another problem with a text that is whole, that is the better reason.
+  if (!isCutOff(ca)) checkLines(ca, origin);
   if (certificates.length === 0) throw new Error(`${origin} does not hold whole certificates`);
   try {
     for (const certificate of certificates) new X509Certificate(certificate);

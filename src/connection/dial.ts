@@ -8,7 +8,7 @@ import type { Answer } from '../protocol/answer.ts';
 import { Handshake } from '../protocol/handshake.ts';
 import { AnswerStream } from './answer-stream.ts';
 import type { Certificates, Credentials } from './credentials.ts';
-import { type Failure, lostAt, type Stage, tooLate } from './failure.ts';
+import { CLOSED, type Failure, lostAt, type Stage, tooLate } from './failure.ts';
 import { PendingVerdict } from './pending-verdict.ts';
 import { closeGracefully, openSocket } from './socket.ts';
 import { SocketEvents, type SocketUser } from './socket-events.ts';
@@ -78,9 +78,9 @@ export class Dial implements SocketUser {
     return this.#address;
   }
 
-  /** Ends the dial with the failure, unless it has ended. */
-  cancel(failure: Failure): void {
-    this.#fail(failure);
+  /** Ends the dial with the failure {@link CLOSED}, unless it has ended. */
+  cancel(): void {
+    this.#fail(CLOSED);
   }
 
   async #run(): Promise<void> {

@@ -14,6 +14,9 @@ export interface Failure {
   readonly cause?: unknown;
 }
 
+/** The owner of a dial or connection has closed it. */
+export const CLOSED: Failure = { code: 'FLUENT_FORWARD_CLOSED', reason: 'closed by the exporter' };
+
 /** Why a socket is lost. Without an error the server has sent a FIN. */
 type SocketError = (NodeJS.ErrnoException & { reason?: string; cert?: NamedCertificate }) | undefined;
 

@@ -209,8 +209,9 @@ export class ConnectionPool {
       onEvent: (event) => this.#onEvent(slot, connection, event),
     });
     connection.pass = this.#schedule.join(0, 1);
-    telemetry.opened(connection, clock.now() - dialledAt);
+    // First, because subscribers can shut the exporter down: the slot then closes what it knows.
     slot.opened(connection);
+    telemetry.opened(connection, clock.now() - dialledAt);
     outage.connected(connection.place);
     this.#observer.onCapacity();
     connection.start();

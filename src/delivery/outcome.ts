@@ -3,15 +3,15 @@ import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts
 import type { Volume } from '../stats.ts';
 
 /** How an export ended. */
-export type Outcome = { readonly kind: 'acknowledged' } | Failure;
-
-export type Failure = {
-  readonly kind: 'failed';
-  readonly acknowledgedRecords: number;
-  /** What is not acknowledged. */
-  readonly failed: Volume;
-  readonly cause: FluentForwardConnectionError | undefined;
-} & FailureReason;
+export type Outcome =
+  | { readonly kind: 'acknowledged' }
+  | ({
+      readonly kind: 'failed';
+      readonly acknowledgedRecords: number;
+      /** What is not acknowledged. */
+      readonly failed: Volume;
+      readonly cause: FluentForwardConnectionError | undefined;
+    } & FailureReason);
 
 export type FailureReason =
   | FlushTimeout

@@ -120,7 +120,7 @@ export class ValueWriter {
   }
 
   /** Writes `name`. Returns false, with nothing written, if a receiver would read another name. */
-  #writeNameIfExact(name: string): boolean {
+  #writeKeyIfExact(name: string): boolean {
     const known = KEYS.get(name);
     if (known !== undefined && known.length <= this.maxStringBytes) {
       this.writer.raw(known);
@@ -172,7 +172,7 @@ export class ValueWriter {
       }
       const value = readProperty(object, key);
       if (value === undefined) continue;
-      if (!this.#writeNameIfExact(nameOf === undefined ? key : nameOf(key))) {
+      if (!this.#writeKeyIfExact(nameOf === undefined ? key : nameOf(key))) {
         distinct ??= distinctIn(object, rename);
         const name = this.#received(key);
         this.writer.string(distinct(nameOf === undefined ? name : this.#received(nameOf(name))));

@@ -73,7 +73,11 @@ function createPool(parts: PoolParts): ConnectionPool {
   });
 }
 
-function createEncoder(config: Config, pool: BufferPool, warn: (cause: string, message: string) => void): BatchEncoder {
+export function createEncoder(
+  config: Config,
+  pool: BufferPool,
+  warn: (cause: string, message: string) => void,
+): BatchEncoder {
   const { tag, maxChunkBytes } = config;
   return new BatchEncoder({
     tag: typeof tag === 'function' ? new FunctionTagger(tag, warn) : tag,

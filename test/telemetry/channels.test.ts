@@ -210,6 +210,31 @@ describe('the diagnostics channels', () => {
     for (const [body, code] of results) if (code === 0) expect(received).toContain(body);
   });
 
+  it('a connection that opens is listed as open, and closes if a subscriber shuts the exporter down', async () => {
+    const receiver = await listen();
+    const made = start({ endpoint: receiver.endpoint, rotationIntervalMillis: 1_000 });
+    const { clock, exporter, send } = made;
+    await send('a');
+    let states: string[] = [];
+    let shutdown: Promise<void> | undefined;
+    const shutDown = () => {
+      states = exporter.stats().connections.map(({ state }) => state);
+      // Nothing is in flight, so it closes at once.
+      shutdown ??= exporter.shutdown();
+    };
+    subscribe('fluent-forward:connection:opened', shutDown);
+    try {
+      await clock.advance(500);
+      await until(() => shutdown !== undefined);
+    } finally {
+      unsubscribe('fluent-forward:connection:opened', shutDown);
+    }
+    await shutdown;
+    expect(states).toEqual(['open', 'open']);
+    expect(exporter.stats()).toMatchObject({ connections: [], addresses: [{ connections: 0 }] });
+    await until(() => receiver.connectionCount === 2 && receiver.openConnections === 0);
+  });
+
   it('an export is acknowledged if subscribers throw, and Node.js reports what they throw', async () => {
     const receiver = await listen();
     const env = { ...LONG_LIMIT_VARIABLES, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint };

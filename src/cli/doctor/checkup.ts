@@ -3,15 +3,12 @@ import type { Config } from '../../config/config.ts';
 import type { FluentForwardLogExporterOptions, Resolver } from '../../config/options.ts';
 import { Credentials } from '../../connection/credentials.ts';
 import { Diagnostics } from '../../diagnostics.ts';
-import { BatchEncoder } from '../../encode/batch.ts';
 import { BufferPool } from '../../encode/buffer-pool.ts';
 import type { Chunk } from '../../encode/chunk.ts';
-import { createLayout } from '../../encode/layout/create.ts';
-import { MESSAGE_CEILING_BYTES } from '../../encode/message.ts';
-import type { TagTemplate } from '../../encode/tag.ts';
 import type { Address } from '../../endpoint/address.ts';
 import { EndpointAddresses } from '../../endpoint/endpoint-addresses.ts';
 import { StrideScheduler } from '../../endpoint/stride-scheduler.ts';
+import { createEncoder } from '../../pipeline/create.ts';
 import { checkAddress } from './address-check.ts';
 import { checkExporter } from './exporter-check.ts';
 import type { Finding } from './finding.ts';
@@ -75,14 +72,7 @@ async function lookUp(url: string, source: EndpointAddresses, { connectTimeoutMi
 
 /** A test record as the exporter would send it, uncompressed. */
 function encoderFor(config: Config, records: TestRecords): () => Chunk {
-  const encoder = new BatchEncoder({
-    // Only code can give a function.
-    tag: config.tag as string | TagTemplate,
-    limits: { maxChunkBytes: config.maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
-    layout: createLayout(config, () => {}),
-    pool: new BufferPool(),
-    warn: () => {},
-  });
+  const encoder = createEncoder(config, new BufferPool(), () => {});
   return () => encoder.encode([records.create('ack')], systemClock.wallTime()).chunks[0] as Chunk;
 }
 
