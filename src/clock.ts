@@ -16,9 +16,8 @@ export interface Timer {
 }
 
 /**
- * Where the exporter gets its time from; tests put a clock of their own here.
- * Durations come from `now()`, which is monotonic; `wallTime()` is only ever
- * written into records.
+ * The source of time, which tests replace. `now()` is monotonic and measures durations. `wallTime()` is written into
+ * records and statistics.
  */
 export interface Clock {
   /** Milliseconds from an arbitrary point; never goes back. */

@@ -5,8 +5,8 @@ import { ignoreRejection } from './errors.ts';
 const WINDOW_MILLIS = 60_000;
 
 /**
- * What the exporter says through OpenTelemetry's `diag`. A cause is told at most once a minute,
- * then with the count of what was left out since.
+ * Logs through OpenTelemetry's `diag`. Warnings of one cause are logged at most once a minute, with the number of those
+ * that were left out.
  */
 export class Diagnostics {
   readonly #clock: Clock;
@@ -18,11 +18,11 @@ export class Diagnostics {
   }
 
   debug(message: string): void {
-    this.#tell('debug', message);
+    this.#log('debug', message);
   }
 
   info(message: string): void {
-    this.#tell('info', message);
+    this.#log('info', message);
   }
 
   /** `cause` comes from a bounded set. A message is made only if it is logged. Returns whether it was. */
@@ -36,47 +36,47 @@ export class Diagnostics {
     this.#causes.set(cause, { since: now, leftOut: 0 });
     const leftOut = last?.leftOut ?? 0;
     const text = typeof message === 'string' ? message : message();
-    this.#tell('warn', leftOut === 0 ? text : `${text} (and ${leftOut} like it since the last such message)`);
+    this.#log('warn', leftOut === 0 ? text : `${text} (and ${leftOut} like it since the last such message)`);
     return true;
   }
 
-  /** For what is lost and nobody else tells. */
+  /** Logs a loss that no export result reports. */
   error(message: string): void {
-    this.#tell('error', message);
+    this.#log('error', message);
   }
 
-  /** For messages that come once anyway, such as a bad environment variable's. */
+  /** Logs a message that occurs only once, such as that about a bad environment variable. */
   warnOnce(message: string): void {
-    this.#tell('warn', message);
+    this.#log('warn', message);
   }
 
   /** The logger belongs to the application: what it throws must neither end in the event of a socket nor end the process. */
-  #tell(level: 'debug' | 'info' | 'warn' | 'error', message: string): void {
+  #log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void {
     try {
       const returned: unknown = this.#logger[level](message);
       ignoreRejection(returned);
     } catch {
-      // There is nobody left to tell.
+      // Nothing can report this.
     }
   }
 }
 
 /** One flag for the process, also where it has loaded the package twice (as ES module and CommonJS). */
-const LOSS_TOLD = Symbol.for('opentelemetry-exporter-fluent-forward.loss-told');
+const LOSS_REPORTED = Symbol.for('opentelemetry-exporter-fluent-forward.loss-told');
 
-/** For a program that tells each failed export itself. */
+/** For a program that reports each failed export itself. */
 export function withholdFirstLoss(): void {
-  (globalThis as { [LOSS_TOLD]?: boolean })[LOSS_TOLD] = true;
+  (globalThis as { [LOSS_REPORTED]?: boolean })[LOSS_REPORTED] = true;
 }
 
 /**
- * Tells the first lost batch of the process on standard error: until the application gives `diag` a
- * logger, which by default it has not, a failed export is told nowhere.
+ * Reports the first lost batch of the process on standard error. `diag` has no logger by default, and then nothing else
+ * reports a failed export.
  */
 export function warnOfFirstLoss(error: Error): void {
-  const flags = globalThis as { [LOSS_TOLD]?: boolean };
-  if (flags[LOSS_TOLD]) return;
-  flags[LOSS_TOLD] = true;
+  const flags = globalThis as { [LOSS_REPORTED]?: boolean };
+  if (flags[LOSS_REPORTED]) return;
+  flags[LOSS_REPORTED] = true;
   process.emitWarning(error.message, {
     code: 'FLUENT_FORWARD_EXPORT_FAILED',
     detail:

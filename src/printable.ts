@@ -4,8 +4,8 @@ const MAX_CHARACTERS = 200;
 export const CONTROLS: RegExp = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /**
- * A text that somebody else has written, as it may stand in a message: {@link escapeControls} of it,
- * cut at 200 characters.
+ * Makes text from elsewhere safe for a message: escapes it by {@link escapeControls}, and cuts it at `maxCharacters`,
+ * by default 200.
  */
 export function printable(text: string, maxCharacters: number = MAX_CHARACTERS): string {
   return escapeControls(text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text);

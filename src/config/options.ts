@@ -42,7 +42,7 @@ export interface TlsOptions {
   key?: TextOrFunction | undefined;
   /** What `key` is encrypted with: the text itself, or a function that gives it. */
   passphrase?: TextOrFunction | undefined;
-  /** The name that the server's certificate has to hold. Default: the host of the endpoint; of SRV names what stands behind `_service._proto.`. */
+  /** The name that the server's certificate has to contain. Default: the host of the endpoint; for SRV names the part after `_service._proto.`. */
   serverName?: string | undefined;
   /** The oldest version of TLS to speak. Default `TLSv1.2`. */
   minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;

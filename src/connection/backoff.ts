@@ -47,7 +47,7 @@ export class Backoff {
     });
   }
 
-  /** Ends the wait. The next one is longer all the same. */
+  /** Ends the wait. The failures still count, so the next wait is longer. */
   end(): void {
     this.#until = Number.NEGATIVE_INFINITY;
     this.#timer?.cancel();

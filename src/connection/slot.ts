@@ -75,6 +75,7 @@ export class Slot {
   close(): void {
     this.#isClosed = true;
     this.#stopTimer();
+    // This may promote the candidate, which is closed next. A closed slot starts no timer for it.
     for (const connection of this.connections) connection.close();
   }
 

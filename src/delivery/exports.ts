@@ -109,8 +109,8 @@ export class Exports {
   }
 
   /**
-   * The most recent fault that concerns the chunks. While one of them waits for a connection, that is the last fault of
-   * any connection.
+   * Returns the fault to report as the cause. If a chunk waits for a connection, that is the last fault of any
+   * connection; otherwise it is the last fault of these chunks.
    */
   #lastError(left: readonly CarriedChunk[]): FluentForwardConnectionError | undefined {
     const { lastError } = this.#options.pool;

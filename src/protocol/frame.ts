@@ -1,9 +1,9 @@
-/** The peer sent what no MessagePack is, or more than it may. */
+/** The peer sent bytes that are not MessagePack, or more than it may. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
 }
 
-/** Answers of a receiver need 2. */
+/** The answers of a receiver need a depth of 2. */
 const DEFAULT_MAX_DEPTH = 32;
 
 /**

@@ -80,21 +80,24 @@ function watchOtherListeners(): (signal: NodeJS.Signals) => boolean {
   return (signal) => process.listenerCount(signal) > 1 || gone.has(signal);
 }
 
-/** Of `emitted` records says how many have no ack. Connections are closed at once: Fluentd warns of TLS that is cut off. */
+/**
+ * Reports how many of the `emitted` records have no ack. Closes the connections, because Fluentd logs a warning if TLS is
+ * cut off.
+ */
 function end({ processor, exporter, diagnostics }: Exiting, emitted: number): void {
-  const tell = (message: string) => diagnostics.error(`${exporter.endpoint}: ${message}`);
+  const report = (message: string) => diagnostics.error(`${exporter.endpoint}: ${message}`);
   const unacknowledged = emitted - settledRecords(exporter);
   if (unacknowledged > 0) {
-    tell(
+    report(
       `${unacknowledged} log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), ` +
         'an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
     );
   }
-  processor.end(() => tell('a log record came after the end of exporting; it is lost, as those after it are'));
+  processor.end(() => report('a log record came after the end of exporting; it is lost, as those after it are'));
   void exporter.shutdown();
 }
 
-/** Records that the exporter is done with: what is not acknowledged it has told. */
+/** The records that the exporter has acknowledged, or has reported as lost or left out. */
 function settledRecords(exporter: FluentForwardLogExporter): number {
   const { acknowledged, failed, droppedRecords, filteredRecords } = exporter.stats();
   const lost = Object.values(failed).reduce((sum, { records }) => sum + records, droppedRecords);

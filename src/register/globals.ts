@@ -8,7 +8,7 @@ export function hasDiagLogger(): boolean {
   return globals[API]?.diag !== undefined;
 }
 
-/** Asked of the APIs themselves, this would be told as an error. */
+/** Reads the global symbols, because the APIs would log an error when asked. */
 export function hasLoggerProvider(): boolean {
   return globals[API]?.logs !== undefined || globals[API_LOGS] !== undefined;
 }

@@ -67,7 +67,7 @@ export class SerialFlushProcessor implements LogRecordProcessor {
     }
   }
 
-  /** What comes from now on is not exported; `onLate` is told of the first such record. */
+  /** Later records are not exported. `onLate` is called for the first of them. */
   end(onLate: () => void): void {
     this.#onLate = onLate;
   }

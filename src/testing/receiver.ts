@@ -52,7 +52,7 @@ interface ReceiverEvents {
 
 /**
  * A Forward server for tests, demos and debugging. It understands every mode of the protocol,
- * acknowledges, keeps what it gets, and does wrong what it is told to. An error that a listener throws is an
+ * acknowledges, keeps what it gets, and makes the faults of its scripts. An error that a listener throws is an
  * uncaught exception of the process.
  *
  * @example

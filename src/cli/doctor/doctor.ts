@@ -53,7 +53,7 @@ export async function doctor(args: readonly string[]): Promise<ExitCode> {
   resolve({ ...options, tag }, warnings);
   const given = { ...options, tag: tag ?? TEST_TAG };
   const config = resolve(given, []);
-  // It is told in the table.
+  // The table reports it.
   withholdFirstLoss();
   const records = new TestRecords();
   const report = json ? new JsonReport(config, records) : new TableReport(config, records);

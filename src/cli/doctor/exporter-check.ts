@@ -28,18 +28,18 @@ const TRIAL_TIMEOUT_MILLIS = 2_000;
 /** What a message has beside the filler of its record, at most. */
 const OVERHEAD_BYTES = 700;
 
-/** Exports as an application does, and tells what of it works. */
+/** Exports as an application does, and reports what works. */
 export async function* checkExporter(options: ExporterCheckOptions): AsyncGenerator<Finding> {
   const basics = await checkBasics(options);
   yield* basics;
-  // What follows takes further connections: its failures would be laid to the wrong cause.
+  // The later checks open more connections. If a basic check has failed, their failures would name the wrong cause.
   if (basics.some(({ outcome }) => outcome === 'failed')) return;
   yield* await checkLoad(options);
   const trials = [...codecTrials(options.config), ...layoutTrials(options.config)];
   yield* await Promise.all(trials.map((trial) => tryOut(trial, options)));
 }
 
-/** Uncompressed, so that what fails is not laid to the compression. */
+/** Sends uncompressed records, so that compression cannot be the reason of a failure. */
 async function checkBasics(options: ExporterCheckOptions): Promise<Finding[]> {
   const rotating = { compression: 'none', rotationIntervalMillis: ROTATION_INTERVAL_MILLIS } as const;
   return withExporter({ ...options.options, ...rotating, connections: 1 }, async (exporter) => {

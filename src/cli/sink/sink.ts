@@ -47,14 +47,14 @@ export async function sink(args: readonly string[]): Promise<ExitCode> {
   const status = new Status(isJson);
   show(receiver, status, isJson);
   const { endpoint } = receiver;
-  status.tell({ event: 'listening', text: `listening on ${endpoint}`, endpoint });
+  status.report({ event: 'listening', text: `listening on ${endpoint}`, endpoint });
   await stopped;
   const { connectionCount: connections } = receiver;
   await receiver.close();
   status.end();
   const { records, messages } = status.totals;
   const text = `received ${records} records in ${messages} messages over ${connections} connections`;
-  status.tell({ event: 'end', text, records, messages, connections });
+  status.report({ event: 'end', text, records, messages, connections });
   return EXIT.success;
 }
 
@@ -69,7 +69,7 @@ function show(receiver: ForwardReceiver, status: Status, isJson: boolean): void 
   });
   receiver.on('handshake', (connection, reason) => {
     if (reason === undefined) return;
-    status.tell({
+    status.report({
       event: 'client refused',
       text: `refused the client of connection ${connection}: ${reason}`,
       connection,
@@ -78,7 +78,7 @@ function show(receiver: ForwardReceiver, status: Status, isJson: boolean): void 
   });
   receiver.on('invalid', ({ message }) => {
     const reason = printable(message);
-    status.tell({ event: 'no Forward message', text: `got what is no Forward message: ${reason}`, reason });
+    status.report({ event: 'no Forward message', text: `got what is no Forward message: ${reason}`, reason });
   });
 }
 

@@ -3,7 +3,7 @@ import { ProgressLine } from '../progress-line.ts';
 
 const SECOND_MILLIS = 1_000;
 
-/** What {@link Status} tells beside records, as JSON or in words. */
+/** What {@link Status} reports beside records, as JSON or in words. */
 export interface Notice {
   readonly event: 'listening' | 'count' | 'client refused' | 'no Forward message' | 'end';
   readonly text: string;
@@ -39,7 +39,7 @@ export class Status {
     this.#line?.clear();
   }
 
-  tell(notice: Notice): void {
+  report(notice: Notice): void {
     this.#line?.clear();
     const { text, ...facts } = notice;
     process.stderr.write(`${this.#isJson ? toJson(facts) : text}\n`);
@@ -52,7 +52,7 @@ export class Status {
 
   #tellCounts(): void {
     const counts = this.#counts();
-    if (counts.perSecond !== 0) this.tell(counts);
+    if (counts.perSecond !== 0) this.report(counts);
   }
 
   /** It is asked for once a second. */
