@@ -63,4 +63,51 @@ describe('the backoff', () => {
     wait.fail();
     expect(wait.remainingMillis).toBe(100);
   });
+
+  it('a random part of up to a half is taken off a wait', () => {
+    const wait = new Backoff({ clock: new FakeClock(), random: () => 1, onEnd: () => {} });
+    wait.fail();
+    expect(wait.remainingMillis).toBe(50);
+  });
+
+  it('there is no wait before the first failure, and what remains of a wait is rounded up', async () => {
+    const { clock, backoff: wait } = backoff();
+    expect(wait.isRunning).toBe(false);
+    expect(wait.remainingMillis).toBeLessThanOrEqual(0);
+    wait.fail();
+    await clock.advance(99.5);
+    expect([wait.isRunning, wait.remainingMillis]).toEqual([true, 1]);
+    await clock.advance(0.5);
+    expect([wait.isRunning, wait.remainingMillis]).toEqual([false, 0]);
+  });
+
+  it('the end of each wait can be asked for, and is reported when the wait is over', async () => {
+    const { clock, ends, backoff: wait } = backoff();
+    for (let failures = 0; failures < 2; failures++) {
+      wait.fail();
+      await clock.advance(10);
+      wait.wakeAtEnd();
+      await clock.advance(1_000);
+    }
+    expect(ends).toEqual([100, 1_210]);
+  });
+
+  it('the end is reported in a later turn if there is no wait', async () => {
+    const { clock, ends, backoff: wait } = backoff();
+    wait.wakeAtEnd();
+    expect(ends).toEqual([]);
+    await clock.advance(0);
+    expect(ends).toEqual([0]);
+  });
+
+  it('no timer runs after the end of a wait', () => {
+    const { clock, backoff: wait } = backoff();
+    for (const end of ['end', 'reset'] as const) {
+      wait.fail();
+      wait.wakeAtEnd();
+      expect(clock.timers).toBe(1);
+      wait[end]();
+      expect(clock.timers).toBe(0);
+    }
+  });
 });

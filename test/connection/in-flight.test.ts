@@ -160,4 +160,102 @@ describe('the chunks in flight on a connection', () => {
     expect(ledger.size).toBe(0);
     expect(ledger.acknowledge(c.id)).toBeUndefined();
   });
+
+  it('chunks are unacknowledged in the order in which they are sent, and the first of them is the oldest', () => {
+    const { ledger, a, b, c } = inFlight({ written: 0 });
+    expect([ledger.unacknowledged, ledger.oldest]).toEqual([[a, b, c], a]);
+    ledger.acknowledge(b.id);
+    expect([ledger.unacknowledged, ledger.oldest]).toEqual([[a, c], a]);
+    ledger.remove(a);
+    expect([ledger.unacknowledged, ledger.oldest]).toEqual([[c], c]);
+  });
+
+  it('an overdue chunk that the receiver has not acknowledged is still the oldest', () => {
+    const { ledger, a } = inFlight();
+    ledger.giveBack([a], never);
+    expect(ledger.oldest).toBe(a);
+  });
+
+  it('the late ack of an overdue chunk restarts the time for later chunks', async () => {
+    const { clock, ledger, a, b } = inFlight();
+    await clock.advance(100);
+    ledger.giveBack([a], never);
+    expect(ledger.ackAwaitedSince).toBe(0);
+    await clock.advance(50);
+    expect(ledger.acknowledge(a.id)).toEqual({ chunk: a, latencyMillis: 150, isFirst: true, skipped: [] });
+    expect(ledger.ackAwaitedSince).toBe(150);
+    expect(ledger.overdueSince(149)).toEqual([]);
+    expect(ledger.unacknowledged).toContain(b);
+  });
+
+  it('the time for an ack is that of the oldest chunk that is not overdue', async () => {
+    const { clock, ledger, a, b } = inFlight({ written: 1 });
+    await clock.advance(100);
+    ledger.wrote(b, true);
+    expect(ledger.ackAwaitedSince).toBe(0);
+    ledger.giveBack([a], never);
+    expect(ledger.ackAwaitedSince).toBe(100);
+  });
+
+  it('a chunk is overdue only if all its bytes have left', () => {
+    const { ledger, a, b } = inFlight({ written: 1 });
+    ledger.wrote(b, false);
+    expect(ledger.overdueSince(0)).toEqual([a]);
+    expect(ledger.overdueSince(-1)).toEqual([]);
+  });
+
+  it('a chunk that was given back before its last bytes left stays overdue when they leave', async () => {
+    const { clock, ledger, a } = inFlight({ written: 0 });
+    ledger.wrote(a, false);
+    ledger.giveBack([a], never);
+    await clock.advance(10);
+    ledger.wrote(a, true);
+    expect([ledger.isAwaited(a), ledger.suspect, ledger.overdueSince(10)]).toEqual([false, undefined, []]);
+    expect([ledger.hasTaken(a), ledger.quietSince]).toEqual([true, 10]);
+    expect(ledger.acknowledge(a.id)).toMatchObject({ chunk: a });
+  });
+
+  it('the ack of a chunk that was given up proves the connection, and restarts the time for later chunks', async () => {
+    const { clock, ledger, a } = inFlight();
+    ledger.giveUp(a);
+    await clock.advance(20);
+    expect(ledger.acknowledge(a.id)).toEqual({ chunk: a, latencyMillis: 20, isFirst: true, skipped: [] });
+    expect([ledger.isProven, ledger.ackAwaitedSince]).toEqual([true, 20]);
+  });
+
+  it('an overdue chunk that is given up can still be acknowledged', () => {
+    const { ledger, a } = inFlight();
+    ledger.giveBack([a], never);
+    ledger.giveUp(a);
+    expect(ledger.acknowledge(a.id)).toMatchObject({ chunk: a });
+  });
+
+  it('the ack of a chunk that was acknowledged elsewhere skips no chunk, and its latency counts from its sending', async () => {
+    const { clock, ledger, a, b } = inFlight();
+    ledger.acknowledgedElsewhere(b);
+    await clock.advance(40);
+    expect(ledger.acknowledge(b.id)).toEqual({ chunk: b, latencyMillis: 40, isFirst: true, skipped: [] });
+    expect(ledger.unacknowledged).toContain(a);
+  });
+
+  it('a chunk that was acknowledged elsewhere does not count as in flight', () => {
+    const { ledger, a, b, c } = inFlight();
+    ledger.acknowledgedElsewhere(a);
+    expect([ledger.size, ledger.isProven, ledger.suspect]).toEqual([2, false, b]);
+    expect(ledger.unacknowledged).toEqual([b, c]);
+    ledger.clear();
+    expect(ledger.acknowledge(a.id)).toBeUndefined();
+  });
+
+  it('a chunk that is not in flight is ignored', () => {
+    const { ledger } = inFlight();
+    const other = chunk();
+    ledger.wrote(other, true);
+    ledger.giveUp(other);
+    ledger.acknowledgedElsewhere(other);
+    ledger.remove(other);
+    expect([ledger.has(other), ledger.isAwaited(other), ledger.hasTaken(other)]).toEqual([false, false, false]);
+    expect(ledger.acknowledge(other.id)).toBeUndefined();
+    expect([ledger.size, ledger.isProven]).toEqual([3, false]);
+  });
 });
