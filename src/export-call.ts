@@ -47,7 +47,7 @@ export class ExportCall {
     this.#pipeline.counters.inFlightRecords += records;
   }
 
-  /** `records`: how many there are in the batch without those that the layout leaves out. */
+  /** Ends the call as `outcome` says. `records`: the number of records in the batch, without those that were left out. */
   conclude(outcome: Outcome, records: number): void {
     if (this.#hasResult) return;
     const { config, counters } = this.#pipeline;

@@ -11,7 +11,7 @@ export interface BackoffOptions {
 /** A wait after failures, which becomes longer with each failure. */
 export class Backoff {
   readonly #options: BackoffOptions;
-  /** Failures since the last {@link reset}. Those that come during a wait do not count. */
+  /** The number of failures since the last {@link reset}, except failures during a wait. */
   #failures = 0;
   #until = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;

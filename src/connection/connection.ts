@@ -11,7 +11,7 @@ import type { OpenSocket } from './dial.ts';
 import { CLOSED, type Ends, type Failure, lost, placeOf, refusedAfterTls } from './failure.ts';
 import { FAULTS } from './faults.ts';
 import { InFlight } from './in-flight.ts';
-import { closeGracefully } from './socket.ts';
+import { closeSocket } from './socket.ts';
 import type { SocketUser } from './socket-events.ts';
 
 /**
@@ -341,28 +341,22 @@ export class Connection implements SocketUser {
 
   #end(failure: Failure): void {
     if (this.#isClosed) return;
+    const { ackTimeoutMillis, clock, onEvent, opened } = this.#options;
     const { isFault, suspectsChunk } = FAULTS[failure.code];
     const suspect = suspectsChunk ? this.#inFlight.suspect : undefined;
-    this.#closeSocket();
+    // The beginning of a chunk is of no use to the receiver.
+    closeSocket(opened.socket, !this.#writer.isWithinChunk, clock, ackTimeoutMillis);
     this.#to('closed');
     this.#progressTimer?.cancel();
     this.#endPartial();
     const unacknowledged = this.#inFlight.clear().map((chunk) => ({ chunk, isSuspect: chunk === suspect }));
     this.#writer.end();
-    this.#options.onEvent({
+    onEvent({
       kind: 'closed',
       error: this.#error(failure),
       isFault: isFault === 'always' || (isFault === 'if chunks are unacknowledged' && unacknowledged.length > 0),
       unacknowledged,
     });
-  }
-
-  /** Destroys the socket if it still holds bytes, or if the receiver has only the beginning of a chunk. */
-  #closeSocket(): void {
-    const { ackTimeoutMillis, clock, opened } = this.#options;
-    const { socket } = opened;
-    if (socket.writableLength === 0 && !this.#writer.isWithinChunk) closeGracefully(socket, clock, ackTimeoutMillis);
-    else socket.destroy();
   }
 
   #to(next: State): void {

@@ -10,7 +10,7 @@ import { AnswerStream } from './answer-stream.ts';
 import type { Certificates, Credentials } from './credentials.ts';
 import { CLOSED, type Failure, lostAt, type Stage, tooLate } from './failure.ts';
 import { PendingVerdict } from './pending-verdict.ts';
-import { closeGracefully, openSocket } from './socket.ts';
+import { closeSocket, openSocket } from './socket.ts';
 import { SocketEvents, type SocketUser } from './socket-events.ts';
 
 export interface DialOptions {
@@ -207,9 +207,7 @@ export class Dial implements SocketUser {
     const { clock, connectTimeoutMillis, onFailure, release } = this.#options;
     const socket = this.#opening?.socket;
     const isEstablished = this.#stage === 'HELO' || this.#stage === 'PONG';
-    if (socket !== undefined && isEstablished && socket.writableLength === 0) {
-      closeGracefully(socket, clock, connectTimeoutMillis);
-    } else socket?.destroy();
+    if (socket !== undefined) closeSocket(socket, isEstablished, clock, connectTimeoutMillis);
     if (this.#address !== undefined) release?.(this.#address);
     onFailure(failure);
   }

@@ -71,8 +71,10 @@ export class InFlight {
 
   /** Since when the connection waits for the next ack; `undefined` if it waits for none. */
   get ackAwaitedSince(): number | undefined {
-    const [next] = this.#waiting();
-    return next && this.#awaitedSince(next);
+    for (const entry of this.#entries.values()) {
+      if (entry.phase !== 'overdue') return this.#awaitedSince(entry);
+    }
+    return undefined;
   }
 
   /** `isIdle`: before this chunk there was nothing to write. */
@@ -164,8 +166,8 @@ export class InFlight {
   }
 
   /**
-   * Gives chunks back: those in `overdue`, and those that `takeBack` takes back because no byte of them was written.
-   * Returns the wanted ones, which are to be sent elsewhere. Acks of overdue chunks still count.
+   * Gives back the chunks in `overdue`, and every chunk for which `takeBack` returns true: no byte of it was written.
+   * Returns the wanted chunks, which have to be sent elsewhere. Acks of overdue chunks still count.
    */
   giveBack(overdue: readonly Chunk[], takeBack: (chunk: Chunk) => boolean): readonly Chunk[] {
     const wanted: Chunk[] = [];

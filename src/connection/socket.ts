@@ -44,10 +44,15 @@ function checkAddress(address: string, cert: PeerCertificate): Error | undefined
 }
 
 /**
- * Sends a FIN, in TLS after a close_notify: receivers log an error for a FIN without one. A receiver that does not read
- * holds the close_notify back, so the socket is destroyed after `limitMillis`.
+ * Closes a socket. If it is clean and holds no bytes, sends a FIN, in TLS after a close_notify: receivers log an error for
+ * a FIN without one. A receiver that does not read holds the close_notify back, so the socket is destroyed after
+ * `limitMillis`. `isClean`: no handshake and no message is cut off.
  */
-export function closeGracefully(socket: Socket, clock: Clock, limitMillis: number): void {
+export function closeSocket(socket: Socket, isClean: boolean, clock: Clock, limitMillis: number): void {
+  if (!isClean || socket.writableLength > 0) {
+    socket.destroy();
+    return;
+  }
   const limit = clock.after(limitMillis, () => socket.destroy());
   socket.once('close', () => limit.cancel());
   socket.destroySoon();

@@ -16,7 +16,7 @@ export interface FlusherOptions {
   readonly roundMillis: number;
 }
 
-/** Waits for the exports in flight, and fails those that get no acks. */
+/** Waits for the exports in flight. Fails the exports that get no acks. */
 export class Flusher {
   readonly #options: FlusherOptions;
   #timeout: FlushTimeout | undefined;

@@ -118,7 +118,7 @@ describe('the chunks in flight on a connection', () => {
     expect([ledger.hasTaken(a), ledger.hasTaken(b), ledger.hasTaken(chunk())]).toEqual([true, false, false]);
   });
 
-  it('chunks that are given back are the overdue ones and those that can be taken back', () => {
+  it('overdue chunks and chunks that can be taken back are given back', () => {
     const { ledger, a, b, c } = inFlight({ written: 2 });
     expect(ledger.giveBack([a], (each) => each === c)).toEqual([a, c]);
     // The ack of a chunk that was written may still come.
