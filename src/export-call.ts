@@ -5,7 +5,7 @@ import type { Outcome } from './delivery/outcome.ts';
 import { warnOfFirstLoss } from './diagnostics.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError } from './errors.ts';
 import { describeFailure } from './export-failure.ts';
-import type { Pipeline } from './pipeline/pipeline.ts';
+import type { BatchIntake } from './pipeline/batch-intake.ts';
 import { printableValue } from './printable.ts';
 import type { Volume } from './stats.ts';
 
@@ -26,31 +26,32 @@ interface FailedBatch {
 
 /** One call of `export()`, which has one result. */
 export class ExportCall {
-  readonly #pipeline: Pipeline;
+  readonly #intake: BatchIntake;
   #callback: ResultCallback;
   #inFlightRecords = 0;
   #hasResult = false;
 
-  constructor(pipeline: Pipeline, callback: ResultCallback) {
-    this.#pipeline = pipeline;
+  constructor(intake: BatchIntake, callback: ResultCallback) {
+    this.#intake = intake;
     this.#callback = callback;
   }
 
   /** Measures how long the export takes, if there are metrics. */
   measure(): void {
-    this.#callback = this.#pipeline.metrics?.timed(this.#callback) ?? this.#callback;
+    this.#callback = this.#intake.pipeline.metrics?.timed(this.#callback) ?? this.#callback;
   }
 
   /** Counts records as in flight until there is a result. */
   hold(records: number): void {
     this.#inFlightRecords = records;
-    this.#pipeline.counters.inFlightRecords += records;
+    this.#intake.pipeline.counters.inFlightRecords += records;
   }
 
   /** Ends the call as `outcome` says. `records`: the number of records in the batch, without those that were left out. */
   conclude(outcome: Outcome, records: number): void {
     if (this.#hasResult) return;
-    const { config, counters } = this.#pipeline;
+    const { config, pipeline } = this.#intake;
+    const { counters } = pipeline;
     if (outcome.kind === 'acknowledged') {
       counters.exportedRecords += this.#inFlightRecords;
       this.succeed();
@@ -65,7 +66,7 @@ export class ExportCall {
   }
 
   fail(code: ExportErrorCode, reason: string, batch: FailedBatch): void {
-    const { counters, endpoint } = this.#pipeline;
+    const { counters, endpoint } = this.#intake.pipeline;
     const { records, acknowledgedRecords = 0, failed, cause } = batch;
     counters.failed(code, failed);
     const fault = cause instanceof FluentForwardConnectionError ? `; last fault: ${cause.message}` : '';
@@ -81,9 +82,9 @@ export class ExportCall {
   /** Calls back in a later turn. Reports what the callback throws. */
   #end(result: ExportResult): void {
     this.#hasResult = true;
-    this.#pipeline.counters.inFlightRecords -= this.#inFlightRecords;
+    this.#intake.pipeline.counters.inFlightRecords -= this.#inFlightRecords;
     const threw = (error: unknown) =>
-      this.#pipeline.warn('callback', `the result callback of export() threw: ${printableValue(error)}`);
+      this.#intake.pipeline.warn('callback', `the result callback of export() threw: ${printableValue(error)}`);
     nextTick(() => {
       try {
         const returned: unknown = this.#callback(result);

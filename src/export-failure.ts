@@ -1,4 +1,4 @@
-import type { Config } from './config/config.ts';
+import type { ExporterConfig } from './config/config.ts';
 import { MAX_FLUSH_MILLIS } from './delivery/flush.ts';
 import type { FailureReason } from './delivery/outcome.ts';
 import { describeRefusal, describeSilence } from './delivery/unacknowledged.ts';
@@ -7,7 +7,7 @@ import type { Refusal } from './pipeline/pipeline.ts';
 /** Why an export was refused or failed, in words. */
 export function describeFailure(
   reason: Refusal | FailureReason,
-  { flushTimeoutMillis, timeoutMillis }: Pick<Config, 'flushTimeoutMillis' | 'timeoutMillis'>,
+  { flushTimeoutMillis, timeoutMillis }: Pick<ExporterConfig, 'flushTimeoutMillis' | 'timeoutMillis'>,
 ): string {
   switch (reason.code) {
     case 'FLUENT_FORWARD_SHUT_DOWN':

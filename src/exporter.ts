@@ -4,8 +4,8 @@ import type { EncodedBatch } from './encode/batch.ts';
 import { messageOf } from './errors.ts';
 import { ExportCall } from './export-call.ts';
 import { describeFailure } from './export-failure.ts';
-import { createPipeline, type Dependencies } from './pipeline/create.ts';
-import type { Pipeline } from './pipeline/pipeline.ts';
+import type { BatchIntake } from './pipeline/batch-intake.ts';
+import { createBatchIntake, type Dependencies } from './pipeline/create.ts';
 import type { FluentForwardStats, Volume } from './stats.ts';
 
 type ResultCallback = Parameters<LogRecordExporter['export']>[1];
@@ -24,7 +24,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   readonly name: string;
   /** The configured endpoints, with commas between them. */
   readonly endpoint: string;
-  readonly #pipeline: Pipeline;
+  readonly #intake: BatchIntake;
 
   /**
    * @throws TypeError for an unknown option or a value of the wrong type, RangeError for a value that
@@ -34,10 +34,11 @@ export class FluentForwardLogExporter implements LogRecordExporter {
   /** @internal */
   constructor(options: FluentForwardLogExporterOptions, dependencies: Dependencies);
   constructor(options: FluentForwardLogExporterOptions = {}, dependencies?: Dependencies) {
-    this.#pipeline = createPipeline(options, dependencies);
-    this.name = this.#pipeline.name;
-    this.endpoint = this.#pipeline.endpoint;
-    this.#pipeline.startMetrics();
+    this.#intake = createBatchIntake(options, dependencies);
+    const { pipeline } = this.#intake;
+    this.name = pipeline.name;
+    this.endpoint = pipeline.endpoint;
+    pipeline.startMetrics();
   }
 
   /**
@@ -46,10 +47,10 @@ export class FluentForwardLogExporter implements LogRecordExporter {
    * code 1 and a {@link FluentForwardExportError}.
    */
   export(records: ReadableLogRecord[], resultCallback: ResultCallback): void {
-    const call = new ExportCall(this.#pipeline, resultCallback);
+    const call = new ExportCall(this.#intake, resultCallback);
     let length = 0;
     try {
-      this.#pipeline.startMetrics();
+      this.#intake.pipeline.startMetrics();
       call.measure();
       length = records.length;
       this.#export(records, length, call);
@@ -65,17 +66,17 @@ export class FluentForwardLogExporter implements LogRecordExporter {
    * the exports that are left fail. Later exports are not affected. Never rejects.
    */
   forceFlush(): Promise<void> {
-    return this.#pipeline.flush();
+    return this.#intake.flush();
   }
 
   /** Flushes as {@link forceFlush} does, then closes the connections. Later exports fail. Never rejects. */
   shutdown(): Promise<void> {
-    return this.#pipeline.shutdown();
+    return this.#intake.shutdown();
   }
 
   /** Returns counts and states as they are now. Later events do not change what it returned. */
   stats(): FluentForwardStats {
-    return this.#pipeline.stats();
+    return this.#intake.pipeline.stats();
   }
 
   #export(records: ReadableLogRecord[], length: number, call: ExportCall): void {
@@ -84,7 +85,7 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       return;
     }
     if (this.#refuse(call, length, length)) return;
-    const batch = this.#pipeline.encode(records);
+    const batch = this.#intake.encode(records);
     // No receiver has to acknowledge what the layout leaves out.
     const wanted = length - batch.filtered;
     const encoded = wanted - batch.dropped;
@@ -98,14 +99,18 @@ export class FluentForwardLogExporter implements LogRecordExporter {
       return;
     }
     call.hold(encoded);
-    this.#pipeline.send(batch.chunks, (outcome) => call.conclude(outcome, wanted));
+    this.#intake.send(batch.chunks, (outcome) => call.conclude(outcome, wanted));
   }
 
   /** Fails an export that cannot be taken now. Returns whether it did. `failed` of its records do not count as dropped. */
   #refuse(call: ExportCall, records: number, failed: number): boolean {
-    const { config, lastError, refusal } = this.#pipeline;
+    const { config, pipeline, refusal } = this.#intake;
     if (refusal === undefined) return false;
-    call.fail(refusal.code, describeFailure(refusal, config), { records, failed: unsent(failed), cause: lastError });
+    call.fail(refusal.code, describeFailure(refusal, config), {
+      records,
+      failed: unsent(failed),
+      cause: pipeline.lastError,
+    });
     return true;
   }
 }

@@ -40,6 +40,27 @@ export interface AddressStats {
   readonly connections: number;
 }
 
+/** Why a processor has dropped a record. */
+export type DropReason =
+  /** `maxInFlightBytes` was three quarters full, and the record's severity was below WARN. */
+  | 'shed'
+  /** `maxInFlightBytes` was reached. */
+  | 'memory'
+  /** The record could not be encoded, or is too large for any receiver. */
+  | 'unencodable'
+  /** Receivers refused its chunk: it went unacknowledged on five connections, and later chunks were acknowledged there. */
+  | 'refused'
+  /** Reserved. */
+  | 'no_endpoint'
+  /** It came after `shutdown()`, or was not acknowledged when `shutdown()` had to end. */
+  | 'shut_down'
+  /** Reserved. */
+  | 'process_end'
+  /** Reserved. */
+  | 'spool_full'
+  /** Reserved. */
+  | 'spool_age';
+
 /** What an exporter has done so far, and its present state. Numbers count from its construction. */
 export interface FluentForwardStats {
   /** Handed to a connection, each chunk once. */
@@ -62,6 +83,31 @@ export interface FluentForwardStats {
   readonly lastError: { readonly code: ConnectionErrorCode; readonly message: string; readonly time: Date } | undefined;
   readonly connections: readonly ConnectionStats[];
   readonly addresses: readonly AddressStats[];
+}
+
+/** Records that are not settled. */
+export interface HeldRecords {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/**
+ * What a processor has done so far, and its present state. Each record is in exactly one of these numbers: at every
+ * moment `emitted + recovered` is the sum of `acknowledged.records`, `filtered`, all of `dropped`, `held.records` and
+ * `spooled.records`.
+ */
+export interface FluentForwardProcessorStats extends FluentForwardStats {
+  /** Records that `onEmit()` was called with. */
+  readonly emitted: number;
+  /** Reserved; 0. */
+  readonly recovered: number;
+  /** Records that the layout function left out. */
+  readonly filtered: number;
+  readonly dropped: Readonly<Record<DropReason, number>>;
+  /** Records in memory: in open chunks, waiting, or sent and not acknowledged. `bytes` is the memory that they use. */
+  readonly held: HeldRecords;
+  /** Reserved; 0. */
+  readonly spooled: HeldRecords;
 }
 
 /** A volume that grows. */
@@ -98,6 +144,10 @@ export class Counters {
   /** Acknowledged ones, of exports that have their results. */
   exportedRecords = 0;
   droppedRecords = 0;
+  /** Records that a processor has got. */
+  emittedRecords = 0;
+  /** Records in chunks, or being encoded, that are not settled. */
+  heldRecords = 0;
   /** Those of the dropped ones that no message can hold. */
   oversizeRecords = 0;
   filteredRecords = 0;
@@ -105,8 +155,26 @@ export class Counters {
   /** By why they had no ack before. */
   readonly resentChunks: Counts<ConnectionErrorCode> = new Counts();
   readonly connectionFaults: Counts<ConnectionErrorCode> = new Counts();
+  /** Records that a processor has dropped. */
+  readonly dropped: Record<DropReason, number> = {
+    shed: 0,
+    memory: 0,
+    unencodable: 0,
+    refused: 0,
+    no_endpoint: 0,
+    shut_down: 0,
+    process_end: 0,
+    spool_full: 0,
+    spool_age: 0,
+  };
   readonly #failed = new Map<ExportErrorCode, Tally>();
   #lastError: FluentForwardStats['lastError'];
+
+  /** A held chunk is acknowledged. */
+  acknowledge(volume: Volume): void {
+    this.acknowledged.add(volume);
+    this.heldRecords -= volume.records;
+  }
 
   failed(code: ExportErrorCode, volume: Volume): void {
     const tally = this.#failed.get(code) ?? new Tally();

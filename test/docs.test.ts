@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { diag } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import { type Config, resolveConfig } from '../src/config/config.ts';
+import {
+  type ExporterConfig,
+  type ProcessorConfig,
+  resolveExporterConfig,
+  resolveProcessorConfig,
+} from '../src/config/config.ts';
+import type { Environment } from '../src/config/env.ts';
 import { FluentForwardLogExporter } from '../src/index.ts';
 import { readActivation } from '../src/register/activation.ts';
 import { setConsoleDiag } from '../src/register/console-diag.ts';
@@ -20,7 +26,7 @@ const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 const readme = read('README.md');
 
 /** Values that are no default; a number has its own plus one. */
-const OTHER_VALUES: { readonly [option in keyof Config]?: unknown } = {
+const OTHER_VALUES: { readonly [option in keyof ExporterConfig | keyof ProcessorConfig]?: unknown } = {
   endpoint: 'tcp://other:1',
   tag: 'other',
   sharedKey: 'other',
@@ -120,16 +126,25 @@ describe('README.md', () => {
     const rows = [
       ...readme.matchAll(/^\| `(\w+)` \| (?:`([A-Z_]+)`)? ?\| (?:`([^`]+)`|DNS|none|Node\.js's roots)? ?\|/gm),
     ];
-    const defaults = resolveConfig({}, {}, fail);
-    expect(rows.map(([, option]) => option)).toEqual(Object.keys(defaults));
-    for (const [, option, variable, shown] of rows as unknown as [string, keyof Config, string?, string?][]) {
+    const options = { ...resolveExporterConfig({}, {}, fail), ...resolveProcessorConfig({}, {}, fail) };
+    expect(rows.map(([, option]) => option)).toEqual(Object.keys(options));
+    for (const [, option, variable, shown] of rows as unknown as [string, keyof typeof options, string?, string?][]) {
       if (option === 'tls') continue;
+      const resolve = (
+        given: object,
+        environment: Environment,
+        warn: (message: string) => void,
+      ): Partial<typeof options> =>
+        option === 'timeoutMillis'
+          ? resolveExporterConfig(given, environment, warn)
+          : resolveProcessorConfig(given, environment, warn);
+      const defaults = resolve({}, {}, fail);
       const value = defaults[option];
       expect(shown === undefined).toBe(value === undefined);
       // One default is described, because it is another for each process.
       if (shown !== undefined && !shown.startsWith('<')) {
         const parsed = typeof value === 'string' || option === 'endpoint' ? shown : JSON.parse(shown);
-        expect(resolveConfig({ [option]: parsed }, {}, fail)).toEqual(defaults);
+        expect(resolve({ [option]: parsed }, {}, fail)).toEqual(defaults);
       }
       expect(variable === undefined).toBe(['resolver', 'fields', 'selfObsMeterProvider'].includes(option));
       if (variable === undefined) continue;
@@ -139,11 +154,11 @@ describe('README.md', () => {
       const environment = { [name]: String(other) };
       if (option === 'sharedKey' || option === 'password') {
         // It shows nothing but where it is from.
-        expect(resolveConfig({}, environment, () => {})[option]).toMatchObject({ origin: name });
+        expect(resolve({}, environment, () => {})[option]).toMatchObject({ origin: name });
         continue;
       }
-      expect(resolveConfig({}, environment, () => {})).toEqual(resolveConfig({ [option]: other }, {}, () => {}));
-      expect(resolveConfig({}, environment, () => {})).not.toEqual(defaults);
+      expect(resolve({}, environment, () => {})).toEqual(resolve({ [option]: other }, {}, () => {}));
+      expect(resolve({}, environment, () => {})).not.toEqual(defaults);
     }
   });
 

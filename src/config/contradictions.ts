@@ -2,24 +2,23 @@ import { codecOf } from '../compress/codecs.ts';
 import { urlsOf } from './endpoint.ts';
 import { VARIABLE_PREFIX } from './env.ts';
 import type { TlsOptions } from './options.ts';
-import { type GeneralConfig, TLS_RULES, type TlsConfig } from './rules.ts';
+import { type ExporterOnlyConfig, type GeneralConfig, TLS_RULES, type TlsConfig } from './rules.ts';
 
 /** By default BatchLogRecordProcessor gives up on an export after this time. */
 const PROCESSOR_TIMEOUT_MILLIS = 30_000;
 
-type Checked = GeneralConfig & { readonly tls: TlsConfig };
+export type Checked = GeneralConfig & { readonly tls: TlsConfig };
 
 /** Returns a warning for each combination of options that cannot be meant. */
 export function contradictions(config: Checked): readonly string[] {
-  return [
-    ...timeContradictions(config),
-    ...compressionContradictions(config),
-    ...credentialContradictions(config),
-    ...tlsContradictions(config),
-  ];
+  return [...compressionContradictions(config), ...credentialContradictions(config), ...tlsContradictions(config)];
 }
 
-function* timeContradictions({ ackTimeoutMillis, timeoutMillis }: Checked): Generator<string> {
+/** Returns the warnings about the deadline of an export. */
+export function* exporterContradictions({
+  ackTimeoutMillis,
+  timeoutMillis,
+}: Checked & ExporterOnlyConfig): Generator<string> {
   if (ackTimeoutMillis >= timeoutMillis) {
     yield `ackTimeoutMillis (${ackTimeoutMillis}) must be less than timeoutMillis (${timeoutMillis}); otherwise an unanswered chunk is never sent to another receiver`;
   }

@@ -51,10 +51,10 @@ export interface TlsOptions {
 }
 
 /**
- * Options of `FluentForwardLogExporter`. Each falls back to its environment variable
- * (`OTEL_EXPORTER_FLUENT_FORWARD_…`, named behind the option) and then to its default.
+ * The options that `FluentForwardLogExporter` and `FluentForwardLogRecordProcessor` share. If an option is not set, its
+ * environment variable is used (`OTEL_EXPORTER_FLUENT_FORWARD_…`, named behind the option), and else its default.
  */
-export interface FluentForwardLogExporterOptions {
+export interface FluentForwardOptions {
   /**
    * The receivers: one endpoint, several with commas between them, or an array. Names are looked up
    * at every dial, and all their addresses count. Default `tcp://localhost:24224`. [`ENDPOINT`]
@@ -88,8 +88,6 @@ export interface FluentForwardLogExporterOptions {
    * attribute `otel.event.name`. Unset: it is not, and a warning says so. [`EVENT_NAME_ATTRIBUTE`]
    */
   eventNameAttribute?: boolean | undefined;
-  /** Time for one `export()`, retries included, in milliseconds. Default 25000. [`TIMEOUT`] */
-  timeoutMillis?: number | undefined;
   /**
    * Time for the ack of one chunk on one connection, in milliseconds: since its last bytes left, or since the ack of an
    * earlier chunk. Also the time after which a connection is left on which neither bytes leave nor acks come.
@@ -99,8 +97,9 @@ export interface FluentForwardLogExporterOptions {
   /** Time for one dial: name lookup, certificates, connect, TLS and handshake together. Default 5000. [`CONNECT_TIMEOUT`] */
   connectTimeoutMillis?: number | undefined;
   /**
-   * How long a `forceFlush()` or `shutdown()` waits for the next ack, in milliseconds. What was in flight when it was
-   * called then fails. It takes at most 25 s, whatever is acknowledged meanwhile. Default 10000. [`FLUSH_TIMEOUT`]
+   * How long a `forceFlush()` or `shutdown()` waits for the next ack, in milliseconds. It takes at most 25 s, whatever is
+   * acknowledged meanwhile. After that, the exporter fails what was in flight when it was called, and the processor keeps
+   * it and logs a warning. Default 10000. [`FLUSH_TIMEOUT`]
    */
   flushTimeoutMillis?: number | undefined;
   /**
@@ -123,8 +122,9 @@ export interface FluentForwardLogExporterOptions {
    */
   maxStringBytes?: number | undefined;
   /**
-   * Bytes that wait for their acks; while they reach this, `export()` fails at once, before
-   * encoding. Each chunk counts at least 1024. Default 33554432. [`MAX_IN_FLIGHT_BYTES`]
+   * Bytes that are encoded and not acknowledged. While they reach this, `export()` fails at once, before encoding, and
+   * the processor drops new records. Above three quarters of it, the processor drops new records below WARN. Each chunk
+   * counts at least 1024. Default 33554432. [`MAX_IN_FLIGHT_BYTES`]
    */
   maxInFlightBytes?: number | undefined;
   /**
@@ -158,4 +158,19 @@ export interface FluentForwardLogExporterOptions {
    * may also be set later. Default: there are none.
    */
   selfObsMeterProvider?: MeterProvider | true | undefined;
+}
+
+/** Options of `FluentForwardLogExporter`. */
+export interface FluentForwardLogExporterOptions extends FluentForwardOptions {
+  /** Time for one `export()`, retries included, in milliseconds. Default 25000. [`TIMEOUT`] */
+  timeoutMillis?: number | undefined;
+}
+
+/** Options of `FluentForwardLogRecordProcessor`. */
+export interface FluentForwardLogRecordProcessorOptions extends FluentForwardOptions {
+  /**
+   * How long records wait for others to be sent with them, in milliseconds. 0 sends them in the next turn of the event
+   * loop. Default 200. [`SCHEDULE_DELAY`]
+   */
+  scheduledDelayMillis?: number | undefined;
 }

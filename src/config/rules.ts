@@ -15,7 +15,7 @@ import { type Rule, type Rules, show } from './rule.ts';
 import { boolean, handshakeName, integer, millis, pem, secret, text, textOrFunction } from './rule-kinds.ts';
 import type { Source } from './source.ts';
 
-/** The options whose rules depend on no other option. */
+/** The options that exporter and processor share, and whose rules depend on no other option. */
 export interface GeneralConfig {
   readonly endpoint: readonly Endpoint[];
   readonly tag: string | TagTemplate | TagFunction;
@@ -24,7 +24,6 @@ export interface GeneralConfig {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly recordUid: boolean;
   readonly eventNameAttribute: boolean | undefined;
-  readonly timeoutMillis: number;
   readonly ackTimeoutMillis: number;
   readonly connectTimeoutMillis: number;
   readonly flushTimeoutMillis: number;
@@ -41,6 +40,16 @@ export interface GeneralConfig {
   readonly resolver: Resolver | undefined;
   readonly compression: CompressionName;
   readonly selfObsMeterProvider: MeterProvider | true | undefined;
+}
+
+/** The options that only the exporter has. */
+export interface ExporterOnlyConfig {
+  readonly timeoutMillis: number;
+}
+
+/** The options that only the processor has. */
+export interface ProcessorOnlyConfig {
+  readonly scheduledDelayMillis: number;
 }
 
 /** The options below `tls`. */
@@ -97,7 +106,6 @@ export const RULES: Rules<GeneralConfig> = {
   },
   recordUid: boolean('RECORD_UID', false),
   eventNameAttribute: boolean('EVENT_NAME_ATTRIBUTE', undefined),
-  timeoutMillis: millis('TIMEOUT', 25_000),
   ackTimeoutMillis: millis('ACK_TIMEOUT', 5_000),
   connectTimeoutMillis: millis('CONNECT_TIMEOUT', 5_000),
   flushTimeoutMillis: millis('FLUSH_TIMEOUT', 10_000),
@@ -134,6 +142,10 @@ export const RULES: Rules<GeneralConfig> = {
     parse: () => undefined,
   },
 };
+
+export const EXPORTER_RULES: Rules<ExporterOnlyConfig> = { timeoutMillis: millis('TIMEOUT', 25_000) };
+
+export const PROCESSOR_RULES: Rules<ProcessorOnlyConfig> = { scheduledDelayMillis: millis('SCHEDULE_DELAY', 200, 0) };
 
 export const TLS_RULES: Rules<TlsConfig> = {
   ca: pem('CERTIFICATE'),

@@ -11,10 +11,21 @@ export interface CarriedChunk {
   giveUp(): void;
 }
 
+/** The owner of a chunk on its way. */
+export interface ChunkOwner {
+  /** A receiver has acknowledged the chunk. */
+  acknowledged(): void;
+  /**
+   * Receivers refuse the chunk for certain. Called once. `sent` is what was sent, compressed or not. The chunk is sent
+   * again, unless the owner gives it up.
+   */
+  refused(sent: Chunk): void;
+}
+
 /** Brings chunks to their acks. A chunk belongs to the carrier, which releases it when it is settled. */
 export interface Carrier {
-  /** Carries the chunk until it is acknowledged or given up. Calls `onAcknowledged` if a receiver acknowledges it. */
-  carry(chunk: Chunk, onAcknowledged: () => void): CarriedChunk;
+  /** Carries the chunk until it is acknowledged or given up. */
+  carry(chunk: Chunk, owner: ChunkOwner): CarriedChunk;
   /** Runs `action`, and hands chunks to connections only at its end. */
   change(action: () => void): void;
 }

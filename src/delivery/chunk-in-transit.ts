@@ -2,6 +2,7 @@ import type { Timer } from '../clock.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
+import type { ChunkOwner } from './carrier.ts';
 import type { Doubt, HandOver } from './doubt.ts';
 
 /** What the sender does with a chunk at the moment. A state owns what ends with it. */
@@ -37,7 +38,7 @@ export interface Attempt {
 export class ChunkInTransit {
   readonly chunk: Chunk;
   readonly doubt: Doubt;
-  readonly onAcknowledged: () => void;
+  readonly owner: ChunkOwner;
   state: TransitState = QUEUED;
   /**
    * The connections that may still acknowledge the chunk. May contain closed connections; ignore them. An array, because
@@ -45,13 +46,13 @@ export class ChunkInTransit {
    */
   attempts: readonly Attempt[] = [];
   lastFault: TransitFault | undefined;
-  /** Whether a warning says that the chunk is refused. */
+  /** Whether the owner knows that the chunk is refused. */
   isReported = false;
 
-  constructor(chunk: Chunk, doubt: Doubt, onAcknowledged: () => void) {
+  constructor(chunk: Chunk, doubt: Doubt, owner: ChunkOwner) {
     this.chunk = chunk;
     this.doubt = doubt;
-    this.onAcknowledged = onAcknowledged;
+    this.owner = owner;
   }
 
   /** The connection that the chunk is on. Undefined while the chunk waits for one. */

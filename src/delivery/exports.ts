@@ -8,12 +8,14 @@ import type { CarriedChunk, Carrier } from './carrier.ts';
 import type { ChunkInTransit, TransitFault } from './chunk-in-transit.ts';
 import { Deadline } from './deadline.ts';
 import type { ExportTimeout, FailureReason, FlushTimeout, Outcome } from './outcome.ts';
+import { describeRefusal } from './unacknowledged.ts';
 
 export interface ExportsOptions {
   readonly carrier: Carrier;
   readonly pool: Pick<ConnectionPool, 'lastError'>;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  readonly warn: (cause: string, message: string) => void;
   readonly timeoutMillis: number;
   /** How long it may take to dial once and to send one chunk. */
   readonly roundMillis: number;
@@ -85,10 +87,13 @@ export class Exports {
 
   #carry(chunk: Chunk, begun: Export): void {
     const { chunks } = begun;
-    const carried = this.#options.carrier.carry(chunk, () => {
-      chunks.delete(carried);
-      begun.acknowledgedRecords += chunk.records;
-      if (chunks.size === 0) this.#end(begun, { kind: 'acknowledged' });
+    const carried = this.#options.carrier.carry(chunk, {
+      acknowledged: () => {
+        chunks.delete(carried);
+        begun.acknowledgedRecords += chunk.records;
+        if (chunks.size === 0) this.#end(begun, { kind: 'acknowledged' });
+      },
+      refused: (sent) => this.#options.warn('refused', `${describeRefusal(sent)}; trying on until the deadline`),
     });
     chunks.add(carried);
   }

@@ -6,9 +6,9 @@ import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
 import type { Counters } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { ChunkOwner } from './carrier.ts';
 import { ChunkInTransit, QUEUED, RETRY, SETTLED, type TransitState } from './chunk-in-transit.ts';
 import { Doubt, type HandOver, HandOvers } from './doubt.ts';
-import { describeRefusal } from './unacknowledged.ts';
 
 /** What the sender needs of the connections. */
 export type SenderPool = Pick<
@@ -30,7 +30,6 @@ export interface SenderOptions {
   readonly random: () => number;
   readonly counters: Counters;
   readonly telemetry: Telemetry;
-  readonly warn: (cause: string, message: string) => void;
 }
 
 /** After this many unacknowledged tries a chunk goes behind all others: it may be refused. */
@@ -78,8 +77,8 @@ export class Sender implements PoolObserver {
   }
 
   /** Sends the chunk until it is acknowledged or given up. */
-  send(chunk: Chunk, onAcknowledged: () => void): ChunkInTransit {
-    const transit = new ChunkInTransit(chunk, new Doubt(this.#handOvers), onAcknowledged);
+  send(chunk: Chunk, owner: ChunkOwner): ChunkInTransit {
+    const transit = new ChunkInTransit(chunk, new Doubt(this.#handOvers), owner);
     this.change(() => {
       this.#inTransit.set(chunk.id, transit);
       this.#to(transit, QUEUED);
@@ -191,10 +190,10 @@ export class Sender implements PoolObserver {
     const { counters, telemetry } = this.#options;
     const handOver = handOverTo(connection, transit);
     if (handOver !== undefined) this.#handOvers.acknowledged(handOver);
-    counters.acknowledged.add(chunk.volume);
+    counters.acknowledge(chunk.volume);
     this.#settle(transit, 'acknowledged');
     telemetry.acknowledged(chunk, connection, latencyMillis);
-    transit.onAcknowledged();
+    transit.owner.acknowledged();
   }
 
   unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void {
@@ -229,11 +228,11 @@ export class Sender implements PoolObserver {
     this.#reportRefusal(transit);
   }
 
-  /** Warns once of a chunk that is refused for certain. */
+  /** Informs the owner once of a chunk that is refused for certain. */
   #reportRefusal(transit: ChunkInTransit): void {
     if (transit.isReported || !transit.doubt.isCertain) return;
     transit.isReported = true;
-    this.#options.warn('refused', `${describeRefusal(transit.chunk)}; trying on until the deadline`);
+    transit.owner.refused(transit.chunk);
   }
 
   #settle(transit: ChunkInTransit, end: 'acknowledged' | 'given up'): void {

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { createCompressor } from '../compress/create.ts';
-import { type Config, resolveConfig } from '../config/config.ts';
+import { type Config, resolveExporterConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../config/options.ts';
 import { Credentials } from '../connection/credentials.ts';
@@ -16,9 +16,10 @@ import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
 import { FunctionTagger } from '../encode/tag.ts';
 import { Addresses } from '../endpoint/addresses.ts';
 import { Counters } from '../stats.ts';
-import { nextComponentName } from '../telemetry/component.ts';
+import { type ComponentType, nextComponentName } from '../telemetry/component.ts';
 import { OutageReport } from '../telemetry/outage-report.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
+import { BatchIntake } from './batch-intake.ts';
 import { MemoryBound } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
 import { Stages } from './stages.ts';
@@ -32,32 +33,48 @@ export interface Dependencies {
 
 const RUNTIME: Dependencies = { clock: systemClock, random: Math.random };
 
-/** Creates all parts of a pipeline and connects them. Opens no connection. Throws what `resolveConfig` throws. */
-export function createPipeline(
+/** Creates the way of batches to their acks. Opens no connection. Throws what `resolveExporterConfig` throws. */
+export function createBatchIntake(
   options: FluentForwardLogExporterOptions,
   { clock, random }: Dependencies = RUNTIME,
-): Pipeline {
-  const name = nextComponentName();
+): BatchIntake {
+  const diagnostics = new Diagnostics(clock);
+  const config = resolveExporterConfig(options, process.env, (message) => diagnostics.warnOnce(message));
+  const parts = createParts({ config, clock, random, diagnostics, componentType: 'fluent_forward_log_exporter' });
+  const { buffers, pool, roundMillis, sender, stages, telemetry, warn } = parts;
+  const { timeoutMillis, flushTimeoutMillis } = config;
+  const running = new Exports({ carrier: stages, pool, clock, telemetry, warn, timeoutMillis, roundMillis });
+  const flusher = new Flusher({ running, sender, clock, flushTimeoutMillis, roundMillis });
+  const encoder = createEncoder(config, buffers, warn);
+  return new BatchIntake({ config, clock, pipeline: new Pipeline(parts), encoder, running, flusher });
+}
+
+interface PartsOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly diagnostics: Diagnostics;
+  readonly componentType: ComponentType;
+}
+
+/** Creates what every intake shares. */
+function createParts({ config, clock, random, diagnostics, componentType }: PartsOptions) {
+  const name = nextComponentName(componentType);
   const telemetry = new Telemetry(name);
   const counters = new Counters();
-  const diagnostics = new Diagnostics(clock);
-  const config = resolveConfig(options, process.env, (message) => diagnostics.warnOnce(message));
   const endpoint = urlsOf(config.endpoint);
   // The endpoints show which exporter a message is about.
   const warn = (cause: string, message: string) => void diagnostics.warn(cause, `${endpoint}: ${message}`);
   const buffers = new BufferPool();
   const memory = new MemoryBound(config.maxInFlightBytes);
-  const encoder = createEncoder(config, buffers, warn);
   const compressor = createCompressor(config, buffers, warn);
   const pool = createPool({ config, clock, random, diagnostics, counters, telemetry });
-  const sender = new Sender({ pool, clock, random, counters, telemetry, warn });
+  const sender = new Sender({ pool, clock, random, counters, telemetry });
   const stages = new Stages({ compressor, sender, memory });
-  const { timeoutMillis, flushTimeoutMillis, connectTimeoutMillis, ackTimeoutMillis } = config;
+  const { connectTimeoutMillis, ackTimeoutMillis } = config;
   const roundMillis = connectTimeoutMillis + ackTimeoutMillis;
-  const running = new Exports({ carrier: stages, pool, clock, telemetry, timeoutMillis, roundMillis });
-  const flusher = new Flusher({ running, sender, clock, flushTimeoutMillis, roundMillis });
-  const shared = { name, endpoint, config, clock, counters, telemetry, warn };
-  return new Pipeline({ ...shared, encoder, memory, stages, pool, running, flusher });
+  const shared = { componentType, name, endpoint, config, clock, counters, telemetry, warn };
+  return { ...shared, buffers, memory, pool, sender, stages, roundMillis };
 }
 
 type PoolParts = Omit<PoolOptions, 'addresses' | 'credentials' | 'outage'>;

@@ -1,22 +1,18 @@
 import type { Meter } from '@opentelemetry/api';
-import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { inCleanContext } from '../clean-context.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import type { ConnectionPool } from '../connection/pool.ts';
-import type { Exports } from '../delivery/exports.ts';
-import type { Flusher } from '../delivery/flush.ts';
-import type { FlushTimeout, Outcome } from '../delivery/outcome.ts';
-import type { BatchEncoder, EncodedBatch } from '../encode/batch.ts';
-import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
 import type { Counters, FluentForwardStats } from '../stats.ts';
+import type { ComponentType } from '../telemetry/component.ts';
 import { Metrics, meterOf } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { MemoryBound } from './memory.ts';
 import type { Stages } from './stages.ts';
 
 export interface PipelineParts {
+  readonly componentType: ComponentType;
   /** `otel.component.name` in metrics, and `exporter` in the messages of the diagnostics channels. */
   readonly name: string;
   /** The configured endpoints, with commas between them. */
@@ -26,21 +22,17 @@ export interface PipelineParts {
   readonly counters: Counters;
   readonly telemetry: Telemetry;
   readonly warn: (cause: string, message: string) => void;
-  readonly encoder: BatchEncoder;
   readonly memory: MemoryBound;
   readonly stages: Stages;
   readonly pool: ConnectionPool;
-  readonly running: Exports;
-  readonly flusher: Flusher;
 }
 
-/** Why records are not taken now. */
+/** Why no records are taken now, whatever they are. */
 export type Refusal =
   | { readonly code: 'FLUENT_FORWARD_SHUT_DOWN' }
-  | { readonly code: 'FLUENT_FORWARD_IN_FLIGHT_LIMIT'; readonly usedBytes: number; readonly limitBytes: number }
-  | FlushTimeout;
+  | { readonly code: 'FLUENT_FORWARD_IN_FLIGHT_LIMIT'; readonly usedBytes: number; readonly limitBytes: number };
 
-/** The way of records to their acks: encode, compress, send. */
+/** What every intake of records shares: the stages after encoding, the memory bound, statistics, and the end. */
 export class Pipeline {
   readonly #parts: PipelineParts;
   /** Set before `#shutdown`, because closing can call application code that exports again. */
@@ -59,12 +51,12 @@ export class Pipeline {
     return this.#parts.endpoint;
   }
 
-  get config(): Config {
-    return this.#parts.config;
-  }
-
   get counters(): Counters {
     return this.#parts.counters;
+  }
+
+  get memory(): MemoryBound {
+    return this.#parts.memory;
   }
 
   get metrics(): Metrics | undefined {
@@ -76,53 +68,25 @@ export class Pipeline {
     return this.#parts.pool.lastError;
   }
 
-  /** Why records are not taken now. Undefined if they are. */
+  /** Why no records are taken now. Undefined if they are. */
   get refusal(): Refusal | undefined {
-    const { flusher, memory } = this.#parts;
     if (this.#isShutDown) return { code: 'FLUENT_FORWARD_SHUT_DOWN' };
-    const { isReached, usedBytes, limitBytes } = memory;
-    if (isReached) return { code: 'FLUENT_FORWARD_IN_FLIGHT_LIMIT', usedBytes, limitBytes };
-    return flusher.timeout;
+    const { isReached, usedBytes, limitBytes } = this.#parts.memory;
+    return isReached ? { code: 'FLUENT_FORWARD_IN_FLIGHT_LIMIT', usedBytes, limitBytes } : undefined;
   }
 
-  /** Encodes a batch, and counts and reports what is left out. */
-  encode(records: readonly ReadableLogRecord[]): EncodedBatch {
-    const { clock, counters, encoder } = this.#parts;
-    const batch = encoder.encode(records, clock.wallTime());
-    if (batch.dropped > 0) this.#reportDropped(batch, records.length);
-    counters.filteredRecords += batch.filtered;
-    return batch;
-  }
-
-  #reportDropped({ dropped, oversize, dropCause, dropReason }: EncodedBatch, records: number): void {
-    const { counters, warn } = this.#parts;
-    counters.droppedRecords += dropped;
-    counters.oversizeRecords += oversize;
-    warn(`dropped as ${dropCause}`, `dropped ${dropped} of ${records} log records: ${dropReason}`);
-  }
-
-  /** Sends the chunks of one export. Calls `done` once, in a later turn. */
-  send(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
-    inCleanContext(() => this.#parts.running.begin(chunks, done));
-  }
-
-  /** Resolves when the exports in flight have their results, which is after 25 s at the latest. */
-  flush(): Promise<void> {
-    return inCleanContext(() => this.#parts.flusher.flush());
-  }
-
-  /** Takes no more records, flushes, and closes the connections. */
-  shutdown(): Promise<void> {
+  /** Takes no more records, runs `flush`, and closes the connections. Later calls return the same promise. */
+  shutdown(flush: () => Promise<void> | undefined): Promise<void> {
     this.#isShutDown = true;
-    this.#shutdown ??= this.#flushAndClose();
+    this.#shutdown ??= this.#flushAndClose(flush);
     return this.#shutdown;
   }
 
-  async #flushAndClose(): Promise<void> {
-    const { running, stages } = this.#parts;
-    // Without exports in flight it closes at once, because there is no later turn at the end of a process.
-    if (running.inFlight.size > 0) await this.flush();
-    inCleanContext(() => stages.close());
+  async #flushAndClose(flush: () => Promise<void> | undefined): Promise<void> {
+    const flushed = flush();
+    // If there is nothing to wait for, it closes at once, because there is no later turn at the end of a process.
+    if (flushed !== undefined) await flushed;
+    inCleanContext(() => this.#parts.stages.close());
     this.metrics?.close();
   }
 
@@ -151,9 +115,10 @@ export class Pipeline {
   }
 
   #createMetrics(meter: Meter): Metrics {
-    const { clock, config, counters, memory, name, pool, warn } = this.#parts;
+    const { clock, componentType, config, counters, memory, name, pool, warn } = this.#parts;
     return new Metrics({
       meter,
+      componentType,
       name,
       endpoints: config.endpoint,
       clock,

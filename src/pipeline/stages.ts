@@ -1,5 +1,5 @@
 import type { Compressor } from '../compress/compressor.ts';
-import type { CarriedChunk, Carrier } from '../delivery/carrier.ts';
+import type { CarriedChunk, Carrier, ChunkOwner } from '../delivery/carrier.ts';
 import type { ChunkInTransit } from '../delivery/chunk-in-transit.ts';
 import type { Sender } from '../delivery/sender.ts';
 import type { Chunk } from '../encode/chunk.ts';
@@ -20,8 +20,8 @@ export class Stages implements Carrier {
     this.#options = options;
   }
 
-  carry(chunk: Chunk, onAcknowledged: () => void): CarriedChunk {
-    const staged = new StagedChunk(chunk, onAcknowledged, this.#options);
+  carry(chunk: Chunk, owner: ChunkOwner): CarriedChunk {
+    const staged = new StagedChunk(chunk, owner, this.#options);
     staged.start();
     return staged;
   }
@@ -46,17 +46,17 @@ type Stage =
 const COMPRESS: Stage = { name: 'compress' };
 const SETTLED: Stage = { name: 'settled' };
 
-class StagedChunk implements CarriedChunk {
+class StagedChunk implements CarriedChunk, ChunkOwner {
   readonly #options: StagesOptions;
-  readonly #onAcknowledged: () => void;
+  readonly #owner: ChunkOwner;
   #chunk: Chunk;
   #stage: Stage = COMPRESS;
   /** The memory that is reserved for the compressed chunk, which takes no more than the raw one. */
   #reservedBytes = 0;
 
-  constructor(chunk: Chunk, onAcknowledged: () => void, options: StagesOptions) {
+  constructor(chunk: Chunk, owner: ChunkOwner, options: StagesOptions) {
     this.#chunk = chunk;
-    this.#onAcknowledged = onAcknowledged;
+    this.#owner = owner;
     this.#options = options;
   }
 
@@ -122,13 +122,17 @@ class StagedChunk implements CarriedChunk {
   #send(): void {
     const { sender } = this.#options;
     sender.change(() => {
-      this.#stage = { name: 'send', transit: sender.send(this.#chunk, () => this.#acknowledged()) };
+      this.#stage = { name: 'send', transit: sender.send(this.#chunk, this) };
     });
   }
 
-  #acknowledged(): void {
+  acknowledged(): void {
     this.#settle();
-    this.#onAcknowledged();
+    this.#owner.acknowledged();
+  }
+
+  refused(sent: Chunk): void {
+    this.#owner.refused(sent);
   }
 
   #settle(): void {

@@ -1,13 +1,14 @@
 /** `otel.component.type` of the semantic conventions. */
-export const COMPONENT_TYPE = 'fluent_forward_log_exporter';
+export type ComponentType = 'fluent_forward_log_exporter' | 'fluent_forward_log_processor';
 
-/** One count for the process, also where it has loaded the package twice (as ES module and CommonJS). */
-const COUNT = Symbol.for('opentelemetry-exporter-fluent-forward.exporters');
-
-/** What an exporter is called in metrics and diagnostics channels: its type and how many came before it. */
-export function nextComponentName(): string {
-  const counts = globalThis as { [COUNT]?: number };
-  const before = counts[COUNT] ?? 0;
-  counts[COUNT] = before + 1;
-  return `${COMPONENT_TYPE}/${before}`;
+/**
+ * The name of an exporter or a processor in metrics and diagnostics channels: its type, and how many there were before
+ * it. The count is one for the process, even if it has loaded the package twice (as ES module and as CommonJS).
+ */
+export function nextComponentName(type: ComponentType): string {
+  const counts = globalThis as { [count: symbol]: number | undefined };
+  const count = Symbol.for(`opentelemetry-exporter-fluent-forward.${type}`);
+  const before = counts[count] ?? 0;
+  counts[count] = before + 1;
+  return `${type}/${before}`;
 }

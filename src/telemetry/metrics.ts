@@ -16,12 +16,13 @@ import type { Endpoint } from '../config/endpoint.ts';
 import { type ConnectionErrorCode, type ExportErrorCode, FluentForwardExportError, messageOf } from '../errors.ts';
 import type { ConnectionStats, Counters } from '../stats.ts';
 import { VERSION } from '../version.ts';
-import { COMPONENT_TYPE } from './component.ts';
+import type { ComponentType } from './component.ts';
 import { PeerAttributes } from './peer-attributes.ts';
 
 export interface MetricsOptions {
   readonly meter: Meter;
-  /** The exporter's, for `otel.component.name`. */
+  readonly componentType: ComponentType;
+  /** For `otel.component.name`. */
   readonly name: string;
   readonly endpoints: readonly Endpoint[];
   readonly clock: Clock;
@@ -67,7 +68,7 @@ export class Metrics {
   constructor(options: MetricsOptions) {
     this.#options = options;
     this.#exporter = {
-      'otel.component.type': COMPONENT_TYPE,
+      'otel.component.type': options.componentType,
       'otel.component.name': options.name,
       ...serverAttributes(options.endpoints),
     };

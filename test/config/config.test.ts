@@ -1,7 +1,7 @@
 import * as zlib from 'node:zlib';
 import { createNoopMeter } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import { type Config, resolveConfig } from '../../src/config/config.ts';
+import { type ExporterConfig, resolveExporterConfig } from '../../src/config/config.ts';
 import type { Environment } from '../../src/config/env.ts';
 import { processHostname } from '../../src/config/hostname.ts';
 import type { FluentForwardLogExporterOptions } from '../../src/config/options.ts';
@@ -10,10 +10,10 @@ const PREFIX = 'OTEL_EXPORTER_FLUENT_FORWARD_';
 const MAX_MILLIS = 2 ** 31 - 1;
 
 /** Resolves `options`, of any shape, with `environment`, whose names lack the prefix. */
-function resolve(options: object = {}, environment: Environment = {}): { config: Config; warnings: string[] } {
+function resolve(options: object = {}, environment: Environment = {}): { config: ExporterConfig; warnings: string[] } {
   const warnings: string[] = [];
   const variables = Object.fromEntries(Object.entries(environment).map(([name, text]) => [PREFIX + name, text]));
-  const config = resolveConfig(options as FluentForwardLogExporterOptions, variables, (message) => {
+  const config = resolveExporterConfig(options as FluentForwardLogExporterOptions, variables, (message) => {
     warnings.push(message);
   });
   return { config, warnings };
@@ -24,7 +24,7 @@ const TAG_RULE =
   '${severity_text} and ${event_name} stand for what a record has, each with :-<fallback> before the } if need be; ' +
   'or a function (record) => string';
 
-const tcp = (host: string, port: number): Config['endpoint'] => [
+const tcp = (host: string, port: number): ExporterConfig['endpoint'] => [
   { protocol: 'tcp', host, port, url: `tcp://${host}:${port}`, weight: 1, standby: false },
 ];
 
@@ -138,7 +138,7 @@ describe('the source of an option', () => {
   });
 
   it('variables without the prefix of the package are ignored', () => {
-    const config = resolveConfig({}, { TAG: 'x', TIMEOUT: '1', ENDPOINT: 'tcp://x' }, () => {});
+    const config = resolveExporterConfig({}, { TAG: 'x', TIMEOUT: '1', ENDPOINT: 'tcp://x' }, () => {});
     expect(config).toStrictEqual(resolve().config);
   });
 });
@@ -236,7 +236,7 @@ describe('the options for the content of records', () => {
     ['fields', { env: 'prod', n: undefined }, undefined, { env: 'prod' }],
     ['fields', Object.assign(Object.create(null), { größe: 1, '😀': 2 }), undefined, { größe: 1, '😀': 2 }],
   ])('a good value is accepted from code and from its variable: %s, %o or %s', (option, code, variable, expected) => {
-    const key = option as keyof Config;
+    const key = option as keyof ExporterConfig;
     expect(resolve({ [option]: code }).config[key]).toEqual(expected);
     if (variable === undefined) return;
     const [name = '', text] = variable.split('=');

@@ -3,7 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type Config, resolveConfig } from '../../src/config/config.ts';
+import { type Config, resolveExporterConfig } from '../../src/config/config.ts';
 import type { Environment } from '../../src/config/env.ts';
 import { processHostname } from '../../src/config/hostname.ts';
 import type { Source } from '../../src/config/source.ts';
@@ -17,7 +17,7 @@ const SECRET = 'do-not-tell';
 function resolve(options: object = {}, environment: Environment = {}): { config: Config; warnings: string[] } {
   const warnings: string[] = [];
   const variables = Object.fromEntries(Object.entries(environment).map(([name, text]) => [PREFIX + name, text]));
-  const config = resolveConfig(options, variables, (message) => warnings.push(message));
+  const config = resolveExporterConfig(options, variables, (message) => warnings.push(message));
   return { config, warnings };
 }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type ConnectionOptions, connect, createServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../src/config/config.ts';
+import { resolveExporterConfig } from '../../src/config/config.ts';
 import { Credentials } from '../../src/connection/credentials.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
 import { Authority } from '../support/certificates.ts';
@@ -52,7 +52,7 @@ async function trustsBoth(options: ConnectionOptions): Promise<boolean> {
 
 function credentialsWith(ca: string): Credentials {
   const clock = new FakeClock();
-  const config = resolveConfig({ endpoint: 'tls://fluent', tls: { ca: () => ca } }, {}, () => {});
+  const config = resolveExporterConfig({ endpoint: 'tls://fluent', tls: { ca: () => ca } }, {}, () => {});
   return new Credentials({ config, clock, diagnostics: new Diagnostics(clock) });
 }
 

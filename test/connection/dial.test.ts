@@ -1,7 +1,7 @@
 import { createConnection, createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { resolveConfig } from '../../src/config/config.ts';
+import { resolveExporterConfig } from '../../src/config/config.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionEvent } from '../../src/connection/connection-event.ts';
 import { Credentials } from '../../src/connection/credentials.ts';
@@ -21,7 +21,7 @@ async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver
 
 /** Dials with these options. `connections` counts what the address counts. */
 function dialled(options: FluentForwardLogExporterOptions) {
-  const config = resolveConfig(options, {}, () => {});
+  const config = resolveExporterConfig(options, {}, () => {});
   const shared = { clock: systemClock, random: Math.random, diagnostics: new Diagnostics(systemClock) };
   const { connectTimeoutMillis, endpoint: endpoints, resolver, tls } = config;
   const addresses = new Addresses({

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../src/config/config.ts';
+import { resolveExporterConfig } from '../../src/config/config.ts';
 import { FileReads } from '../../src/config/file-reads.ts';
 import { Credentials } from '../../src/connection/credentials.ts';
 import { Diagnostics } from '../../src/diagnostics.ts';
@@ -157,7 +157,7 @@ function credentialsOf() {
   const clock = new FakeClock();
   const answers: ((sharedKey: string) => void)[] = [];
   const sharedKey = () => new Promise<string>((resolve) => answers.push(resolve));
-  const config = resolveConfig({ sharedKey }, {}, () => {});
+  const config = resolveExporterConfig({ sharedKey }, {}, () => {});
   return { credentials: new Credentials({ config, clock, diagnostics: new Diagnostics(clock) }), clock, answers };
 }
 
@@ -166,7 +166,7 @@ describe('files of certificates and secrets', () => {
     const key = new HangingFile('key');
     const ca = new HangingFile(authority.cert);
     const clock = new FakeClock();
-    const config = resolveConfig(
+    const config = resolveExporterConfig(
       { endpoint: 'tls://fluent', tls: { ca: ca.path } },
       { OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE: key.path },
       () => {},
@@ -199,7 +199,7 @@ describe('files of certificates and secrets', () => {
     for (const file of files) file.hang();
     const [ca, cert, key, sharedKey, password] = files.map(({ path }) => path);
     const clock = new FakeClock();
-    const config = resolveConfig(
+    const config = resolveExporterConfig(
       { endpoint: 'tls://fluent', username: 'user', tls: { ca, cert, key } },
       {
         OTEL_EXPORTER_FLUENT_FORWARD_SHARED_KEY_FILE: sharedKey,

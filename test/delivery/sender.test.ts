@@ -109,7 +109,7 @@ function asConnection(fake: FakeConnection | undefined): Connection | undefined 
 }
 
 /** A sender with a pool of the test. `log` says what has happened to which chunk, by the texts in the chunks. */
-function senderFixture({ warn = (_: string) => {} } = {}) {
+function senderFixture({ refused = (_: Chunk) => {} } = {}) {
   const pool = new FakePool();
   const clock = new FakeClock();
   const log: string[] = [];
@@ -122,13 +122,12 @@ function senderFixture({ warn = (_: string) => {} } = {}) {
     random: () => 0,
     counters,
     telemetry: new Telemetry('test'),
-    warn: (_, message) => warn(message),
   });
   pool.onSend = logged('sent');
   const send = (text: string) => {
     const [chunk] = batchEncoder().encode([record({ body: text })], NOW).chunks as [Chunk];
     textOf.set(chunk.id, text);
-    return sender.send(chunk, () => logged('acknowledged')(chunk));
+    return sender.send(chunk, { acknowledged: () => logged('acknowledged')(chunk), refused });
   };
   return { pool, clock, sender, counters, log, logged, send };
 }
@@ -366,12 +365,12 @@ describe('events within events', () => {
     expect(log).toEqual(['sent a', 'sent c']);
   });
 
-  it('the logger that a refusal is reported to may send a chunk', async () => {
-    const reports: string[] = [];
+  it('the owner of a refused chunk is informed once, and may send a chunk', async () => {
+    const reports: Chunk[] = [];
     const fixture = senderFixture({
-      warn: (message) => {
-        reports.push(message);
-        fixture.send('from the logger');
+      refused: (chunk) => {
+        reports.push(chunk);
+        fixture.send('from the owner');
       },
     });
     const { clock, pool, log, send } = fixture;
@@ -384,8 +383,8 @@ describe('events within events', () => {
       connection.room = 9;
       await clock.advance(POSTPONEMENT_MILLIS);
     }
-    expect(reports).toEqual([expect.stringContaining('trying on until the deadline')]);
-    expect(log.slice(-2)).toEqual(['sent refused', 'sent from the logger']);
+    expect(reports).toEqual([refused.chunk]);
+    expect(log.slice(-2)).toEqual(['sent refused', 'sent from the owner']);
   });
 
   it('a fault in the middle of a change does not keep later chunks from being sent', () => {

@@ -1,5 +1,5 @@
 import { systemClock } from '../../clock.ts';
-import type { Config } from '../../config/config.ts';
+import type { ExporterConfig } from '../../config/config.ts';
 import type { FluentForwardLogExporterOptions, Resolver } from '../../config/options.ts';
 import { Credentials } from '../../connection/credentials.ts';
 import { Diagnostics } from '../../diagnostics.ts';
@@ -16,7 +16,7 @@ import { remedyFor } from './remedy.ts';
 import type { TestRecords } from './test-record.ts';
 
 export interface CheckupOptions {
-  readonly config: Config;
+  readonly config: ExporterConfig;
   /** What `config` is made of, beside the environment. */
   readonly options: FluentForwardLogExporterOptions;
   readonly records: TestRecords;
@@ -59,7 +59,11 @@ export async function* checkUp({ config, options, records }: CheckupOptions): As
 }
 
 /** Nothing for an endpoint that needs no lookup. */
-async function lookUp(url: string, source: EndpointAddresses, { connectTimeoutMillis }: Config): Promise<Finding[]> {
+async function lookUp(
+  url: string,
+  source: EndpointAddresses,
+  { connectTimeoutMillis }: ExporterConfig,
+): Promise<Finding[]> {
   if (source.known.length > 0) return [];
   const start = systemClock.now();
   await source.refresh(connectTimeoutMillis);
@@ -71,7 +75,7 @@ async function lookUp(url: string, source: EndpointAddresses, { connectTimeoutMi
 }
 
 /** A test record as the exporter would send it, uncompressed. */
-function encoderFor(config: Config, records: TestRecords): () => Chunk {
+function encoderFor(config: ExporterConfig, records: TestRecords): () => Chunk {
   const encoder = createEncoder(config, new BufferPool(), () => {});
   return () => encoder.encode([records.create('ack')], systemClock.wallTime()).chunks[0] as Chunk;
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { COMPRESSION_NAMES, type CompressionName } from '../../compress/codecs.ts';
-import { type Config, resolveConfig } from '../../config/config.ts';
+import { type ExporterConfig, resolveExporterConfig } from '../../config/config.ts';
 import { withoutSecrets } from '../../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
 import { withholdFirstLoss } from '../../diagnostics.ts';
@@ -92,9 +92,9 @@ function parse(args: readonly string[]) {
   }
 }
 
-function resolve(options: FluentForwardLogExporterOptions, warnings: string[]): Config {
+function resolve(options: FluentForwardLogExporterOptions, warnings: string[]): ExporterConfig {
   try {
-    return resolveConfig(options, process.env, (message) => warnings.push(message));
+    return resolveExporterConfig(options, process.env, (message) => warnings.push(message));
   } catch (error) {
     throw new UsageError(messageOf(error), HELP);
   }

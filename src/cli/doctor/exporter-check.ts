@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { systemClock } from '../../clock.ts';
 import { CODECS, codecOf } from '../../compress/codecs.ts';
-import type { Config } from '../../config/config.ts';
+import type { ExporterConfig } from '../../config/config.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
 import { LAYOUT_NAMES, LAYOUTS, type LayoutName } from '../../encode/layout/layouts.ts';
 import { FluentForwardConnectionError, type FluentForwardExportError, messageOf } from '../../errors.ts';
@@ -12,7 +12,7 @@ import { remedyFor } from './remedy.ts';
 import type { TestRecords } from './test-record.ts';
 
 export interface ExporterCheckOptions {
-  readonly config: Config;
+  readonly config: ExporterConfig;
   /** What `config` is made of, beside the environment, and the addresses that work. */
   readonly options: FluentForwardLogExporterOptions;
   readonly records: TestRecords;
@@ -148,14 +148,14 @@ interface Trial {
   readonly ackCaveat: string | undefined;
 }
 
-function codecTrials({ compression }: Config): readonly Trial[] {
+function codecTrials({ compression }: ExporterConfig): readonly Trial[] {
   return Object.values(CODECS)
     .filter(({ name }) => name !== compression)
     .map(({ name, ackCaveat }) => ({ check: name, options: { compression: name }, ackCaveat }));
 }
 
 /** Leaves out the layouts without a caveat: every receiver reads their records. */
-function layoutTrials({ layout }: Config): readonly Trial[] {
+function layoutTrials({ layout }: ExporterConfig): readonly Trial[] {
   return LAYOUT_NAMES.flatMap((name) => {
     const { ackCaveat } = LAYOUTS[name];
     if (name === layout || ackCaveat === undefined) return [];
