@@ -3,15 +3,12 @@ import type { WallTime } from '../clock.ts';
 import { printable } from '../printable.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { Chunk } from './chunk.ts';
-import { type Layout, UnencodableError } from './layout/layout.ts';
+import { type DropCause, describeDrop } from './drop-cause.ts';
+import type { Layout } from './layout/layout.ts';
 import { messagePrefix } from './message.ts';
 import { type ChunkLimits, type Packed, Packer } from './packer.ts';
 import { byGroup, byTag, MAX_TAGS } from './partition.ts';
 import type { Tagger } from './tag.ts';
-import { thrown } from './value.ts';
-import { TooLargeError } from './writer.ts';
-
-type DropCause = 'oversize' | 'unencodable' | 'unreadable';
 
 export interface EncodedBatch {
   readonly chunks: readonly Chunk[];
@@ -136,17 +133,10 @@ class Batch implements EncodedBatch, Packed {
   }
 
   drop(error: unknown): void {
+    const { cause, reason } = describeDrop(error, this.#ceilingBytes);
     this.dropped++;
-    if (error instanceof TooLargeError) {
-      this.oversize++;
-      this.dropCause = 'oversize';
-      this.dropReason = `it takes more than ${this.#ceilingBytes} bytes, the most a receiver accepts`;
-    } else if (error instanceof UnencodableError) {
-      this.dropCause = 'unencodable';
-      this.dropReason = error.message;
-    } else {
-      this.dropCause = 'unreadable';
-      this.dropReason = `it cannot be read: ${printable(thrown(error))}`;
-    }
+    if (cause === 'oversize') this.oversize++;
+    this.dropCause = cause;
+    this.dropReason = reason;
   }
 }

@@ -1,11 +1,13 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { WallTime } from '../clock.ts';
-import { type BufferPool, sizeClass } from './buffer-pool.ts';
-import { Chunk, chunkId } from './chunk.ts';
-import type { Group, Layout } from './layout/layout.ts';
-import { messageOption, OPTION_BYTES, setPayloadBytes } from './message.ts';
+import type { BufferPool } from './buffer-pool.ts';
+import type { Chunk } from './chunk.ts';
+import { writeEntry } from './entry.ts';
+import { type Group, type Layout, markers, NO_GROUP } from './layout/layout.ts';
+import { OPTION_BYTES } from './message.ts';
+import { seal } from './seal.ts';
 import type { ValueWriter } from './value.ts';
-import { TooLargeError, Writer } from './writer.ts';
+import { Writer } from './writer.ts';
 
 export interface ChunkLimits {
   /** The size at which a chunk is cut. */
@@ -30,9 +32,6 @@ export interface PackerOptions {
   readonly limits: ChunkLimits;
   readonly pool: BufferPool;
 }
-
-const NO_BYTES = new Uint8Array(0);
-const NO_GROUP: Group = { key: '', header: NO_BYTES, end: NO_BYTES };
 
 /**
  * Packs records of one tag into chunks. Call {@link begin} for each group, {@link add} for each record, and then {@link
@@ -104,14 +103,10 @@ export class Packer {
     else this.#options.pool.release(this.#writer.buffer);
   }
 
-  /** Writes a record's entry. Returns false if it was not written, or only a part of it. */
+  /** Writes a record's entry. Returns false if there is none. */
   #write(record: ReadableLogRecord, now: WallTime): boolean {
-    const writer = this.#writer;
-    const limit = writer.position + this.#maxEntryBytes;
-    writer.limit = limit;
     try {
-      const isWritten = this.#layout.write(this.#values, record, now);
-      if (writer.position > limit) throw new TooLargeError();
+      const isWritten = writeEntry(this.#layout, this.#values, this.#maxEntryBytes, record, now, record.resource);
       if (!isWritten) this.#packed.filter();
       return isWritten;
     } catch (error) {
@@ -144,22 +139,10 @@ export class Packer {
     this.#raw(this.#group.end);
   }
 
-  /** Makes a chunk from the writer's content. The chunk owns the writer's buffer from now on. */
   #seal(): void {
-    const writer = this.#writer;
-    const id = chunkId();
     const { pool, prefix, tag } = this.#options;
-    const prefixBytes = prefix.length;
-    const payloadBytes = writer.position - prefixBytes;
-    setPayloadBytes(writer.buffer, prefixBytes, payloadBytes);
-    const entries = this.#entries;
-    this.#raw(messageOption({ size: entries, chunk: id }));
-    // A chunk keeps its buffer until the ack. If the expected size was too high, the buffer is too large.
-    const fitting = sizeClass(writer.position);
-    if (fitting < writer.buffer.length) writer.moveTo(pool.acquire(fitting));
-    const { buffer, position: length } = writer;
-    const records = this.#records;
-    this.#packed.chunks.push(new Chunk({ id, tag, records, entries, prefixBytes, payloadBytes, length, buffer, pool }));
+    const counts = { entries: this.#entries, records: this.#records };
+    this.#packed.chunks.push(seal(this.#writer, { tag, prefixBytes: prefix.length, pool, ...counts }));
     this.#entries = 0;
     this.#records = 0;
   }
@@ -169,9 +152,4 @@ export class Packer {
     this.#writer.limit = Number.MAX_SAFE_INTEGER;
     this.#writer.raw(bytes);
   }
-}
-
-/** The number of entries that a group has besides its records. */
-function markers({ header }: Group): 0 | 2 {
-  return header.length > 0 ? 2 : 0;
 }

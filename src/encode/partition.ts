@@ -37,7 +37,7 @@ export function byGroup(
   for (const record of records) {
     let group: Group;
     try {
-      group = groupOf(record);
+      group = groupOf(record.resource, record.instrumentationScope);
     } catch (error) {
       unreadable(error);
       continue;

@@ -1,5 +1,5 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
-import { hasField, isObject } from './field.ts';
+import { hasField, isObject, setField } from './field.ts';
 import { readProperty } from './value.ts';
 
 export type Resource = ReadableLogRecord['resource'];
@@ -23,4 +23,21 @@ export function selectResource(
 /** Whether all detectors have finished. Until then the resource can get more attributes. */
 export function isComplete({ asyncAttributesPending }: Resource): boolean {
   return !asyncAttributesPending;
+}
+
+/**
+ * Returns a resource with the attributes that are known now. While a resource is pending, reading its `attributes` logs
+ * an error through `diag`, so that its raw attributes are read, where it has them.
+ */
+export function knownPart(resource: Resource): Resource {
+  const { schemaUrl } = resource;
+  if (typeof resource.getRawAttributes !== 'function') return { ...resource, attributes: resource.attributes };
+  const attributes: Record<string, unknown> = {};
+  for (const [name, value] of resource.getRawAttributes()) {
+    const isKnown =
+      value !== undefined && value !== null && typeof (value as Partial<Promise<unknown>>).then !== 'function';
+    // The first one counts, as it does for the SDK.
+    if (isKnown && !Object.hasOwn(attributes, name)) setField(attributes, name, value);
+  }
+  return { attributes, schemaUrl } as Resource;
 }

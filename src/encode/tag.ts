@@ -1,13 +1,23 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { ignoreRejection, messageOf } from '../errors.ts';
 import { describe } from './describe.ts';
+import type { Resource } from './resource.ts';
 
 /** Determines the tag of each record. */
 export interface Tagger {
   /** The tag of records whose own tag cannot be determined. */
   readonly fallback: string;
-  /** Never throws. */
-  tagOf(record: ReadableLogRecord): string;
+  /** Returns the tag of a record, with `resource`, if given, in place of the record's own. Never throws. */
+  tagOf(record: ReadableLogRecord, resource?: Resource): string;
+  /** Returns the tag of a record whose resource is not known completely. Never throws. */
+  deferredTagOf(record: ReadableLogRecord): DeferredTag;
+}
+
+/** A tag, or a template in which only attributes of the resource are missing. */
+export type DeferredTag = string | TagTemplate;
+
+export function completeTag(tag: DeferredTag, resource: Resource): string {
+  return typeof tag === 'string' ? tag : tag.tagOf({} as ReadableLogRecord, resource);
 }
 
 /** Makes the tag of a record. */
@@ -26,8 +36,9 @@ export const TAG_RULE: string =
 
 /** A part of a tag that comes from the record. */
 interface Placeholder {
-  read(record: ReadableLogRecord): unknown;
+  read(record: ReadableLogRecord, resource: Resource | undefined): unknown;
   readonly fallback: string;
+  readonly isOfResource: boolean;
 }
 
 /** A tag with placeholders for fields of the record. */
@@ -40,18 +51,25 @@ export class TagTemplate implements Tagger {
     this.fallback = parts.map((part) => (typeof part === 'string' ? part : part.fallback)).join('');
   }
 
-  tagOf(record: ReadableLogRecord): string {
+  tagOf(record: ReadableLogRecord, resource?: Resource): string {
     let tag = '';
-    for (const part of this.#parts) tag += typeof part === 'string' ? part : partOf(record, part);
+    for (const part of this.#parts) tag += typeof part === 'string' ? part : partOf(record, resource, part);
     return tag;
+  }
+
+  deferredTagOf(record: ReadableLogRecord): DeferredTag {
+    const parts = this.#parts.map((part) =>
+      typeof part === 'string' || part.isOfResource ? part : partOf(record, undefined, part),
+    );
+    return parts.every((part) => typeof part === 'string') ? parts.join('') : new TagTemplate(parts);
   }
 }
 
 /** Returns exactly one part of the tag. A dot in it would shift the parts that a receiver's `match` counts. */
-function partOf(record: ReadableLogRecord, { read, fallback }: Placeholder): string {
+function partOf(record: ReadableLogRecord, resource: Resource | undefined, { read, fallback }: Placeholder): string {
   let value: unknown;
   try {
-    value = read(record);
+    value = read(record, resource);
   } catch {
     return fallback;
   }
@@ -96,7 +114,7 @@ function placeholder(content: string, character: number): Placeholder {
   }
   const read = reader(name);
   if (read === undefined) throw new RangeError(`character ${character}: unknown field ${name}`);
-  return { read, fallback };
+  return { read, fallback, isOfResource: name.startsWith('resource.') };
 }
 
 function reader(name: string): Placeholder['read'] | undefined {
@@ -111,7 +129,7 @@ function reader(name: string): Placeholder['read'] | undefined {
   const [, map, attribute] = /^(resource|attributes)\.(.+)$/s.exec(name) ?? [];
   if (attribute === undefined) return undefined;
   return map === 'resource'
-    ? ({ resource }) => resource.attributes[attribute]
+    ? (record, resource) => (resource ?? record.resource).attributes[attribute]
     : ({ attributes }) => attributes[attribute];
 }
 
@@ -124,6 +142,11 @@ export class FunctionTagger implements Tagger {
   constructor(makeTag: TagFunction, warn: (cause: string, message: string) => void) {
     this.#makeTag = makeTag;
     this.#warn = warn;
+  }
+
+  /** The function sees what is known of the resource. */
+  deferredTagOf(record: ReadableLogRecord): string {
+    return this.tagOf(record);
   }
 
   tagOf(record: ReadableLogRecord): string {

@@ -30,6 +30,8 @@ const KEYS = new KeyCache();
  */
 export class ValueWriter {
   readonly writer: Writer;
+  /** The position in the last entry at which its resource is missing, if it was written without one. */
+  gap = 0;
   protected readonly maxStringBytes: number;
   /**
    * The first `#nesting` elements are the containers around the value that is being written, to detect cycles. The

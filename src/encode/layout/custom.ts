@@ -44,9 +44,14 @@ export class CustomLayout extends RecordLayout<EntryCopy> {
     this.#makeEntry = makeEntry;
   }
 
-  protected override record(values: ValueWriter, record: ReadableLogRecord, time: WallTime): boolean {
+  protected override record(
+    values: ValueWriter,
+    record: ReadableLogRecord,
+    time: WallTime,
+    resource: Resource | undefined,
+  ): boolean {
     const entry = new EntryCopy();
-    this.fields(entry, record, time);
+    this.fields(entry, record, time, resource);
     const made = this.#call(record, entry.fields);
     if (made === undefined) return false;
     values.map(made, 1);

@@ -78,9 +78,14 @@ export class OtlpLayout implements Layout {
     return new OtlpValueWriter(writer, this.#options.maxStringBytes);
   }
 
-  groupOf({ resource, instrumentationScope }: ReadableLogRecord): Group {
+  groupOf(resource: Resource | undefined, scope: Scope | undefined): Group {
     const groups = this.#resources.of(isObject(resource) ? resource : NOTHING);
-    return groups.of(isObject(instrumentationScope) ? instrumentationScope : NOTHING);
+    return groups.of(isObject(scope) ? scope : NOTHING);
+  }
+
+  /** The resource is in the group, and not in the entry. */
+  complete(writer: Writer, entry: Uint8Array): void {
+    writer.raw(entry);
   }
 
   write(values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {

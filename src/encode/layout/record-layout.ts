@@ -27,21 +27,26 @@ export abstract class RecordLayout<Out> implements Layout {
     return new ValueWriter(writer, this.options.maxStringBytes);
   }
 
-  write(values: ValueWriter, record: ReadableLogRecord, now: WallTime): boolean {
+  write(values: ValueWriter, record: ReadableLogRecord, now: WallTime, resource: Resource | undefined): boolean {
     const { writer } = values;
     values.startRecord();
     writer.arrayHeader(2);
     writeEntryTime(writer, record.hrTime, record.hrTimeObserved, now);
     // Only an id needs the time.
     const time = this.uids === undefined ? now : entryTime(record.hrTime, record.hrTimeObserved, now);
-    return this.record(values, record, time);
+    return this.record(values, record, time, resource);
   }
 
   /** Writes the record. Returns false if it is left out. */
-  protected abstract record(values: ValueWriter, record: ReadableLogRecord, time: WallTime): boolean;
+  protected abstract record(
+    values: ValueWriter,
+    record: ReadableLogRecord,
+    time: WallTime,
+    resource: Resource | undefined,
+  ): boolean;
 
   /** Puts all fields of a record. */
-  protected fields(out: Out, record: ReadableLogRecord, time: WallTime): number {
+  protected fields(out: Out, record: ReadableLogRecord, time: WallTime, resource: Resource | undefined): number {
     const { body } = record;
     // One key never holds two types: `message` is always a string, and `body` never is.
     let size = this.field(out, typeof body === 'string' ? KEY.message : KEY.body, body);
@@ -51,7 +56,7 @@ export abstract class RecordLayout<Out> implements Layout {
     size += this.spanContext(out, record.spanContext);
     size += this.time(out, KEY.observed_timestamp, record.hrTimeObserved);
     size += this.attributes(out, record.attributes, time);
-    if (isObject(record.resource)) size += this.resource(out, record.resource);
+    size += isObject(resource) ? this.resource(out, resource) : this.noResource(out);
     if (isObject(record.instrumentationScope)) size += this.scope(out, record.instrumentationScope);
     size += this.field(out, KEY.dropped_attributes_count, record.droppedAttributesCount || undefined);
     return size + this.staticFields(out);
@@ -73,6 +78,11 @@ export abstract class RecordLayout<Out> implements Layout {
 
   /** Puts the attributes and, if wanted, the record's id. `time` is the entry's. */
   protected abstract attributes(out: Out, attributes: object | undefined, time: WallTime): number;
+
+  /** Called in place of {@link resource} if there is none. */
+  protected noResource(_out: Out): 0 {
+    return 0;
+  }
 
   /** Puts the {@link resourceFields}. */
   protected abstract resource(out: Out, resource: Resource): number;

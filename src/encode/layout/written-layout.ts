@@ -7,6 +7,7 @@ import { type Scope, type ScopeFields, scopeFields } from '../scope.ts';
 import { HEX, spanContext } from '../span-context.ts';
 import { Rfc3339 } from '../time.ts';
 import type { ValueWriter } from '../value.ts';
+import type { Writer } from '../writer.ts';
 import type { Key } from './keys.ts';
 import type { LayoutOptions } from './layout.ts';
 import { RecordLayout } from './record-layout.ts';
@@ -31,10 +32,26 @@ export abstract class WrittenLayout extends RecordLayout<ValueWriter> {
     this.#staticFields = this.#encode((values) => values.properties(options.fields, FIELD_DEPTH));
   }
 
-  protected override record(values: ValueWriter, record: ReadableLogRecord, time: WallTime): boolean {
+  protected override record(
+    values: ValueWriter,
+    record: ReadableLogRecord,
+    time: WallTime,
+    resource: Resource | undefined,
+  ): boolean {
     const start = values.writer.startMap();
-    values.writer.endMap(start, this.fields(values, record, time));
+    values.writer.endMap(start, this.fields(values, record, time, resource));
     return true;
+  }
+
+  complete(writer: Writer, entry: Uint8Array, gap: number, resource: Resource): void {
+    const { bytes, size } = this.#resources.of(resource);
+    const map = readMapHeader(entry, MAP_POSITION);
+    writer.raw(entry.subarray(0, MAP_POSITION));
+    const start = writer.startMap();
+    writer.raw(entry.subarray(map.end, gap));
+    writer.raw(bytes);
+    writer.raw(entry.subarray(gap));
+    writer.endMap(start, map.size + size);
   }
 
   protected override field(values: ValueWriter, key: Key, value: unknown): number {
@@ -53,6 +70,11 @@ export abstract class WrittenLayout extends RecordLayout<ValueWriter> {
     return copy(values, this.#resources.of(resource));
   }
 
+  protected override noResource(values: ValueWriter): 0 {
+    values.gap = values.writer.position;
+    return 0;
+  }
+
   protected override scope(values: ValueWriter, scope: Scope): number {
     return copy(values, this.#scopes.of(scope));
   }
@@ -65,6 +87,22 @@ export abstract class WrittenLayout extends RecordLayout<ValueWriter> {
 
   #encode(write: (values: ValueWriter) => number): Fields {
     return encodeFields((writer) => this.values(writer), write);
+  }
+}
+
+/** The position of an entry's map: behind the header of the array, and the time. */
+const MAP_POSITION = 11;
+
+/** Reads the header of a map that {@link Writer.endMap} wrote. */
+function readMapHeader(bytes: Uint8Array, position: number): { readonly size: number; readonly end: number } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  switch (view.getUint8(position)) {
+    case 0xde:
+      return { size: view.getUint16(position + 1), end: position + 3 };
+    case 0xdf:
+      return { size: view.getUint32(position + 1), end: position + 5 };
+    default:
+      return { size: view.getUint8(position) & 0x0f, end: position + 1 };
   }
 }
 
