@@ -2,6 +2,8 @@ export type { CompressionName } from './compress/codecs.ts';
 export type { Endpoint, EndpointOptions, NetworkEndpoint } from './config/endpoint.ts';
 export type {
   FluentForwardLogExporterOptions,
+  FluentForwardLogRecordProcessorOptions,
+  FluentForwardOptions,
   ResolvedAddress,
   Resolver,
   TlsOptions,
@@ -17,5 +19,14 @@ export {
   FluentForwardExportError,
 } from './errors.ts';
 export { FluentForwardLogExporter } from './exporter.ts';
-export type { AddressStats, ConnectionStats, FluentForwardStats, Volume } from './stats.ts';
+export { FluentForwardLogRecordProcessor } from './processor.ts';
+export type {
+  AddressStats,
+  ConnectionStats,
+  DropReason,
+  FluentForwardProcessorStats,
+  FluentForwardStats,
+  HeldRecords,
+  Volume,
+} from './stats.ts';
 export type { ChunkInfo, ConnectionInfo, FluentForwardChannels } from './telemetry/channels.ts';

@@ -2,11 +2,12 @@ import { type Clock, nextTick } from '../clock.ts';
 import type { ConnectionPool } from '../connection/pool.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
-import { Tally } from '../stats.ts';
+import { type Counters, Tally } from '../stats.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { CarriedChunk, Carrier } from './carrier.ts';
 import type { ChunkInTransit, TransitFault } from './chunk-in-transit.ts';
 import { Deadline } from './deadline.ts';
+import type { Flushable } from './flush.ts';
 import type { ExportTimeout, FailureReason, FlushTimeout, Outcome } from './outcome.ts';
 import { describeRefusal } from './unacknowledged.ts';
 
@@ -14,6 +15,7 @@ export interface ExportsOptions {
   readonly carrier: Carrier;
   readonly pool: Pick<ConnectionPool, 'lastError'>;
   readonly clock: Clock;
+  readonly counters: Counters;
   readonly telemetry: Telemetry;
   readonly warn: (cause: string, message: string) => void;
   readonly timeoutMillis: number;
@@ -27,15 +29,14 @@ export interface Export {
   readonly chunks: Set<CarriedChunk>;
   readonly deadline: Deadline;
   readonly done: (outcome: Outcome) => void;
-  /** Called after `done`. */
-  readonly onEnd: (() => void)[];
   acknowledgedRecords: number;
 }
 
 /** The exports in flight. Each is a group of chunks with a deadline and one result. */
-export class Exports {
+export class Exports implements Flushable<Export> {
   readonly #options: ExportsOptions;
   readonly #inFlight = new Set<Export>();
+  readonly #listeners = new Set<(ended: Export) => void>();
 
   constructor(options: ExportsOptions) {
     this.#options = options;
@@ -51,7 +52,6 @@ export class Exports {
       chunks: new Set(),
       deadline: this.#startDeadline(() => this.giveUp([begun], { code: 'FLUENT_FORWARD_TIMEOUT' })),
       done,
-      onEnd: [],
       acknowledgedRecords: 0,
     };
     this.#inFlight.add(begun);
@@ -67,9 +67,15 @@ export class Exports {
     });
   }
 
-  /** Resolves when the result of an export in flight has been handed over. */
-  ended({ onEnd }: Export): Promise<void> {
-    return new Promise((resolve) => onEnd.push(resolve));
+  /** Calls `listener` when the result of an export has been handed over. */
+  onEnded(listener: (ended: Export) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  flushTimedOut(late: readonly Export[], timeout: FlushTimeout): 'failed' {
+    this.giveUp(late, timeout);
+    return 'failed';
   }
 
   #startDeadline(onDue: () => void): Deadline {
@@ -87,6 +93,7 @@ export class Exports {
 
   #carry(chunk: Chunk, begun: Export): void {
     const { chunks } = begun;
+    this.#options.counters.heldRecords += chunk.records;
     const carried = this.#options.carrier.carry(chunk, {
       acknowledged: () => {
         chunks.delete(carried);
@@ -99,6 +106,7 @@ export class Exports {
   }
 
   #fail(late: Export, timeout: ExportTimeout | FlushTimeout): void {
+    const { counters, telemetry } = this.#options;
     const left = [...late.chunks];
     const errors = left.map(({ transit }) => transit?.lastFault?.error);
     const cause = this.#lastError(left);
@@ -109,8 +117,9 @@ export class Exports {
       carried.giveUp();
     }
     const { acknowledgedRecords } = late;
+    counters.heldRecords -= failed.records;
     this.#end(late, { kind: 'failed', acknowledgedRecords, failed, cause, ...reason });
-    for (const [i, { chunk }] of left.entries()) this.#options.telemetry.failed(chunk, reason.code, errors[i]);
+    for (const [i, { chunk }] of left.entries()) telemetry.failed(chunk, reason.code, errors[i]);
   }
 
   /**
@@ -132,7 +141,7 @@ export class Exports {
       try {
         ended.done(outcome);
       } finally {
-        for (const onEnd of ended.onEnd) onEnd();
+        for (const listener of this.#listeners) listener(ended);
       }
     });
   }

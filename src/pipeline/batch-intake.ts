@@ -2,7 +2,7 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { inCleanContext } from '../clean-context.ts';
 import type { Clock } from '../clock.ts';
 import type { ExporterConfig } from '../config/config.ts';
-import type { Exports } from '../delivery/exports.ts';
+import type { Export, Exports } from '../delivery/exports.ts';
 import type { Flusher } from '../delivery/flush.ts';
 import type { FlushTimeout, Outcome } from '../delivery/outcome.ts';
 import type { BatchEncoder, EncodedBatch } from '../encode/batch.ts';
@@ -15,7 +15,7 @@ export interface BatchIntakeParts {
   readonly pipeline: Pipeline;
   readonly encoder: BatchEncoder;
   readonly running: Exports;
-  readonly flusher: Flusher;
+  readonly flusher: Flusher<Export>;
 }
 
 /** Takes batches of records. The chunks of a batch have one deadline and one result. */

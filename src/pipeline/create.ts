@@ -1,13 +1,15 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { createCompressor } from '../compress/create.ts';
-import { type Config, resolveExporterConfig } from '../config/config.ts';
+import { type Config, resolveExporterConfig, resolveProcessorConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
-import type { FluentForwardLogExporterOptions } from '../config/options.ts';
+import type { FluentForwardLogExporterOptions, FluentForwardLogRecordProcessorOptions } from '../config/options.ts';
 import { Credentials } from '../connection/credentials.ts';
 import { ConnectionPool, type PoolOptions } from '../connection/pool.ts';
 import { Exports } from '../delivery/exports.ts';
-import { Flusher } from '../delivery/flush.ts';
+import { Flusher, microtasksDone } from '../delivery/flush.ts';
+import { KeptChunks } from '../delivery/kept-chunks.ts';
 import { Sender } from '../delivery/sender.ts';
+import { describeFlushTimeout, describeRefusal } from '../delivery/unacknowledged.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { BatchEncoder } from '../encode/batch.ts';
 import { BufferPool } from '../encode/buffer-pool.ts';
@@ -20,8 +22,12 @@ import { type ComponentType, nextComponentName } from '../telemetry/component.ts
 import { OutageReport } from '../telemetry/outage-report.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { BatchIntake } from './batch-intake.ts';
+import { Drops } from './drops.ts';
+import type { Losses } from './losses.ts';
 import { MemoryBound } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
+import { RecordEncoder } from './record-encoder.ts';
+import { RecordIntake } from './record-intake.ts';
 import { Stages } from './stages.ts';
 
 /** Time and chance, which tests replace. */
@@ -41,13 +47,58 @@ export function createBatchIntake(
   const diagnostics = new Diagnostics(clock);
   const config = resolveExporterConfig(options, process.env, (message) => diagnostics.warnOnce(message));
   const parts = createParts({ config, clock, random, diagnostics, componentType: 'fluent_forward_log_exporter' });
-  const { buffers, pool, roundMillis, sender, stages, telemetry, warn } = parts;
+  const { buffers, counters, pool, roundMillis, sender, stages, telemetry, warn } = parts;
   const { timeoutMillis, flushTimeoutMillis } = config;
-  const running = new Exports({ carrier: stages, pool, clock, telemetry, warn, timeoutMillis, roundMillis });
-  const flusher = new Flusher({ running, sender, clock, flushTimeoutMillis, roundMillis });
+  const running = new Exports({ carrier: stages, pool, clock, counters, telemetry, warn, timeoutMillis, roundMillis });
+  const prepare = microtasksDone;
+  const flusher = new Flusher({ running, sender, clock, flushTimeoutMillis, roundMillis, prepare });
   const encoder = createEncoder(config, buffers, warn);
   return new BatchIntake({ config, clock, pipeline: new Pipeline(parts), encoder, running, flusher });
 }
+
+/** Creates the way of single records to their acks. Opens no connection. Throws what `resolveProcessorConfig` throws. */
+export function createRecordIntake(
+  options: FluentForwardLogRecordProcessorOptions,
+  { clock, random }: Dependencies = RUNTIME,
+): RecordIntake {
+  const diagnostics = new Diagnostics(clock);
+  const config = resolveProcessorConfig(options, process.env, (message) => diagnostics.warnOnce(message));
+  const parts = createParts({ config, clock, random, diagnostics, componentType: 'fluent_forward_log_processor' });
+  const { buffers, counters, memory, roundMillis, sender, stages, telemetry, warn } = parts;
+  const { flushTimeoutMillis, scheduledDelayMillis } = config;
+  const pipeline = new Pipeline(parts);
+  const losses = NO_LOSSES;
+  const drops = new Drops({ counters, losses, telemetry });
+  const chunks = new KeptChunks({
+    carrier: stages,
+    onRefused: (kept, sent) =>
+      drops.chunk('refused', 'FLUENT_FORWARD_CHUNK_REFUSED', kept, () => describeRefusal(sent)),
+    onFlushTimeout: (late, timeout) => {
+      // What is left at a shutdown is reported as lost.
+      if (!pipeline.isShutDown) warn('flush', describeFlushTimeout(late, timeout, flushTimeoutMillis));
+    },
+  });
+  const encoder = new RecordEncoder({
+    ...encoderParts(config, warn),
+    pool: buffers,
+    memory,
+    clock,
+    scheduledDelayMillis,
+    warn,
+    onSealed: (chunk, severities) => {
+      // Once a chunk, because the application may set the global meter provider at any time.
+      pipeline.startMetrics();
+      chunks.keep(chunk, severities);
+    },
+    onLost: (severities, error) => drops.unsealed(severities, error),
+    onUnencodable: (error, severityNumber) => drops.unencodable(error, severityNumber),
+  });
+  const prepare = () => encoder.sealAll();
+  const flusher = new Flusher({ running: chunks, sender, clock, flushTimeoutMillis, roundMillis, prepare });
+  return new RecordIntake({ pipeline, encoder, chunks, flusher, drops, losses });
+}
+
+const NO_LOSSES: Losses = { lost: () => {}, lostOne: () => {}, close: () => {} };
 
 interface PartsOptions {
   readonly config: Config;
@@ -95,12 +146,15 @@ export function createEncoder(
   pool: BufferPool,
   warn: (cause: string, message: string) => void,
 ): BatchEncoder {
+  return new BatchEncoder({ ...encoderParts(config, warn), pool, warn });
+}
+
+/** What the encoders of batches and of single records share. */
+function encoderParts(config: Config, warn: (cause: string, message: string) => void) {
   const { tag, maxChunkBytes } = config;
-  return new BatchEncoder({
+  return {
     tag: typeof tag === 'function' ? new FunctionTagger(tag, warn) : tag,
     limits: { maxChunkBytes, ceilingBytes: MESSAGE_CEILING_BYTES },
     layout: createLayout(config, warn),
-    pool,
-    warn,
-  });
+  };
 }

@@ -1,12 +1,17 @@
 import type { Chunk } from '../encode/chunk.ts';
 
+/** The part of the limit from which on the less important records are dropped. */
+const NEAR = 0.75;
+
 /** Counts the memory of everything that is not settled, against a limit. */
 export class MemoryBound {
   readonly limitBytes: number;
+  readonly #nearBytes: number;
   #usedBytes = 0;
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes;
+    this.#nearBytes = limitBytes * NEAR;
   }
 
   get usedBytes(): number {
@@ -15,6 +20,11 @@ export class MemoryBound {
 
   get isReached(): boolean {
     return this.#usedBytes >= this.limitBytes;
+  }
+
+  /** Whether more than three quarters of the limit are used. */
+  get isNear(): boolean {
+    return this.#usedBytes > this.#nearBytes;
   }
 
   /** Counts memory that no chunk holds yet. */

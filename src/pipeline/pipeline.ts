@@ -68,6 +68,10 @@ export class Pipeline {
     return this.#parts.pool.lastError;
   }
 
+  get isShutDown(): boolean {
+    return this.#isShutDown;
+  }
+
   /** Why no records are taken now. Undefined if they are. */
   get refusal(): Refusal | undefined {
     if (this.#isShutDown) return { code: 'FLUENT_FORWARD_SHUT_DOWN' };

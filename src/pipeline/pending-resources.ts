@@ -1,0 +1,118 @@
+import { BoundedWaits } from '../bounded-waits.ts';
+import { inCleanContext } from '../clean-context.ts';
+import type { Clock } from '../clock.ts';
+import type { BufferPool } from '../encode/buffer-pool.ts';
+import { type DeferredEntries, resourceBytes } from '../encode/deferred-entries.ts';
+import { isObject } from '../encode/field.ts';
+import type { Layout } from '../encode/layout/layout.ts';
+import { isComplete, knownPart, type Resource } from '../encode/resource.ts';
+import { messageOf } from '../errors.ts';
+
+export interface PendingResourcesOptions {
+  readonly layout: Layout;
+  readonly pool: BufferPool;
+  readonly clock: Clock;
+  readonly warn: (cause: string, message: string) => void;
+  /** The entries that waited for a resource can be completed with `resource`. */
+  readonly onKnown: (entries: Iterable<DeferredEntries>, resource: Resource) => void;
+}
+
+/** How a record with a resource is encoded. */
+export type ResourceState =
+  /** With the resource. */
+  | { readonly name: 'complete' }
+  /** With the part of the resource that is known. */
+  | { readonly name: 'known'; readonly resource: Resource }
+  /** Without the resource, into one of `entries`. */
+  | { readonly name: 'waiting'; readonly entries: DeferredEntries[]; readonly resourceBytes: number };
+
+const COMPLETE: ResourceState = { name: 'complete' };
+
+/** How long records wait for their resource. Detectors that call a service give up earlier. */
+const MAX_WAIT_MILLIS = 5_000;
+
+/** The resources whose detectors have not finished. Nobody else asks them to. */
+export class PendingResources {
+  readonly #options: PendingResourcesOptions;
+  readonly #states = new WeakMap<Resource, ResourceState>();
+  readonly #waits: BoundedWaits;
+  /** The resources that records wait for. */
+  readonly #waiting = new Map<Resource, Promise<void>>();
+  /** The last resource that was complete. It stays so. */
+  #lastComplete: unknown;
+
+  constructor(options: PendingResourcesOptions) {
+    this.#options = options;
+    this.#waits = new BoundedWaits(options.clock);
+  }
+
+  of(resource: Resource): ResourceState {
+    if (resource === this.#lastComplete || !isObject(resource)) return COMPLETE;
+    if (!isComplete(resource)) return this.#states.get(resource) ?? this.#wait(resource);
+    this.#lastComplete = resource;
+    // The records before this one are sent first.
+    this.#finish(resource, resource);
+    return COMPLETE;
+  }
+
+  /** Resolves when no record waits for its resource, which is after 5 s at the latest. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#waiting.values());
+  }
+
+  /** Returns the entries that still wait. */
+  discard(): readonly DeferredEntries[] {
+    this.#waits.close();
+    const states = [...this.#waiting.keys()].map((resource) => this.#states.get(resource));
+    this.#waiting.clear();
+    return states.flatMap((state) => (state?.name === 'waiting' ? state.entries : []));
+  }
+
+  #wait(resource: Resource): ResourceState {
+    const { layout, pool } = this.#options;
+    const known = knownPart(resource);
+    const state: ResourceState =
+      layout.complete === undefined
+        ? { name: 'known', resource: known }
+        : { name: 'waiting', entries: [], resourceBytes: resourceBytes(layout, pool, known) };
+    this.#states.set(resource, state);
+    this.#waiting.set(
+      resource,
+      inCleanContext(() => this.#waitFor(resource)),
+    );
+    return state;
+  }
+
+  /** Never rejects. */
+  async #waitFor(resource: Resource): Promise<void> {
+    let reason = `a detector has not answered within ${MAX_WAIT_MILLIS} ms`;
+    try {
+      // In a later microtask, because it is code of the application.
+      const waited = Promise.resolve().then(() => resource.waitForAsyncAttributes?.());
+      await this.#waits.within(MAX_WAIT_MILLIS, waited, () => reason);
+    } catch (error) {
+      reason = messageOf(error);
+    }
+    if (!this.#waiting.has(resource)) return;
+    if (isComplete(resource)) this.#finish(resource, resource);
+    else this.#giveUp(resource, reason);
+  }
+
+  #giveUp(resource: Resource, reason: string): void {
+    const known = knownPart(resource);
+    this.#finish(resource, known);
+    this.#states.set(resource, { name: 'known', resource: known });
+    this.#options.warn(
+      'resource',
+      `the resource of log records is incomplete: ${reason}; they are sent with what is known of it`,
+    );
+  }
+
+  /** Completes the entries that wait for `resource`. */
+  #finish(resource: Resource, known: Resource): void {
+    const state = this.#states.get(resource);
+    this.#waiting.delete(resource);
+    this.#states.delete(resource);
+    if (state?.name === 'waiting') this.#options.onKnown(state.entries, known);
+  }
+}
