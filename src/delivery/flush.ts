@@ -46,7 +46,7 @@ export class Flusher<T> {
 
   /**
    * Resolves when what is in flight is settled. Times out if nothing is acknowledged for `flushTimeoutMillis`, and at
-   * the latest after `maxMillis`. Ends the backoff. Holds the process.
+   * the latest after `maxMillis`, or 25 s. Ends the backoff. Holds the process.
    */
   async flush(maxMillis: number = MAX_FLUSH_MILLIS): Promise<void> {
     const { prepare, running, sender } = this.#options;
@@ -72,7 +72,7 @@ export class Flusher<T> {
   #startDeadline(waitedFor: ReadonlySet<T>, maxMillis: number, end: () => void): Deadline {
     const { clock, flushTimeoutMillis, roundMillis, running, sender } = this.#options;
     const startedAt = clock.now();
-    const longestAt = startedAt + Math.min(maxMillis, MAX_FLUSH_MILLIS);
+    const longestAt = startedAt + (maxMillis > 0 ? Math.min(maxMillis, MAX_FLUSH_MILLIS) : MAX_FLUSH_MILLIS);
     const silentAt = () => Math.max(startedAt, sender.lastAckAt) + flushTimeoutMillis;
     return new Deadline({
       clock,

@@ -1,5 +1,5 @@
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
-import { inCleanContext } from '../clean-context.ts';
+import { cleanRunner, inCleanContext } from '../clean-context.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { BufferPool } from '../encode/buffer-pool.ts';
 import type { Chunk } from '../encode/chunk.ts';
@@ -45,6 +45,7 @@ export class OpenChunks {
   #busyTag: string | undefined;
   #buffers = 0;
   #isSealing = false;
+  readonly #runClean = cleanRunner();
   #timer: Timer | undefined;
 
   constructor(options: OpenChunksOptions) {
@@ -155,7 +156,7 @@ export class OpenChunks {
     if (this.#timer !== undefined || oldest === undefined) return;
     const { clock, scheduledDelayMillis } = this.#options;
     const millis = Math.max(0, oldest.openedAt + scheduledDelayMillis - clock.now());
-    this.#timer = inCleanContext(() => clock.after(millis, () => this.#due()));
+    this.#timer = this.#runClean(() => clock.after(millis, () => this.#due()));
   }
 
   #due(): void {
@@ -173,14 +174,14 @@ export class OpenChunks {
   #sealSoon(): void {
     if (this.#isSealing) return;
     this.#isSealing = true;
-    inCleanContext(() =>
-      this.#options.clock.afterReads(() => {
-        this.#isSealing = false;
-        this.#sealNext();
-        if (this.#closed.length > 0) this.#sealSoon();
-      }),
-    );
+    this.#runClean(() => this.#options.clock.afterReads(this.#seal));
   }
+
+  readonly #seal = () => {
+    this.#isSealing = false;
+    inCleanContext(() => this.#sealNext());
+    if (this.#closed.length > 0) this.#sealSoon();
+  };
 
   #sealNext(): void {
     const chunk = this.#closed.shift();
