@@ -59,9 +59,9 @@ export class OpenChunk {
     return this.severities.total;
   }
 
-  /** The number of buffers. */
+  /** The number of buffers, or 1 if there are none yet. */
   get buffers(): number {
-    return this.#sections.size;
+    return Math.max(1, this.#sections.size);
   }
 
   /** The memory that the chunk uses. */

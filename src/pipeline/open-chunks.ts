@@ -111,6 +111,7 @@ export class OpenChunks {
     const bytes = tag === this.#busyTag ? this.#targetBytes : 0;
     const chunk = new OpenChunk({ tag, layout, pool, limits, bytes, openedAt: clock.now() });
     this.#open.set(tag, chunk);
+    this.#countBuffers(chunk.buffers);
     this.#schedule();
     return chunk;
   }
@@ -118,8 +119,12 @@ export class OpenChunks {
   /** Counts the memory and the buffers that a chunk has got. */
   #count(chunk: OpenChunk, buffersBefore: number, bytesBefore: number): void {
     if (chunk.heldBytes !== bytesBefore) this.#options.memory.reserve(chunk.heldBytes - bytesBefore);
-    if (chunk.buffers === buffersBefore) return;
-    this.#buffers += chunk.buffers - buffersBefore;
+    if (chunk.buffers !== buffersBefore) this.#countBuffers(chunk.buffers - buffersBefore);
+  }
+
+  /** Counts buffers, and closes the oldest chunks if there are too many. */
+  #countBuffers(buffers: number): void {
+    this.#buffers += buffers;
     for (const oldest of this.#open.values()) {
       if (this.#buffers <= MAX_OPEN_BUFFERS) return;
       this.#close(oldest);
@@ -132,7 +137,7 @@ export class OpenChunks {
       this.#closeFull(chunk);
       const next = this.#openChunk(chunk.tag);
       chunk.moveLastTo(next, severityNumber);
-      this.#count(next, 0, 0);
+      this.#count(next, next.buffers, 0);
       this.#place(next, 'added', severityNumber);
     } else if (chunk.bytes >= this.#targetBytes) this.#closeFull(chunk);
   }
