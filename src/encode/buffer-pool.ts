@@ -3,7 +3,7 @@ const LARGEST_POOLED_BYTES = 1024 * 1024;
 /** The most that the pool keeps. The garbage collector gets the other buffers that come back. */
 const RETAINED_BYTES = 4 * 1024 * 1024;
 
-/** Lends buffers, of sizes that are powers of two, and keeps a bounded number of them for the next chunk. */
+/** Lends buffers of certain sizes, and keeps a bounded number of them for the next chunk. */
 export class BufferPool {
   readonly #free = new Map<number, Buffer[]>();
   #retainedBytes = 0;
@@ -32,7 +32,12 @@ export class BufferPool {
   }
 }
 
-/** The size of the buffer that `acquire(bytes)` returns. */
+/**
+ * The size of the buffer that `acquire(bytes)` returns. There are four sizes in each power of two, so that at most a
+ * fifth of a buffer is unused: chunks that wait for their acks keep their buffers.
+ */
 export function sizeClass(bytes: number): number {
-  return bytes <= SMALLEST_BYTES ? SMALLEST_BYTES : 2 ** (32 - Math.clz32(bytes - 1));
+  if (bytes <= SMALLEST_BYTES) return SMALLEST_BYTES;
+  const step = 2 ** (29 - Math.clz32(bytes - 1));
+  return Math.ceil(bytes / step) * step;
 }

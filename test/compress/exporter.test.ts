@@ -103,8 +103,8 @@ describe('a chunk that is being compressed', () => {
 
   it('inFlightBytes counts a chunk twice while it is compressed and then only its compressed copy', async () => {
     const { exporter, receiver, threads, result } = await compressing();
-    // The powers of two that hold 13,000 bytes, twice.
-    expect(exporter.stats().inFlightBytes).toBe(2 * 16_384);
+    // The buffer that holds 13,000 bytes, twice.
+    expect(exporter.stats().inFlightBytes).toBe(2 * 14_336);
     receiver.messageFaults = () => ({ kind: 'withhold' });
     await threads.release();
     await until(() => receiver.entryCount === 2);
@@ -118,7 +118,7 @@ describe('a chunk that is being compressed', () => {
   });
 
   it('exports over maxInFlightBytes fail while a chunk is compressed', async () => {
-    const { send, threads, result } = await compressing({ maxInFlightBytes: 30_000 });
+    const { send, threads, result } = await compressing({ maxInFlightBytes: 28_000 });
     expect((await send('next')).error?.code).toBe('FLUENT_FORWARD_IN_FLIGHT_LIMIT');
     await threads.release();
     await result;
@@ -141,7 +141,7 @@ describe('a chunk that is being compressed', () => {
     expect((await result).error).toMatchObject({ code: 'FLUENT_FORWARD_TIMEOUT', records: 1, acknowledgedRecords: 0 });
     const { inFlightBytes, failed } = exporter.stats();
     // The thread still reads the chunk.
-    expect([inFlightBytes, failed.FLUENT_FORWARD_TIMEOUT?.records]).toEqual([16_384, 1]);
+    expect([inFlightBytes, failed.FLUENT_FORWARD_TIMEOUT?.records]).toEqual([14_336, 1]);
     await threads.release();
     // Compressed behind it.
     expect(await send(`${COMPRESSIBLE}!`)).toEqual({ code: 0 });

@@ -8,11 +8,14 @@ describe('BufferPool', () => {
     [0, 1024],
     [1, 1024],
     [1024, 1024],
-    [1025, 2048],
+    [1025, 1280],
+    [1281, 1536],
+    [1793, 2048],
     [65_536, 65_536],
-    [65_537, 131_072],
-    [6_000_000, 8 * MIB],
-  ])('the buffer pool rounds the size of a buffer up to a power of two: %i to %i', (bytes, size) => {
+    [65_537, 81_920],
+    [900_000, 917_504],
+    [6_000_000, 6 * MIB],
+  ])('the buffer pool rounds the size of a buffer up to a quarter of a power of two: %i to %i', (bytes, size) => {
     expect(sizeClass(bytes)).toBe(size);
     expect(new BufferPool().acquire(bytes)).toHaveLength(size);
   });
