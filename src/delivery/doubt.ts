@@ -39,8 +39,8 @@ export class Doubt {
   readonly #handOvers: HandOvers;
   #tries = 0;
   #refusals = 0;
-  /** The last try, while it does not count as a refusal. */
-  #last: HandOver | undefined;
+  /** The last try at each address, while it does not count as a refusal. */
+  readonly #open = new Map<Address, HandOver>();
 
   constructor(handOvers: HandOvers) {
     this.#handOvers = handOvers;
@@ -66,12 +66,14 @@ export class Doubt {
   add(handOver: HandOver): void {
     this.#look();
     this.#tries++;
-    this.#last = handOver;
+    this.#open.set(handOver.address, handOver);
   }
 
   #look(): void {
-    if (this.#last === undefined || !this.#handOvers.isOvertaken(this.#last)) return;
-    this.#refusals++;
-    this.#last = undefined;
+    for (const [address, handOver] of this.#open) {
+      if (!this.#handOvers.isOvertaken(handOver)) continue;
+      this.#refusals++;
+      this.#open.delete(address);
+    }
   }
 }

@@ -48,4 +48,15 @@ describe('a chunk that is not acknowledged', () => {
     }
     expect(doubt.isLikely).toBe(false);
   });
+
+  it('each try counts as a refusal, also if tries at other addresses came between it and the ack', () => {
+    const handOvers = new HandOvers();
+    const doubt = new Doubt(handOvers);
+    const addresses = ['a', 'b', 'c'].map(() => ({}) as Address);
+    for (let round = 0; round < 2; round++) {
+      for (const address of addresses) doubt.add(handOvers.next(address));
+      for (const address of addresses) handOvers.acknowledged(handOvers.next(address));
+    }
+    expect(doubt.isCertain).toBe(true);
+  });
 });
