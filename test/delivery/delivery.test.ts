@@ -55,9 +55,9 @@ describe('an acknowledged export', () => {
     const receiver = await listen({ messageFaults: [undefined, { kind: 'withhold' }] });
     const { exporter, send } = start({ endpoint: receiver.endpoint, ...ONE_RECORD_CHUNKS });
     void send(...bodies(2));
-    expect(exporter.stats().inFlightBytes).toBe(2 * 2_048);
+    expect(exporter.stats().inFlightBytes).toBe(2 * 1_792);
     await until(() => exporter.stats().acknowledged.records === 1);
-    expect(exporter.stats().inFlightBytes).toBe(2_048);
+    expect(exporter.stats().inFlightBytes).toBe(1_792);
   });
 
   it('chunks that are ready in the same turn leave in one write', async () => {
