@@ -127,7 +127,8 @@ export class Pipeline {
       endpoints: config.endpoint,
       clock,
       counters,
-      state: () => ({ inFlightBytes: memory.usedBytes, connections: pool.connectionStats }),
+      memory,
+      connections: () => pool.connectionStats,
       warn,
     });
   }

@@ -29,6 +29,7 @@ import { settle, until } from '../support/fake-clock.ts';
 import { logRecord, type Result } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
 import { TestMeter } from '../support/meter.ts';
+import { processorMetrics } from '../support/processor-metrics.ts';
 
 const { listen, start, warnings } = exporterFixture();
 const INFLIGHT = METRIC_OTEL_SDK_EXPORTER_LOG_INFLIGHT;
@@ -196,6 +197,7 @@ describe('the metrics of the package', () => {
       { value: exporter.stats().inFlightBytes },
     ]);
     expect(exporter.stats().inFlightBytes).toBeGreaterThanOrEqual(1024);
+    expect(await meter.points('fluent_forward.inflight.limit')).toMatchObject([{ value: 1024 }]);
     await send('b');
     await clock.advance(1_000);
     await unanswered;
@@ -301,9 +303,9 @@ describe('the metrics of the package', () => {
 it('README.md lists every metric with its kind and unit', () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const rows = readme.matchAll(/^\| `((?:otel\.sdk|fluent_forward)\.[\w.]+)` \| (\w+), `(.+?)` \| .+? \| .*\|$/gm);
-  const made: (readonly string[])[] = [];
+  const made = new Map<string, readonly string[]>();
   const make = (kind: string) => (name: string, options: MetricOptions) => {
-    made.push([name, kind, options.unit as string]);
+    made.set(name, [name, kind, options.unit as string]);
     return {};
   };
   const meter = {
@@ -313,7 +315,8 @@ it('README.md lists every metric with its kind and unit', () => {
     addBatchObservableCallback: () => {},
   } as unknown as Meter;
   start({ selfObsMeterProvider: { getMeter: () => meter } });
-  expect([...rows].map((row) => row.slice(1, 4)).sort()).toEqual(made.sort());
+  processorMetrics({ getMeter: () => meter });
+  expect([...rows].map((row) => row.slice(1, 4)).sort()).toEqual([...made.values()].sort());
 });
 
 describe('the metrics of an exporter', () => {
@@ -494,6 +497,7 @@ describe('a meter that throws', () => {
       'fluent_forward.sent.raw',
       'fluent_forward.sent.wire',
       'fluent_forward.inflight.size',
+      'fluent_forward.inflight.limit',
       'fluent_forward.connection.rotated',
     ]);
     expect(warnings()).toEqual([LOST]);
