@@ -79,6 +79,15 @@ function expectMatch(metric: string, matcher: Matcher, samples: readonly Sample[
   expect(hasMatch, `${metric}{${label}${operator}"${value}"} has samples`).toBe(true);
 }
 
+/** The samples that the first selector of an expression selects. */
+export function selectedFrom(expression: string, samples: readonly Sample[]): Sample[] {
+  const [selector] = useOf(expression).selectors;
+  return samples.filter(
+    ({ name, labels }) =>
+      name === selector?.metric && selector.matchers.every((matcher) => matches(labels[matcher.label] ?? '', matcher)),
+  );
+}
+
 function matches(label: string, { operator, value }: Matcher): boolean {
   switch (operator) {
     case '=':
