@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { FAULTS } from '../../src/connection/faults.ts';
-import { processorMetrics } from '../support/processor-metrics.ts';
+import { FluentForwardLogRecordProcessor } from '../../src/index.ts';
 import { scrapeEveryMetric } from './every-metric.ts';
 import { expectExposed, selectedFrom, useOf } from './promql.ts';
+import { DEAD_ENDPOINT } from './run-example.ts';
 import { type Sample, ScrapedMeter } from './scraped-meter.ts';
 
 interface Rule {
@@ -92,15 +94,28 @@ describe('examples/grafana/alerts.yaml', () => {
 
   it('the alert FluentForwardRecordsLost has a positive value when a processor loses records', async () => {
     const meter = await ScrapedMeter.start();
-    const { counters } = processorMetrics(meter.provider);
+    const processor = new FluentForwardLogRecordProcessor({
+      endpoint: DEAD_ENDPOINT,
+      maxInFlightBytes: 1_024,
+      flushTimeoutMillis: 1,
+      selfObsMeterProvider: meter.provider,
+    });
     const { expr } = ruleOf('FluentForwardRecordsLost');
-    const lost = async () =>
-      selectedFrom(expr, await meter.scrape())
-        .filter(({ value }) => value > 0)
-        .map(({ labels, value }) => [labels.fluent_forward_drop_reason, value]);
-    expect(await lost()).toEqual([]);
-    counters.dropped.shed = 3;
-    expect(await lost()).toEqual([['shed', 3]]);
+    const found = async () => {
+      const samples = selectedFrom(expr, await meter.scrape()).filter(({ value }) => value > 0);
+      return Object.fromEntries(samples.map(({ labels, value }) => [labels.fluent_forward_drop_reason, value]));
+    };
+    const counted = () =>
+      Object.fromEntries(Object.entries(processor.stats().dropped).filter(([, count]) => count > 0));
+    expect(await found()).toEqual({});
+    const logger = new LoggerProvider({ processors: [processor] }).getLogger('test');
+    for (let n = 0; n < 10; n++) logger.emit({ body: 'x'.repeat(500) });
+    expect(counted()).not.toEqual({});
+    expect(await found()).toEqual(counted());
+    // The next collection is the last one.
+    await processor.shutdown();
+    expect(await found()).toEqual(counted());
+    expect(processor.stats()).toMatchObject({ emitted: 10, held: { records: 0 } });
     await meter.close();
   });
 });

@@ -1,10 +1,10 @@
 import type { MeterProvider } from '@opentelemetry/api';
-import { FluentForwardLogExporter } from '../../src/index.ts';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { FluentForwardLogExporter, FluentForwardLogRecordProcessor } from '../../src/index.ts';
 import { ForwardReceiver } from '../../src/testing/index.ts';
 import { until } from '../support/fake-clock.ts';
 import { exportBodies } from '../support/harness.ts';
 import { HeldAck } from '../support/held-ack.ts';
-import { processorMetrics } from '../support/processor-metrics.ts';
 import { DEAD_ENDPOINT } from './run-example.ts';
 import { type Sample, ScrapedMeter } from './scraped-meter.ts';
 
@@ -39,9 +39,7 @@ async function withEveryMetric(selfObsMeterProvider: MeterProvider, use: () => P
     timeoutMillis: 1_000,
     selfObsMeterProvider,
   });
-  const { counters, memory } = processorMetrics(selfObsMeterProvider);
-  counters.heldRecords = 1;
-  memory.usedBytes = 1_024;
+  const processor = new FluentForwardLogRecordProcessor({ endpoint: receiver.endpoint, selfObsMeterProvider });
   const oversize = Array.from({ length: 30 }, () => 'x'.repeat(262_000));
   await Promise.all([exportBodies(lost, 'lost'), exportBodies(untrusted, 'lost')]);
   await exportBodies(exporter, 'first', 'filtered', oversize);
@@ -53,9 +51,10 @@ async function withEveryMetric(selfObsMeterProvider: MeterProvider, use: () => P
   const { messageCount } = receiver;
   const held = exportBodies(exporter, 'held');
   await until(() => receiver.messageCount > messageCount);
+  new LoggerProvider({ processors: [processor] }).getLogger('test').emit({ body: 'emitted' });
   await use();
   ack.release();
   await held;
-  await Promise.all([exporter.shutdown(), lost.shutdown(), untrusted.shutdown()]);
+  await Promise.all([exporter, lost, untrusted, processor].map((each) => each.shutdown()));
   await receiver.close();
 }

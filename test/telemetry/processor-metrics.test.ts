@@ -1,3 +1,4 @@
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
 import {
   ATTR_ERROR_TYPE,
   METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED,
@@ -8,8 +9,12 @@ import {
   METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
 } from '@opentelemetry/semantic-conventions/incubating';
 import { describe, expect, it } from 'vitest';
+import { FluentForwardLogRecordProcessor } from '../../src/index.ts';
 import { Counters } from '../../src/stats.ts';
 import { queueCapacity } from '../../src/telemetry/queue-capacity.ts';
+import { ForwardReceiver } from '../../src/testing/index.ts';
+import { until } from '../support/fake-clock.ts';
+import { HeldAck } from '../support/held-ack.ts';
 import { TestMeter } from '../support/meter.ts';
 import { COMPONENT, processorMetrics } from '../support/processor-metrics.ts';
 
@@ -116,6 +121,44 @@ describe('the metrics of a processor', () => {
     expect(await meter.valuesBy(DROPPED, REASON)).toEqual(none);
     expect(await meter.points(METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_CAPACITY)).toEqual([]);
   });
+});
+
+it('a processor has the metrics of its own records, from the first one to its shutdown', async () => {
+  const held = new HeldAck();
+  const receiver = await ForwardReceiver.listen({ messageFaults: [held.fault] });
+  const meter = new TestMeter();
+  const processor = new FluentForwardLogRecordProcessor({
+    endpoint: receiver.endpoint,
+    maxInFlightBytes: 1_000_000,
+    ackTimeoutMillis: 20_000,
+    flushTimeoutMillis: 20_000,
+    selfObsMeterProvider: meter.provider,
+    layout: ({ body }, entry) => (body === 'filtered' ? undefined : entry),
+  });
+  const value = async (name: string) => (await meter.points(name))[0]?.value;
+  const logger = new LoggerProvider({ processors: [processor] }).getLogger('test');
+  for (const body of ['a', 'filtered', 'b']) logger.emit({ body });
+  await until(() => receiver.entryCount === 2);
+  expect((await meter.points('fluent_forward.record.emitted'))[0]).toMatchObject({
+    value: 3,
+    attributes: {
+      'otel.component.type': 'fluent_forward_log_processor',
+      'otel.component.name': processor.name,
+      'server.address': '127.0.0.1',
+      'server.port': receiver.port,
+    },
+  });
+  expect(await value(METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE)).toBe(2);
+  expect(await value(METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_CAPACITY)).toBeGreaterThan(2);
+  expect(await value(PROCESSED)).toBe(1);
+  expect(await value('fluent_forward.inflight.size')).toBe(processor.stats().held.bytes);
+  expect(await value('fluent_forward.inflight.limit')).toBe(1_000_000);
+  held.release();
+  await processor.shutdown();
+  logger.emit({ body: 'too late' });
+  expect(await value(METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE)).toBe(0);
+  expect(await meter.valuesBy(PROCESSED, ATTR_ERROR_TYPE)).toMatchObject({ '': 3, already_shutdown: 1 });
+  await receiver.close();
 });
 
 describe('the estimated capacity of the queue', () => {
