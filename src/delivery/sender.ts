@@ -68,6 +68,11 @@ export class Sender implements PoolObserver {
     return this.#lastAckAt;
   }
 
+  /** Whether receivers may refuse chunks that are held. Only the ack of another chunk can prove it. */
+  get isInDoubt(): boolean {
+    return this.#postponed.size > 0;
+  }
+
   get waitingRecords(): number {
     let records = 0;
     for (const waiting of [this.#queue, this.#retryQueue, this.#postponed]) {

@@ -95,7 +95,7 @@ export function createRecordIntake(
   });
   const prepare = () => encoder.sealAll();
   const flusher = new Flusher({ running: chunks, sender, clock, flushTimeoutMillis, roundMillis, prepare });
-  return new RecordIntake({ pipeline, encoder, chunks, flusher, drops, losses });
+  return new RecordIntake({ pipeline, encoder, chunks, flusher, sender, drops, losses });
 }
 
 const NO_LOSSES: Losses = { lost: () => {}, lostOne: () => {}, close: () => {} };

@@ -2,6 +2,7 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { inCleanContext } from '../clean-context.ts';
 import type { Flusher } from '../delivery/flush.ts';
 import type { KeptChunk, KeptChunks } from '../delivery/kept-chunks.ts';
+import type { Sender } from '../delivery/sender.ts';
 import { isBelowWarn } from '../severity.ts';
 import type { DropReason, FluentForwardProcessorStats } from '../stats.ts';
 import type { Drops } from './drops.ts';
@@ -14,13 +15,20 @@ export interface RecordIntakeParts {
   readonly encoder: RecordEncoder;
   readonly chunks: KeptChunks;
   readonly flusher: Flusher<KeptChunk>;
+  readonly sender: Pick<Sender, 'isInDoubt'>;
   readonly drops: Drops;
   readonly losses: Losses;
 }
 
+/** So many records are taken above the memory bound, because one of them could be refused too. */
+const MAX_PROOFS = 4;
+
 /** Takes records one by one. Each is encoded at once, and held until it is acknowledged, or counted as dropped. */
 export class RecordIntake {
   readonly #parts: RecordIntakeParts;
+  /** Records that were taken above the memory bound since this many records were acknowledged. */
+  #proofs = 0;
+  #acknowledgedAtProof = 0;
 
   constructor(parts: RecordIntakeParts) {
     this.#parts = parts;
@@ -82,8 +90,22 @@ export class RecordIntake {
   #refusal(severityNumber: unknown): DropReason | undefined {
     const { isShutDown, memory } = this.pipeline;
     if (isShutDown) return 'shut_down';
-    if (memory.isReached) return 'memory';
+    if (memory.isReached) return this.#isProof() ? undefined : 'memory';
     return memory.isNear && isBelowWarn(severityNumber) ? 'shed' : undefined;
+  }
+
+  /**
+   * Whether to take a record although the memory is full. If all that is held is refused, only the ack of another record
+   * can prove it. A few are taken after each ack.
+   */
+  #isProof(): boolean {
+    if (!this.#parts.sender.isInDoubt) return false;
+    const { records } = this.pipeline.counters.acknowledged;
+    if (records !== this.#acknowledgedAtProof) {
+      this.#acknowledgedAtProof = records;
+      this.#proofs = 0;
+    }
+    return this.#proofs++ < MAX_PROOFS;
   }
 
   async #flushAndDrop(): Promise<void> {

@@ -12,12 +12,12 @@ function chunkOf(body: string): Chunk {
 
 describe('the memory bound', () => {
   it('each chunk counts with the size of its buffer, which is at least 1024 bytes', () => {
-    const memory = new MemoryBound(4_096);
+    const memory = new MemoryBound(3_840);
     const chunks = [chunkOf(SMALL), chunkOf(LARGE)];
     for (const chunk of chunks) memory.hold(chunk);
-    expect([memory.usedBytes, memory.isReached]).toEqual([1_024 + 2_048, false]);
+    expect([memory.usedBytes, memory.isReached]).toEqual([1_024 + 1_792, false]);
     memory.hold(chunkOf(SMALL));
-    expect([memory.usedBytes, memory.isReached]).toEqual([4_096, true]);
+    expect([memory.usedBytes, memory.isReached]).toEqual([3_840, true]);
     for (const chunk of chunks) memory.release(chunk);
     expect([memory.usedBytes, memory.isReached]).toEqual([1_024, false]);
   });
