@@ -1,5 +1,5 @@
 import { type DiagAPI, DiagConsoleLogger, DiagLogLevel } from '@opentelemetry/api';
-import { hasDiagLogger } from './globals.ts';
+import { hasDiagLogger } from '../api-globals.ts';
 import type { Variables } from './variables.ts';
 
 const LEVELS = ['NONE', 'ERROR', 'WARN', 'INFO', 'DEBUG', 'VERBOSE', 'ALL'] as const;

@@ -1,4 +1,5 @@
 import type { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { hasLoggerProvider } from '../api-globals.ts';
 import { systemClock } from '../clock.ts';
 import type { Environment } from '../config/env.ts';
 import { Diagnostics } from '../diagnostics.ts';
@@ -8,7 +9,6 @@ import { printable } from '../printable.ts';
 import { readActivation } from './activation.ts';
 import { setConsoleDiag } from './console-diag.ts';
 import { flushAtExit } from './exit.ts';
-import { hasLoggerProvider } from './globals.ts';
 import { readProcessorOptions } from './processor-options.ts';
 import { readRecordLimits } from './record-limits.ts';
 import { readResourceAttributes } from './resource-attributes.ts';

@@ -4,6 +4,7 @@ const API_LOGS = Symbol.for('io.opentelemetry.js.api.logs');
 
 const globals = globalThis as { [API]?: { diag?: unknown; logs?: unknown }; [API_LOGS]?: unknown };
 
+/** The API has no function for this. */
 export function hasDiagLogger(): boolean {
   return globals[API]?.diag !== undefined;
 }
