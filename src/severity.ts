@@ -44,6 +44,6 @@ export class SeverityCounts {
 }
 
 function indexOf(severityNumber: unknown): number {
-  const range = typeof severityNumber === 'number' ? Math.ceil(severityNumber / NUMBERS_PER_RANGE) : 0;
+  const range = typeof severityNumber === 'number' ? Math.floor((severityNumber - 1) / NUMBERS_PER_RANGE) + 1 : 0;
   return range > 0 && range < SEVERITY_RANGES.length ? range : 0;
 }
