@@ -40,7 +40,7 @@ export class Diagnostics {
     return true;
   }
 
-  /** Logs a loss that no export result reports. */
+  /** Logs lost records. */
   error(message: string): void {
     this.#log('error', message);
   }
@@ -59,28 +59,4 @@ export class Diagnostics {
       // Nothing can report this.
     }
   }
-}
-
-/** One flag for the process, also where it has loaded the package twice (as ES module and CommonJS). */
-const LOSS_REPORTED = Symbol.for('opentelemetry-exporter-fluent-forward.loss-told');
-
-/** For a program that reports each failed export itself. */
-export function withholdFirstLoss(): void {
-  (globalThis as { [LOSS_REPORTED]?: boolean })[LOSS_REPORTED] = true;
-}
-
-/**
- * Reports the first lost batch of the process on standard error. `diag` has no logger by default, and then nothing else
- * reports a failed export.
- */
-export function warnOfFirstLoss(error: Error): void {
-  const flags = globalThis as { [LOSS_REPORTED]?: boolean };
-  if (flags[LOSS_REPORTED]) return;
-  flags[LOSS_REPORTED] = true;
-  process.emitWarning(error.message, {
-    code: 'FLUENT_FORWARD_EXPORT_FAILED',
-    detail:
-      "Further losses are told through OpenTelemetry's diag only. To see them, give it a logger: import { diag, DiagConsoleLogger, DiagLogLevel } from '@opentelemetry/api'; " +
-      'diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN)',
-  });
 }

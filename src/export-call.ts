@@ -2,7 +2,6 @@ import { types } from 'node:util';
 import type { ExportResult, ExportResultCode } from '@opentelemetry/core';
 import { nextTick } from './clock.ts';
 import type { Outcome } from './delivery/outcome.ts';
-import { warnOfFirstLoss } from './diagnostics.ts';
 import { type ExportErrorCode, FluentForwardConnectionError, FluentForwardExportError } from './errors.ts';
 import { describeFailure } from './export-failure.ts';
 import type { BatchIntake } from './pipeline/batch-intake.ts';
@@ -75,7 +74,7 @@ export class ExportCall {
       `${records - acknowledgedRecords} of ${records} log records were not acknowledged by ${endpoint}: ${reason}${fault}`,
       { records, acknowledgedRecords, endpoint, cause },
     );
-    warnOfFirstLoss(error);
+    this.#intake.failures.failed(error);
     this.#end({ code: FAILED, error });
   }
 

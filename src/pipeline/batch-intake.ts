@@ -7,6 +7,7 @@ import type { Flusher } from '../delivery/flush.ts';
 import type { FlushTimeout, Outcome } from '../delivery/outcome.ts';
 import type { BatchEncoder, EncodedBatch } from '../encode/batch.ts';
 import type { Chunk } from '../encode/chunk.ts';
+import type { FailureReport } from '../telemetry/failure-report.ts';
 import type { Pipeline, Refusal } from './pipeline.ts';
 
 export interface BatchIntakeParts {
@@ -16,6 +17,7 @@ export interface BatchIntakeParts {
   readonly encoder: BatchEncoder;
   readonly running: Exports;
   readonly flusher: Flusher<Export>;
+  readonly failures: FailureReport;
 }
 
 /** Takes batches of records. The chunks of a batch have one deadline and one result. */
@@ -32,6 +34,10 @@ export class BatchIntake {
 
   get config(): ExporterConfig {
     return this.#parts.config;
+  }
+
+  get failures(): FailureReport {
+    return this.#parts.failures;
   }
 
   /** Why a batch is not taken now. Undefined if it is. */
@@ -65,8 +71,12 @@ export class BatchIntake {
     return inCleanContext(() => this.#parts.flusher.flush());
   }
 
-  /** Takes no more batches, flushes, and closes the connections. */
+  /** Takes no more batches, flushes, reports what failed, and closes the connections. */
   shutdown(): Promise<void> {
-    return this.pipeline.shutdown(() => (this.#parts.running.inFlight.size > 0 ? this.flush() : undefined));
+    return this.pipeline.shutdown(() => {
+      if (this.#parts.running.inFlight.size > 0) return this.flush().then(() => this.failures.close());
+      this.failures.close();
+      return undefined;
+    });
   }
 }

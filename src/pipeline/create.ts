@@ -19,6 +19,7 @@ import { FunctionTagger } from '../encode/tag.ts';
 import { Addresses } from '../endpoint/addresses.ts';
 import { Counters } from '../stats.ts';
 import { type ComponentType, nextComponentName } from '../telemetry/component.ts';
+import { FailureReport } from '../telemetry/failure-report.ts';
 import { OutageReport } from '../telemetry/outage-report.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { BatchIntake } from './batch-intake.ts';
@@ -47,13 +48,14 @@ export function createBatchIntake(
   const diagnostics = new Diagnostics(clock);
   const config = resolveExporterConfig(options, process.env, (message) => diagnostics.warnOnce(message));
   const parts = createParts({ config, clock, random, diagnostics, componentType: 'fluent_forward_log_exporter' });
-  const { buffers, counters, pool, roundMillis, sender, stages, telemetry, warn } = parts;
+  const { buffers, counters, endpoint, pool, roundMillis, sender, stages, telemetry, warn } = parts;
   const { timeoutMillis, flushTimeoutMillis } = config;
   const running = new Exports({ carrier: stages, pool, clock, counters, telemetry, warn, timeoutMillis, roundMillis });
   const prepare = microtasksDone;
   const flusher = new Flusher({ running, sender, clock, flushTimeoutMillis, roundMillis, prepare });
   const encoder = createEncoder(config, buffers, warn);
-  return new BatchIntake({ config, clock, pipeline: new Pipeline(parts), encoder, running, flusher });
+  const failures = new FailureReport({ clock, diagnostics, endpoint, timeoutMillis });
+  return new BatchIntake({ config, clock, pipeline: new Pipeline(parts), encoder, running, flusher, failures });
 }
 
 /** Creates the way of single records to their acks. Opens no connection. Throws what `resolveProcessorConfig` throws. */

@@ -74,6 +74,20 @@ describe.concurrent('processes that export', () => {
     });
   }
 
+  it('beginning and end of failed exports are on standard error without any set-up', async () => {
+    const env = { OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: 'tcp://127.0.0.1:1', ...timeout(1_000) };
+    const ended = await runProgram('test/faults/failed-exports.mjs', { env });
+    const warnings = ended.stderr.match(/(?<=\[FLUENT_FORWARD_EXPORT_FAILED\] Warning: ).*/g);
+    expect({ code: ended.code, warnings }).toEqual({
+      code: 0,
+      warnings: [
+        expect.stringMatching(/^2 of 2 log records were not acknowledged by tcp:.*connection refused/),
+        expect.stringMatching(/: 3 export\(s\) with 6 unacknowledged log record\(s\) failed in /),
+      ],
+    });
+    expect(ended.stderr.match(/diag has no logger/g)).toHaveLength(1);
+  });
+
   it('a fault of the exporter is not reported as an answer of the server', async () => {
     const receiver = await ForwardReceiver.listen();
     const env = { ...LONG_LIMIT_VARIABLES, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint };

@@ -43,6 +43,7 @@ const SECURITY = 'test/config/security.test.ts';
 
 const METRICS = 'test/telemetry/metrics.test.ts';
 const REGISTER = 'test/register/register.test.ts';
+const FAILURES = 'test/telemetry/failure-report.test.ts';
 
 /** The beginning of every message with which `register` reports that it does nothing. */
 const ASIDE = 'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records';
@@ -206,6 +207,11 @@ export const MESSAGES: readonly Message[] = [
   },
   {
     level: 'error',
+    text: '…: … export(s) with … unacknowledged log record(s) failed in … s, and no more since then; code: …',
+    test: FAILURES,
+  },
+  {
+    level: 'error',
     text: '…: … log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
     test: REGISTER,
   },
@@ -220,6 +226,11 @@ export const MESSAGES: readonly Message[] = [
     test: REGISTER,
   },
   { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },
+  {
+    level: 'process warning',
+    text: '… of … log records were not acknowledged by …: …',
+    test: FAILURES,
+  },
   { level: 'process warning', text: `${ASIDE}: OTEL_LOGS_EXPORTER is …`, test: REGISTER },
   { level: 'process warning', text: `${ASIDE}: a logger provider is registered already`, test: REGISTER },
   { level: 'process warning', text: `${ASIDE}: @opentelemetry/sdk-logs is not installed`, test: REGISTER },

@@ -3,9 +3,9 @@ import { COMPRESSION_NAMES, type CompressionName } from '../../compress/codecs.t
 import { type ExporterConfig, resolveExporterConfig } from '../../config/config.ts';
 import { withoutSecrets } from '../../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions } from '../../config/options.ts';
-import { withholdFirstLoss } from '../../diagnostics.ts';
 import { LAYOUT_NAMES, type LayoutName } from '../../encode/layout/layouts.ts';
 import { messageOf } from '../../errors.ts';
+import { withholdLossWarnings } from '../../loss-warning.ts';
 import { EXIT, type ExitCode, UsageError } from '../exit-code.ts';
 import { checkUp } from './checkup.ts';
 import { type Finding, isExportable } from './finding.ts';
@@ -54,7 +54,7 @@ export async function doctor(args: readonly string[]): Promise<ExitCode> {
   const given = { ...options, tag: tag ?? TEST_TAG };
   const config = resolve(given, []);
   // The table reports it.
-  withholdFirstLoss();
+  withholdLossWarnings();
   const records = new TestRecords();
   const report = json ? new JsonReport(config, records) : new TableReport(config, records);
   // Sockets do not hold the process.
