@@ -88,6 +88,23 @@ describe.concurrent('processes that export', () => {
     expect(ended.stderr.match(/diag has no logger/g)).toHaveLength(1);
   });
 
+  it('beginning and end of dropped records are on standard error without any set-up', async () => {
+    const [closed, ended] = await Promise.all([
+      runProgram('test/faults/dropped-records.mjs', { env: { CLOSE: 'yes' } }),
+      runProgram('test/faults/dropped-records.mjs'),
+    ]);
+    const begin = expect.stringContaining(': 1 log record(s) dropped so far (ERROR 1): ');
+    const end = expect.stringContaining(': 1000 log record(s) dropped in ');
+    const warnings = ({ code, stderr }: Finished) => ({
+      code,
+      warnings: stderr.match(/(?<=\[FLUENT_FORWARD_RECORDS_DROPPED\] Warning: ).*/g),
+    });
+    expect(warnings(closed)).toEqual({ code: 0, warnings: [begin, end] });
+    expect(warnings(ended)).toEqual({ code: 0, warnings: [begin] });
+    // The timer that waits for the end does not hold the process.
+    expect(ended.millis).toBeLessThan(MAX_MILLIS);
+  });
+
   it('a fault of the exporter is not reported as an answer of the server', async () => {
     const receiver = await ForwardReceiver.listen();
     const env = { ...LONG_LIMIT_VARIABLES, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint };

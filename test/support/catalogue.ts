@@ -44,6 +44,10 @@ const SECURITY = 'test/config/security.test.ts';
 const METRICS = 'test/telemetry/metrics.test.ts';
 const REGISTER = 'test/register/register.test.ts';
 const FAILURES = 'test/telemetry/failure-report.test.ts';
+const LOSSES = 'test/telemetry/loss-report.test.ts';
+
+/** The beginning of every message about records that a processor drops. */
+const DROPPED = '…: … log record(s) dropped so far (…): ';
 
 /** The beginning of every message with which `register` reports that it does nothing. */
 const ASIDE = 'opentelemetry-exporter-fluent-forward/register steps aside and sends no log records';
@@ -209,6 +213,36 @@ export const MESSAGES: readonly Message[] = [
     level: 'error',
     text: '…: … export(s) with … unacknowledged log record(s) failed in … s, and no more since then; code: …',
     test: FAILURES,
+  },
+  {
+    level: 'error',
+    text: `${DROPPED}maxInFlightBytes (…) is three quarters full, and their severity is below WARN; is the receiver up and fast enough? If it is, raise maxInFlightBytes`,
+    test: LOSSES,
+  },
+  {
+    level: 'error',
+    text: `${DROPPED}maxInFlightBytes (…) is reached; is the receiver up and fast enough? If it is, raise maxInFlightBytes`,
+    test: LOSSES,
+  },
+  {
+    level: 'error',
+    text: `${DROPPED}they cannot be encoded (…); correct the code that logs them, or the layout function`,
+    test: LOSSES,
+  },
+  {
+    level: 'error',
+    text: `${DROPPED}receivers refuse them (…); compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes`,
+    test: LOSSES,
+  },
+  {
+    level: 'error',
+    text: `${DROPPED}they came after shutdown(), or were not acknowledged before it ended; log nothing after shutdown(); if that is so, is the receiver up?`,
+    test: LOSSES,
+  },
+  {
+    level: 'error',
+    text: '…: … log record(s) dropped in … s (…), and no more since then; reason: …',
+    test: LOSSES,
   },
   {
     level: 'error',
