@@ -8,16 +8,22 @@ const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (F
 
 /** Why a chunk is refused, for messages. */
 export function describeRefusal(chunk: Chunk): string {
-  return `${describeChunk(chunk)} is not acknowledged although others are: receivers probably refuse it; ${describeCodec(chunk)}${COMPARE_SIZES}`;
+  const advice = [describeCodec(chunk), COMPARE_SIZES].filter((part) => part !== undefined);
+  return `${describeChunk(chunk)} is not acknowledged although others are: receivers probably refuse it; ${advice.join('; ')}`;
 }
 
-/** Which releases of receivers cannot decompress the chunk; empty if all can. */
-function describeCodec({ compression }: Chunk): string {
+/** The chunk, and what it needs, for messages that say themselves that it is refused. */
+export function describeRefusedChunk(chunk: Chunk): string {
+  return [describeChunk(chunk), describeCodec(chunk)].filter((part) => part !== undefined).join('; ');
+}
+
+/** Which releases of receivers cannot decompress the chunk. Undefined if all can. */
+function describeCodec({ compression }: Chunk): string | undefined {
   const codec = Object.values(CODECS).find(({ name }) => name === compression?.name);
   const tooOld = Object.entries(codec?.firstReleases ?? {}).map(
     ([receiver, release]) => `${receiver} before ${release}`,
   );
-  return tooOld.length === 0 ? '' : `${codec?.name}, which ${tooOld.join(' and ')} lack; `;
+  return tooOld.length === 0 ? undefined : `${codec?.name}, which ${tooOld.join(' and ')} lack`;
 }
 
 /** Why no chunk is acknowledged, for messages. */

@@ -9,7 +9,7 @@ import { Exports } from '../delivery/exports.ts';
 import { Flusher, microtasksDone } from '../delivery/flush.ts';
 import { KeptChunks } from '../delivery/kept-chunks.ts';
 import { Sender } from '../delivery/sender.ts';
-import { describeFlushTimeout, describeRefusal } from '../delivery/unacknowledged.ts';
+import { describeFlushTimeout, describeRefusedChunk } from '../delivery/unacknowledged.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { BatchEncoder } from '../encode/batch.ts';
 import { BufferPool } from '../encode/buffer-pool.ts';
@@ -20,11 +20,11 @@ import { Addresses } from '../endpoint/addresses.ts';
 import { Counters } from '../stats.ts';
 import { type ComponentType, nextComponentName } from '../telemetry/component.ts';
 import { FailureReport } from '../telemetry/failure-report.ts';
+import { LossReport } from '../telemetry/loss-report.ts';
 import { OutageReport } from '../telemetry/outage-report.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { BatchIntake } from './batch-intake.ts';
 import { Drops } from './drops.ts';
-import type { Losses } from './losses.ts';
 import { MemoryBound } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
 import { RecordEncoder } from './record-encoder.ts';
@@ -66,15 +66,15 @@ export function createRecordIntake(
   const diagnostics = new Diagnostics(clock);
   const config = resolveProcessorConfig(options, process.env, (message) => diagnostics.warnOnce(message));
   const parts = createParts({ config, clock, random, diagnostics, componentType: 'fluent_forward_log_processor' });
-  const { buffers, counters, memory, roundMillis, sender, stages, telemetry, warn } = parts;
-  const { flushTimeoutMillis, scheduledDelayMillis } = config;
+  const { buffers, counters, endpoint, memory, roundMillis, sender, stages, telemetry, warn } = parts;
+  const { flushTimeoutMillis, maxInFlightBytes, scheduledDelayMillis } = config;
   const pipeline = new Pipeline(parts);
-  const losses = NO_LOSSES;
+  const losses = new LossReport({ clock, diagnostics, endpoint, maxInFlightBytes });
   const drops = new Drops({ counters, losses, telemetry });
   const chunks = new KeptChunks({
     carrier: stages,
     onRefused: (kept, sent) =>
-      drops.chunk('refused', 'FLUENT_FORWARD_CHUNK_REFUSED', kept, () => describeRefusal(sent)),
+      drops.chunk('refused', 'FLUENT_FORWARD_CHUNK_REFUSED', kept, () => describeRefusedChunk(sent)),
     onFlushTimeout: (late, timeout) => {
       // What is left at a shutdown is reported as lost.
       if (!pipeline.isShutDown) warn('flush', describeFlushTimeout(late, timeout, flushTimeoutMillis));
@@ -99,8 +99,6 @@ export function createRecordIntake(
   const flusher = new Flusher({ running: chunks, sender, clock, flushTimeoutMillis, roundMillis, prepare });
   return new RecordIntake({ pipeline, encoder, chunks, flusher, sender, drops, losses });
 }
-
-const NO_LOSSES: Losses = { lost: () => {}, lostOne: () => {}, close: () => {} };
 
 interface PartsOptions {
   readonly config: Config;

@@ -4,12 +4,12 @@ import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
 import { type ExportErrorCode, messageOf } from '../errors.ts';
 import type { SeverityCounts } from '../severity.ts';
 import type { Counters, DropReason } from '../stats.ts';
+import type { LossReport } from '../telemetry/loss-report.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import type { Losses } from './losses.ts';
 
 export interface DropsOptions {
   readonly counters: Counters;
-  readonly losses: Losses;
+  readonly losses: LossReport;
   readonly telemetry: Telemetry;
 }
 

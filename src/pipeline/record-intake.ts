@@ -5,8 +5,8 @@ import type { KeptChunk, KeptChunks } from '../delivery/kept-chunks.ts';
 import type { Sender } from '../delivery/sender.ts';
 import { isBelowWarn } from '../severity.ts';
 import type { DropReason, FluentForwardProcessorStats } from '../stats.ts';
+import type { LossReport } from '../telemetry/loss-report.ts';
 import type { Drops } from './drops.ts';
-import type { Losses } from './losses.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { RecordEncoder } from './record-encoder.ts';
 
@@ -17,7 +17,7 @@ export interface RecordIntakeParts {
   readonly flusher: Flusher<KeptChunk>;
   readonly sender: Pick<Sender, 'isInDoubt'>;
   readonly drops: Drops;
-  readonly losses: Losses;
+  readonly losses: LossReport;
 }
 
 /** So many records are taken above the memory bound, because one of them could be refused too. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeRefusal } from '../../src/delivery/unacknowledged.ts';
+import { describeRefusal, describeRefusedChunk } from '../../src/delivery/unacknowledged.ts';
 import type { Chunk } from '../../src/encode/chunk.ts';
 
 const SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes';
@@ -21,5 +21,12 @@ describe('describeRefusal', () => {
     ],
   ])('the message about a refused chunk names the receivers that lack its compression: %s', (name, message) => {
     expect(describeRefusal(chunkOf(name))).toBe(message);
+  });
+
+  it('the description of a refused chunk names them too', () => {
+    expect([describeRefusedChunk(chunkOf()), describeRefusedChunk(chunkOf('zstd'))]).toEqual([
+      'a chunk of 300 bytes (2 record(s), tag "a")',
+      'a chunk of 300 bytes (1000 before zstd) (2 record(s), tag "a"); zstd, which Fluentd before 1.19 and Fluent Bit before 4.1 lack',
+    ]);
   });
 });

@@ -1,14 +1,11 @@
-// What a processor reports when it drops records. Nothing is set up to show messages.
-import { systemClock } from '../../dist/esm/clock.js';
-import { Diagnostics } from '../../dist/esm/diagnostics.js';
-import { LossReport } from '../../dist/esm/telemetry/loss-report.js';
+// A processor that drops every record, and then a shutdown if SHUTDOWN is set. Nothing is set up to show messages.
+import { FluentForwardLogRecordProcessor } from 'opentelemetry-exporter-fluent-forward';
 
-const report = new LossReport({
-  clock: systemClock,
-  diagnostics: new Diagnostics(systemClock),
-  endpoint: 'tcp://fluent:24224',
-  maxInFlightBytes: 4_096,
+const processor = new FluentForwardLogRecordProcessor({
+  layout: () => {
+    throw new Error('no layout for it');
+  },
 });
-for (let i = 0; i < 1_000; i++) report.lostOne('memory', 17);
-// Without it the timer of the report would wait for the end, and hold no process.
-if (process.env.CLOSE !== undefined) report.close();
+const record = { hrTime: [1_700_000_000, 0], severityNumber: 17, attributes: {}, resource: { attributes: {} } };
+for (let i = 0; i < 1_000; i++) processor.onEmit(record);
+if (process.env.SHUTDOWN !== undefined) await processor.shutdown();
