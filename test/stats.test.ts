@@ -116,7 +116,7 @@ describe('stats()', () => {
       endpoint: receiver.endpoint,
       maxChunkBytes: 2048,
       // As much as the chunk holds that is not acknowledged.
-      maxInFlightBytes: 2048,
+      maxInFlightBytes: 1_792,
       timeoutMillis: 1_000,
       rotationIntervalMillis: 0,
     });

@@ -106,7 +106,7 @@ describe('the metrics of the semantic conventions', () => {
       endpoint: receiver.endpoint,
       maxChunkBytes: 2048,
       // As much as the chunk holds that is not acknowledged.
-      maxInFlightBytes: 2048,
+      maxInFlightBytes: 1_792,
       timeoutMillis: 1_000,
       rotationIntervalMillis: 0,
       layout: ({ body }, entry) => (body === 'filtered' ? undefined : entry),
