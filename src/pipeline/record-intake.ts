@@ -96,7 +96,7 @@ export class RecordIntake {
 
   /**
    * Whether to take a record although the memory is full. If all that is held is refused, only the ack of another record
-   * can prove it. A few are taken after each ack.
+   * can prove it. A few are taken after each ack, of any severity, because there may be no others.
    */
   #isProof(): boolean {
     if (!this.#parts.sender.isInDoubt) return false;

@@ -43,14 +43,17 @@ export abstract class WrittenLayout extends RecordLayout<ValueWriter> {
     return true;
   }
 
+  /** Inserts the resource's fields, and counts them in the header of the entry's map. */
   complete(writer: Writer, entry: Uint8Array, gap: number, resource: Resource): void {
     const { bytes, size } = this.#resources.of(resource);
     const map = readMapHeader(entry, MAP_POSITION);
+    // The header had one byte when the gap was noted.
+    const position = gap + map.end - MAP_POSITION - 1;
     writer.raw(entry.subarray(0, MAP_POSITION));
     const start = writer.startMap();
-    writer.raw(entry.subarray(map.end, gap));
+    writer.raw(entry.subarray(map.end, position));
     writer.raw(bytes);
-    writer.raw(entry.subarray(gap));
+    writer.raw(entry.subarray(position));
     writer.endMap(start, map.size + size);
   }
 
