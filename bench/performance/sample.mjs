@@ -1,5 +1,5 @@
 import { Decoder, ExtensionCodec } from '@msgpack/msgpack';
-import Pbf from 'pbf';
+import { bodiesInProtobuf } from '../support/otlp-bodies.mjs';
 import { CLIENTS } from './clients.mjs';
 
 /** The bodies of the records in what a client has sent. */
@@ -22,16 +22,4 @@ function bodiesInJson(bytes) {
     .flatMap(({ scopeLogs }) => scopeLogs)
     .flatMap(({ logRecords }) => logRecords)
     .map(({ body }) => body.stringValue);
-}
-
-/** The way from ExportLogsServiceRequest to a body's text: the fields' numbers in opentelemetry-proto. */
-const PATH = [1, 2, 2, 5, 1];
-
-function bodiesInProtobuf(bytes, path = PATH) {
-  const [field, ...rest] = path;
-  const found = [];
-  new Pbf(bytes).readFields((tag, _, pbf) => {
-    if (tag === field) found.push(rest.length === 0 ? pbf.readString() : pbf.readBytes());
-  });
-  return rest.length === 0 ? found : found.flatMap((message) => bodiesInProtobuf(message, rest));
 }

@@ -15,12 +15,21 @@ export function header({ quick }) {
 
 /** Writes results and their charts into a folder: `results.json` and `results.svg`, or `quick-…` of a quick run. */
 export async function writeResults(folder, name, results, charts) {
-  const prefix = results.quick ? 'quick-' : '';
-  write(new URL(`${prefix}results.json`, folder), `${stringify(results, { maxLength: 160, replacer: rounded })}\n`);
-  write(new URL(`${prefix}results.svg`, folder), await renderChart(charts, { name, ...results }));
+  writeJson(folder, results);
+  write(new URL(`${prefix(results)}results.svg`, folder), await renderChart(charts, { name, ...results }));
+}
+
+/** Writes results that have no chart. */
+export function writeJson(folder, results) {
+  const text = stringify(results, { maxLength: 160, replacer: rounded });
+  write(new URL(`${prefix(results)}results.json`, folder), `${text}\n`);
+}
+
+function prefix({ quick }) {
+  return quick ? 'quick-' : '';
 }
 
 function write(url, content) {
   writeFileSync(url, content);
-  console.log(`wrote ${relative(ROOT, fileURLToPath(url))}`);
+  console.error(`wrote ${relative(ROOT, fileURLToPath(url))}`);
 }
