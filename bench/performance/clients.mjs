@@ -10,7 +10,7 @@ import fluentLogger from 'fluent-logger';
 import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
 import { BufferPool } from '../../dist/esm/encode/buffer-pool.js';
 import { Chunk, chunkId } from '../../dist/esm/encode/chunk.js';
-import { createPipeline } from '../../dist/esm/pipeline/create.js';
+import { createBatchIntake } from '../../dist/esm/pipeline/create.js';
 import { createEncoder } from './encoder.mjs';
 import { plainRecord } from './plain.mjs';
 
@@ -124,7 +124,7 @@ function oldFluentLogger({ port }) {
 
 /** This package's way to the ack, with another encoder in front of it. */
 function messagePackExporter({ port }) {
-  const pipeline = createPipeline({ endpoint: `tcp://127.0.0.1:${port}` });
+  const intake = createBatchIntake({ endpoint: `tcp://127.0.0.1:${port}` });
   const pool = new BufferPool();
   const encoder = new Encoder();
   return {
@@ -139,10 +139,10 @@ function messagePackExporter({ port }) {
       const parts = { prefixBytes: 0, payloadBytes: payload.length, length, buffer: message, pool };
       const chunk = new Chunk({ id, tag: TAG, records, entries: records, ...parts });
       return new Promise((resolve, reject) => {
-        pipeline.send([chunk], ({ kind, cause }) => (kind === 'acknowledged' ? resolve() : reject(cause)));
+        intake.send([chunk], ({ kind, cause }) => (kind === 'acknowledged' ? resolve() : reject(cause)));
       });
     },
-    close: () => pipeline.shutdown(),
+    close: () => intake.shutdown(),
   };
 }
 
