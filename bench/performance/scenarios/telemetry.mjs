@@ -18,8 +18,8 @@ const SUBJECTS = {
   off: () => ({}),
   /** The same with the code itself gone: every method that is called on the way of a chunk does nothing. */
   'taken out': () => {
-    for (const name of Object.getOwnPropertyNames(Telemetry.prototype)) {
-      if (name !== 'constructor') Telemetry.prototype[name] = () => {};
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(Telemetry.prototype))) {
+      if (value !== undefined && name !== 'constructor') Telemetry.prototype[name] = () => {};
     }
     return {};
   },
