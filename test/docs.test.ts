@@ -12,8 +12,8 @@ import {
 import type { Environment } from '../src/config/env.ts';
 import { FluentForwardLogExporter } from '../src/index.ts';
 import { readActivation } from '../src/register/activation.ts';
+import { describeIgnored, readProcessorOptions } from '../src/register/batch-variables.ts';
 import { setConsoleDiag } from '../src/register/console-diag.ts';
-import { readProcessorOptions } from '../src/register/processor-options.ts';
 import { readRecordLimits } from '../src/register/record-limits.ts';
 import { readResourceAttributes } from '../src/register/resource-attributes.ts';
 import { Variables } from '../src/register/variables.ts';
@@ -169,6 +169,7 @@ describe('README.md', () => {
     for (const read of [
       readActivation,
       readProcessorOptions,
+      describeIgnored,
       readRecordLimits,
       readResourceAttributes,
       (given: Variables) => setConsoleDiag(given, diag),

@@ -1,7 +1,7 @@
 import { nextTick, systemClock } from '../clock.ts';
 import type { Diagnostics } from '../diagnostics.ts';
-import type { FluentForwardLogExporter } from '../exporter.ts';
-import type { SerialFlushProcessor } from './serial-flush-processor.ts';
+import type { FluentForwardLogRecordProcessor } from '../processor.ts';
+import type { LateRecords } from './late-records.ts';
 
 /** Listeners of `beforeExit` that log each time would else never let the process end. */
 const MAX_FLUSHES = 10;
@@ -10,8 +10,8 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /** What there is to end with the process. */
 export interface Exiting {
-  readonly processor: SerialFlushProcessor;
-  readonly exporter: FluentForwardLogExporter;
+  readonly processor: FluentForwardLogRecordProcessor;
+  readonly lateRecords: LateRecords;
   readonly diagnostics: Diagnostics;
 }
 
@@ -25,23 +25,35 @@ export function flushAtExit(exiting: Exiting): void {
 function flushBeforeExit(exiting: Exiting): void {
   const { processor } = exiting;
   let flushes = 0;
+  let emittedBeforeFlush = 0;
   /** What listeners logged once more as a flush made the event come again: without this it would have come once. */
   let repeated = 0;
   process.prependListener('beforeExit', () => {
-    const { emitted } = processor;
-    const isNothingNew = flushes > 0 && emitted === processor.emittedBeforeFlush + repeated;
-    if (isNothingNew || flushes === MAX_FLUSHES) {
+    const { emitted } = processor.stats();
+    const isNothingNew = flushes > 0 && emitted === emittedBeforeFlush + repeated;
+    if (isNothingNew || flushes >= MAX_FLUSHES) {
       nextTick(() => {
-        repeated += processor.emitted - emitted;
+        repeated += processor.stats().emitted - emitted;
       });
       return;
     }
     flushes++;
     repeated = 0;
     // In a turn of its own, after which the event comes again, whatever there is to flush.
-    systemClock.afterReads(() => void processor.forceFlush());
+    systemClock.afterReads(async () => {
+      emittedBeforeFlush = processor.stats().emitted;
+      if (!(await flush(processor))) flushes = MAX_FLUSHES;
+    });
   });
-  process.on('exit', () => end(exiting, processor.emitted - repeated));
+  process.on('exit', () => end(exiting, processor.stats().held.records - repeated));
+}
+
+/** Resolves with whether all that was emitted before is settled. If it is not, another flush would take as long again. */
+async function flush(processor: FluentForwardLogRecordProcessor): Promise<boolean> {
+  const before = processor.stats();
+  await processor.forceFlush();
+  const after = processor.stats();
+  return after.held.records <= after.emitted - before.emitted;
 }
 
 function flushOnSignals(exiting: Exiting): void {
@@ -55,13 +67,14 @@ function flushOnSignals(exiting: Exiting): void {
     const isAlone = !hasOthers(signal);
     // Listeners that look for others find none here, and a second signal ends the process at once.
     for (const each of SIGNALS) process.off(each, onSignal);
-    // Begins in a later microtask, so that what the other listeners log is sent too.
-    await processor.forceFlush();
+    // In a later microtask, so that what the other listeners log is sent too.
+    await Promise.resolve();
+    const isSettled = await flush(processor);
     if (isAlone) {
       // What was logged meanwhile is sent too.
-      await processor.forceFlush();
+      if (isSettled) await flush(processor);
       // Process 1 of a container lives on, and so does one that listens by now.
-      if (process.pid !== 1 && process.listenerCount(signal) === 0) end(exiting, processor.emitted);
+      if (process.pid !== 1 && process.listenerCount(signal) === 0) end(exiting, processor.stats().held.records);
       process.kill(process.pid, signal);
     }
     listen();
@@ -69,7 +82,7 @@ function flushOnSignals(exiting: Exiting): void {
   listen();
 }
 
-/** Tells, in a signal's event, whether it has listeners but the one that asks. */
+/** Returns a function that says, in a signal's event, whether there are other listeners than the one that asks. */
 function watchOtherListeners(): (signal: NodeJS.Signals) => boolean {
   // One for one time that was put before is gone already when it is asked for.
   const gone = new Set<string | symbol>();
@@ -81,25 +94,17 @@ function watchOtherListeners(): (signal: NodeJS.Signals) => boolean {
 }
 
 /**
- * Reports how many of the `emitted` records have no ack. Closes the connections, because Fluentd logs a warning if TLS is
+ * Reports how many records are left `unacknowledged`. Closes the connections, because Fluentd logs a warning if TLS is
  * cut off.
  */
-function end({ processor, exporter, diagnostics }: Exiting, emitted: number): void {
-  const report = (message: string) => diagnostics.error(`${exporter.endpoint}: ${message}`);
-  const unacknowledged = emitted - settledRecords(exporter);
+function end({ processor, lateRecords, diagnostics }: Exiting, unacknowledged: number): void {
+  const report = (message: string) => diagnostics.error(`${processor.endpoint}: ${message}`);
   if (unacknowledged > 0) {
     report(
-      `${unacknowledged} log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), ` +
-        'an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+      `${unacknowledged} log record(s) were not acknowledged when the process ended: it did not wait for them ` +
+        '(process.exit(), an uncaught error), or they came while it ended, or the last flush ended before their acks',
     );
   }
-  processor.end(() => report('a log record came after the end of exporting; it is lost, as those after it are'));
-  void exporter.shutdown();
-}
-
-/** The records that the exporter has acknowledged, or has reported as lost or left out. */
-function settledRecords(exporter: FluentForwardLogExporter): number {
-  const { acknowledged, failed, droppedRecords, filteredRecords } = exporter.stats();
-  const lost = Object.values(failed).reduce((sum, { records }) => sum + records, droppedRecords);
-  return acknowledged.records + lost + filteredRecords;
+  lateRecords.watch(() => report('a log record came after the end of exporting; it is lost, as those after it are'));
+  void processor.shutdown();
 }

@@ -1,22 +1,22 @@
-import type { LoggerProvider } from '@opentelemetry/sdk-logs';
+import type { LoggerProvider, LogRecordProcessor } from '@opentelemetry/sdk-logs';
 import { hasLoggerProvider } from '../api-globals.ts';
 import { systemClock } from '../clock.ts';
 import type { Environment } from '../config/env.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
-import { FluentForwardLogExporter } from '../exporter.ts';
 import { printable } from '../printable.ts';
+import { FluentForwardLogRecordProcessor } from '../processor.ts';
 import { readActivation } from './activation.ts';
+import { describeIgnored, readProcessorOptions } from './batch-variables.ts';
 import { setConsoleDiag } from './console-diag.ts';
 import { flushAtExit } from './exit.ts';
-import { readProcessorOptions } from './processor-options.ts';
+import { LateRecords } from './late-records.ts';
 import { readRecordLimits } from './record-limits.ts';
 import { readResourceAttributes } from './resource-attributes.ts';
 import { type ApiLogs, findSdk, INSTALL_COMMAND, type Sdk } from './sdk.ts';
-import { SerialFlushProcessor } from './serial-flush-processor.ts';
 import { Variables } from './variables.ts';
 
-/** Makes this exporter that of the process, or says why it does not. Never throws: the application comes first. */
+/** Sends the log records of the process to Fluent, or says why it does not. Never throws: the application comes first. */
 export function register(environment: Environment): void {
   try {
     registerOrStepAside(environment);
@@ -51,27 +51,25 @@ function registerOrStepAside(environment: Environment): void {
   }
   setConsoleDiag(variables, sdk.api.diag);
   const diagnostics = new Diagnostics(systemClock);
-  const exporter = new FluentForwardLogExporter();
-  const batching = new sdk.logs.BatchLogRecordProcessor({ exporter, ...readProcessorOptions(variables) });
-  const processor = new SerialFlushProcessor(batching, exporter, (error) => {
-    const message = `a flush failed: ${messageOf(error)}; log records that wait in the processor may be lost`;
-    diagnostics.warn('flush', `${exporter.endpoint}: ${message}`);
-  });
-  registerProvider(createProvider(sdk, processor, variables), sdk);
+  const processor = new FluentForwardLogRecordProcessor(readProcessorOptions(variables));
+  const lateRecords = new LateRecords();
+  registerProvider(createProvider(sdk, [processor, lateRecords], variables), sdk);
   for (const message of warnings) diagnostics.warnOnce(message);
-  flushAtExit({ processor, exporter, diagnostics });
+  const ignored = describeIgnored(variables);
+  if (ignored !== undefined) diagnostics.info(ignored);
+  flushAtExit({ processor, lateRecords, diagnostics });
 }
 
 function createProvider(
   { logs, resources }: Sdk,
-  processor: SerialFlushProcessor,
+  processors: LogRecordProcessor[],
   variables: Variables,
 ): LoggerProvider {
   const attributes = resources.resourceFromAttributes(readResourceAttributes(variables));
   return new logs.LoggerProvider({
     resource: resources.defaultResource().merge(attributes),
     logRecordLimits: readRecordLimits(variables),
-    processors: [processor],
+    processors,
   });
 }
 

@@ -3,7 +3,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { ForwardReceiver } from '../../src/testing/index.ts';
 import { DEAD_ENDPOINT } from '../examples/run-example.ts';
 import { until } from '../support/fake-clock.ts';
-import { HeldAck } from '../support/held-ack.ts';
 import { SDK_LINE } from '../support/sdk-line.ts';
 import { Application, type RunOptions } from './application.ts';
 
@@ -202,13 +201,13 @@ describe('register', () => {
   describe('diag output of register', () => {
     const DEAD = { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
 
-    test('register prints warnings of the exporter by default', async () => {
+    test('register prints warnings of the processor by default', async () => {
       const endpoint = DEAD_ENDPOINT;
       const env = { ...DEAD, OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: endpoint };
       const { code, stdout, stderr } = await run('hello.mjs', { env });
       expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
       expect(stderr).toContain(`${endpoint}: connection refused`);
-      expect(stderr).toContain('FLUENT_FORWARD_FLUSH_TIMEOUT');
+      expect(stderr).toContain('a flush has ended: no ack within 1000 ms (flushTimeoutMillis); 1 log record(s)');
     });
 
     test('register prints what OTEL_LOG_LEVEL allows', async () => {
@@ -216,8 +215,7 @@ describe('register', () => {
       const [silent, talkative] = await Promise.all(
         ['none', 'Debug'].map((level) => run('hello.mjs', { env: { ...env, OTEL_LOG_LEVEL: level } })),
       );
-      expect(silent?.stderr).not.toContain('opentelemetry-exporter-fluent-forward tcp://');
-      expect(silent?.stderr).toContain('[FLUENT_FORWARD_EXPORT_FAILED]');
+      expect(silent?.stderr).toBe('');
       expect(talkative?.stdout).toContain('@opentelemetry/api: Registered a global for');
     });
 
@@ -235,40 +233,37 @@ describe('register', () => {
       const { stdout, stderr } = await run('hello.cjs', {
         flag: '--require',
         before: ['--require', './own-diag.cjs'],
-        env: { OTEL_BLRP_MAX_QUEUE_SIZE: 'x' },
+        env: { OTEL_BLRP_SCHEDULE_DELAY: 'x' },
       });
-      expect(stdout).toContain('own: OTEL_BLRP_MAX_QUEUE_SIZE: got "x"');
+      expect(stdout).toContain('own: OTEL_BLRP_SCHEDULE_DELAY: got "x"');
       expect(stderr).toBe('');
     });
   });
 
   describe('variables of OpenTelemetry', () => {
-    const FIVE = "for (let n = 0; n < 5; n++) emit('record ' + n);";
-
-    test('OTEL_BLRP_MAX_EXPORT_BATCH_SIZE limits a batch, and OTEL_BLRP_MAX_QUEUE_SIZE limits the queue', async () => {
-      // The first two are exported at once, of the others no more than the queue holds.
-      const env = { OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: '2', OTEL_BLRP_MAX_QUEUE_SIZE: '2' };
-      const { code, stderr } = await run(program(FIVE), { env });
-      expect(code).toBe(0);
-      expect(stderr).toMatch(
-        / 1 log record\(s\) were not acknowledged when the process ended: .* \(OTEL_BLRP_MAX_QUEUE_SIZE\)\n$/,
-      );
-      expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([2, 2]);
-    });
-
-    test('OTEL_BLRP_SCHEDULE_DELAY sets how long a record waits for its export', async () => {
-      const file = program("emit('early'); setTimeout(() => emit('late'), 200);");
-      expect(await run(file, { env: { OTEL_BLRP_SCHEDULE_DELAY: '1' } })).toMatchObject({ code: 0, stderr: '' });
+    test('OTEL_BLRP_SCHEDULE_DELAY sets how long a record waits for others', async () => {
+      const file = program("emit('early'); setTimeout(() => emit('late'), 100);");
+      const env = { OTEL_BLRP_SCHEDULE_DELAY: '1' };
+      expect(await run(file, { env })).toMatchObject({ code: 0, stderr: '' });
       // With the default both would go together, at the end.
       expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([1, 1]);
     });
 
-    test('OTEL_BLRP_EXPORT_TIMEOUT sets when the processor gives up an export', async () => {
-      receiver.messageFaults = () => ({ kind: 'withhold' });
-      const env = { OTEL_BLRP_EXPORT_TIMEOUT: '50', OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000' };
-      const { stderr } = await run('hello.mjs', { env });
-      // The processor's own error.
-      expect(stderr).toContain('"message":"Timeout"');
+    test('OTEL_EXPORTER_FLUENT_FORWARD_SCHEDULE_DELAY takes precedence over OTEL_BLRP_SCHEDULE_DELAY', async () => {
+      const file = program("emit('early'); setTimeout(() => emit('late'), 100);");
+      const env = { OTEL_BLRP_SCHEDULE_DELAY: '1', OTEL_EXPORTER_FLUENT_FORWARD_SCHEDULE_DELAY: '60000' };
+      expect(await run(file, { env })).toMatchObject({ code: 0, stderr: '' });
+      expect(receiver.messages.map(({ entries }) => entries.length)).toEqual([2]);
+    });
+
+    test('register says at info which OTEL_BLRP variables have no effect', async () => {
+      const env = { OTEL_BLRP_MAX_QUEUE_SIZE: '1', OTEL_BLRP_EXPORT_TIMEOUT: '1', OTEL_LOG_LEVEL: 'info' };
+      const { code, stdout, stderr } = await run(program("for (let n = 0; n < 5; n++) emit('record ' + n);"), { env });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      const names = 'OTEL_BLRP_EXPORT_TIMEOUT, OTEL_BLRP_MAX_QUEUE_SIZE';
+      const message = `these variables have no effect: ${names}; FluentForwardLogRecordProcessor has no queue, and OTEL_EXPORTER_FLUENT_FORWARD_MAX_IN_FLIGHT_BYTES limits what it holds`;
+      expect(stdout.split(message)).toHaveLength(2);
+      expect(receiver.entryCount).toBe(5);
     });
 
     test('OTEL_LOGRECORD_ATTRIBUTE limits hold for records, and OTEL_ATTRIBUTE limits where those are unset', async () => {
@@ -370,35 +365,21 @@ describe('register', () => {
       const { code, stderr } = await run(program(`emit('a'); emit('b'); ${end};`));
       expect(code).toBe(expected);
       expect(stderr).toContain(
-        '2 log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+        '2 log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the last flush ended before their acks',
       );
       expect(receiver.entryCount).toBe(0);
     });
 
-    test('full batches that nobody acknowledges fail one by one, each at its own deadline', async () => {
+    test('a process without more work ends after one flush timeout, however many records nobody acknowledges', async () => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
-      const file = program("for (let n = 0; n < 1100; n++) emit('record ' + n);");
-      const { code, stderr, millis } = await run(file, {
-        env: {
-          OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '300',
-          OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: '600',
-          OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '600',
-        },
-      });
-      expect(code).toBe(0);
-      const lost = [...stderr.matchAll(/"message":"(\d+) of \d+ log records were not acknowledged/g)];
-      expect(lost.map(([, records]) => Number(records))).toEqual([512, 512, 76]);
-      expect(stderr).not.toContain('when the process ended');
-      expect(millis).toBeGreaterThan(1_800);
-    });
-
-    test('a process without more work ends after the flush timeout when nobody acknowledges', async () => {
-      receiver.messageFaults = () => ({ kind: 'withhold' });
-      const file = program("for (let n = 0; n < 100; n++) emit('record ' + n);");
-      const { code, stderr } = await run(file, { env: { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '500' } });
-      expect(code).toBe(0);
-      expect(stderr).toContain('100 of 100 log records were not acknowledged');
-      expect(stderr).toContain('no ack within the 500 ms for a flush');
+      const file = program(`
+        ${PRINT_FLUSHES}
+        for (let n = 0; n < 5000; n++) emit('record ' + n);
+        process.prependListener('beforeExit', () => emit('bye'));`);
+      const { code, stdout, stderr } = await run(file, { env: { OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '500' } });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'flush,' });
+      expect(stderr).toContain('a flush has ended: no ack within 500 ms (flushTimeoutMillis); 5001 log record(s)');
+      expect(stderr).toContain(': 5002 log record(s) were not acknowledged when the process ended: ');
     });
 
     test('register loses no record when the application flushes and shuts down at the end', async () => {
@@ -434,38 +415,6 @@ describe('register', () => {
         expect(messages()).toEqual(['last words']);
       },
     );
-
-    /** Makes the first flush of the processor fail. */
-    const FAILING_FLUSH = `
-      const { BatchLogRecordProcessor } = require('@opentelemetry/sdk-logs');
-      const { forceFlush } = BatchLogRecordProcessor.prototype;
-      let flushes = 0;
-      BatchLogRecordProcessor.prototype.forceFlush = function () {
-        return flushes++ === 0 ? Promise.reject(new Error('the disk is full')) : forceFlush.call(this);
-      };`;
-
-    test('a flush that fails on a signal is reported, and the process still sends its records and dies', async () => {
-      const { child, finished } = await started(`${FAILING_FLUSH} emit('last words')`);
-      child.kill('SIGTERM');
-      const { code, signal, stderr } = await finished;
-      expect({ code, signal }).toEqual({ code: null, signal: 'SIGTERM' });
-      expect(stderr).toMatch(
-        /^opentelemetry-exporter-fluent-forward tcp:\S+: a flush failed: the disk is full; log records that wait in the processor may be lost\n$/,
-      );
-      expect(messages()).toEqual(['last words']);
-    });
-
-    test('a flush that fails when a process has no more work is reported, and the process ends as it would', async () => {
-      const { code, stderr } = await run(program(`${FAILING_FLUSH} emit('last words')`), {
-        env: { OTEL_BLRP_SCHEDULE_DELAY: '60000' },
-      });
-      expect(code).toBe(0);
-      expect(stderr).toMatch(
-        /: a flush failed: the disk is full; log records that wait in the processor may be lost\n/,
-      );
-      // The record that the processor has kept.
-      expect(stderr).toMatch(/: 1 log record\(s\) were not acknowledged when the process ended/);
-    });
 
     // When register listens again, its flush is over and it has not ended the process.
     test('register flushes on a signal that the application handles, and the process goes on', async () => {
@@ -524,30 +473,6 @@ describe('register', () => {
       expect(messages()).toEqual(['before', 'meanwhile']);
     });
 
-    test('the flush on a signal waits for an export that the processor has given up', async () => {
-      const ack = new HeldAck();
-      receiver.messageFaults = () => ack.fault;
-      const { child, finished, wrote } = await started(
-        `const { write } = process.stderr;
-         process.stderr.write = (text, ...rest) => {
-           if (text.includes('"message":"Timeout"')) process.stdout.write('given up');
-           return write.call(process.stderr, text, ...rest);
-         };
-         whenFlushing(() => process.stdout.write('flushing'));
-         emit('slow');`,
-        { OTEL_BLRP_SCHEDULE_DELAY: '1', OTEL_BLRP_EXPORT_TIMEOUT: '100' },
-      );
-      await wrote('given up');
-      child.kill('SIGTERM');
-      await Promise.race([wrote('flushing'), finished]);
-      ack.release();
-      const { signal, stderr } = await finished;
-      expect(signal).toBe('SIGTERM');
-      expect(stderr).toContain('"message":"Timeout"');
-      expect(stderr).not.toContain('not acknowledged');
-      expect(messages()).toEqual(['slow']);
-    });
-
     test('a process lives on if it begins to listen for the signal during the flush', async () => {
       const { child, finished, wrote } = await started(`
         emit('before');
@@ -585,13 +510,15 @@ describe('register', () => {
 
     test('a process dies of SIGTERM after the flush timeout when nobody acknowledges', async () => {
       receiver.messageFaults = () => ({ kind: 'withhold' });
-      const { child, finished } = await started("emit('unheard')", {
+      const { child, finished } = await started(`${PRINT_FLUSHES} emit('unheard')`, {
         OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '500',
       });
       child.kill('SIGTERM');
-      const { signal, stderr } = await finished;
-      expect(signal).toBe('SIGTERM');
-      expect(stderr).toContain('no ack within the 500 ms for a flush');
+      const { signal, stdout, stderr } = await finished;
+      // Once: a second flush would take as long again.
+      expect({ signal, stdout }).toEqual({ signal: 'SIGTERM', stdout: 'readyflush,' });
+      expect(stderr).toContain('a flush has ended: no ack within 500 ms (flushTimeoutMillis); 1 log record(s)');
+      expect(stderr).toContain(': 1 log record(s) were not acknowledged when the process ended: ');
     });
 
     test('register flushes on each of several signals that the application handles', async () => {
@@ -644,6 +571,14 @@ describe('register', () => {
     });
   });
 });
+
+const PRINT_FLUSHES = `
+  const { FluentForwardLogRecordProcessor: { prototype } } = require('opentelemetry-exporter-fluent-forward');
+  const { forceFlush } = prototype;
+  prototype.forceFlush = function () {
+    process.stdout.write('flush,');
+    return forceFlush.call(this);
+  };`;
 
 /** Calls `act` once register flushes on a signal: until the flush ends it does not listen. */
 const WHEN_FLUSHING = `

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readActivation } from '../../src/register/activation.ts';
-import { readProcessorOptions } from '../../src/register/processor-options.ts';
+import { describeIgnored, readProcessorOptions } from '../../src/register/batch-variables.ts';
 import { readRecordLimits } from '../../src/register/record-limits.ts';
 import { readResourceAttributes } from '../../src/register/resource-attributes.ts';
 import { Variables } from '../../src/register/variables.ts';
@@ -35,42 +35,38 @@ describe('OTEL_SDK_DISABLED and OTEL_LOGS_EXPORTER', () => {
 });
 
 describe('OTEL_BLRP_*', () => {
-  const defaults = {
-    scheduledDelayMillis: 1_000,
-    exportTimeoutMillis: 30_000,
-    maxQueueSize: 2_048,
-    maxExportBatchSize: 512,
-  };
+  test.each([
+    [{}, { scheduledDelayMillis: 200 }],
+    [{ OTEL_BLRP_SCHEDULE_DELAY: ' 0 ' }, { scheduledDelayMillis: 0 }],
+    [
+      { OTEL_BLRP_SCHEDULE_DELAY: '5000', OTEL_EXPORTER_FLUENT_FORWARD_SCHEDULE_DELAY: ' ' },
+      { scheduledDelayMillis: 5_000 },
+    ],
+    [{ OTEL_BLRP_SCHEDULE_DELAY: '5000', OTEL_EXPORTER_FLUENT_FORWARD_SCHEDULE_DELAY: '1' }, {}],
+  ])('OTEL_BLRP_SCHEDULE_DELAY is the delay unless the own variable is set: %j', (environment, options) => {
+    expect(reading(readProcessorOptions, environment)).toEqual({ value: options, warnings: [] });
+  });
 
-  test('OTEL_BLRP variables are read, and their defaults are those of the specification', () => {
-    expect(reading(readProcessorOptions, {})).toEqual({ value: defaults, warnings: [] });
-    const environment = {
-      OTEL_BLRP_SCHEDULE_DELAY: '0',
-      OTEL_BLRP_EXPORT_TIMEOUT: '1',
-      OTEL_BLRP_MAX_QUEUE_SIZE: '2147483647',
-      OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: ' 4096 ',
-    };
-    expect(reading(readProcessorOptions, environment)).toEqual({
-      value: {
-        scheduledDelayMillis: 0,
-        exportTimeoutMillis: 1,
-        maxQueueSize: 2_147_483_647,
-        maxExportBatchSize: 4_096,
-      },
-      warnings: [],
+  test('a bad OTEL_BLRP_SCHEDULE_DELAY counts as unset, with a warning', () => {
+    expect(reading(readProcessorOptions, { OTEL_BLRP_SCHEDULE_DELAY: '-1' })).toEqual({
+      value: { scheduledDelayMillis: 200 },
+      warnings: ['OTEL_BLRP_SCHEDULE_DELAY: got "-1", allowed: an integer from 0 to 2147483647; using 200'],
     });
   });
 
   test.each([
-    ['OTEL_BLRP_SCHEDULE_DELAY', '-1', 'an integer from 0 to 2147483647; using 1000'],
-    ['OTEL_BLRP_EXPORT_TIMEOUT', '0', 'an integer from 1 to 2147483647; using 30000'],
-    ['OTEL_BLRP_MAX_QUEUE_SIZE', '2147483648', 'an integer from 1 to 2147483647; using 2048'],
-    ['OTEL_BLRP_MAX_EXPORT_BATCH_SIZE', '1e3', 'an integer from 1 to 2147483647; using 512'],
-  ])('a bad OTEL_BLRP variable counts as unset, with a warning: %s=%s', (name, text, allowed) => {
-    expect(reading(readProcessorOptions, { [name]: text })).toEqual({
-      value: defaults,
-      warnings: [`${name}: got "${text}", allowed: ${allowed}`],
-    });
+    [{}, undefined],
+    [{ OTEL_BLRP_SCHEDULE_DELAY: '1', OTEL_BLRP_MAX_QUEUE_SIZE: ' ' }, undefined],
+    [{ OTEL_BLRP_MAX_QUEUE_SIZE: '9' }, 'OTEL_BLRP_MAX_QUEUE_SIZE'],
+    [
+      { OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: '9', OTEL_BLRP_MAX_QUEUE_SIZE: '9', OTEL_BLRP_EXPORT_TIMEOUT: 'x' },
+      'OTEL_BLRP_EXPORT_TIMEOUT, OTEL_BLRP_MAX_QUEUE_SIZE, OTEL_BLRP_MAX_EXPORT_BATCH_SIZE',
+    ],
+  ])('other OTEL_BLRP variables have no effect, and are named if they are set: %j', (environment, names) => {
+    const message =
+      names &&
+      `these variables have no effect: ${names}; FluentForwardLogRecordProcessor has no queue, and OTEL_EXPORTER_FLUENT_FORWARD_MAX_IN_FLIGHT_BYTES limits what it holds`;
+    expect(reading(describeIgnored, environment)).toEqual({ value: message, warnings: [] });
   });
 });
 

@@ -246,7 +246,7 @@ export const MESSAGES: readonly Message[] = [
   },
   {
     level: 'error',
-    text: '…: … log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the queue of the processor was full (OTEL_BLRP_MAX_QUEUE_SIZE)',
+    text: '…: … log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the last flush ended before their acks',
     test: REGISTER,
   },
   {
@@ -254,12 +254,12 @@ export const MESSAGES: readonly Message[] = [
     text: '…: a log record came after the end of exporting; it is lost, as those after it are',
     test: REGISTER,
   },
+  { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },
   {
-    level: 'warn',
-    text: '…: a flush failed: …; log records that wait in the processor may be lost',
+    level: 'info',
+    text: 'these variables have no effect: …; FluentForwardLogRecordProcessor has no queue, and OTEL_EXPORTER_FLUENT_FORWARD_MAX_IN_FLIGHT_BYTES limits what it holds',
     test: REGISTER,
   },
-  { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },
   {
     level: 'process warning',
     text: '… of … log records were not acknowledged by …: …',
