@@ -18,7 +18,13 @@ export class Progress {
     else console.log(this.#text());
   }
 
-  /** For what is to stand above the line. */
+  /** Shows a line above. */
+  show(line) {
+    this.clear();
+    console.log(line);
+  }
+
+  /** Makes room for a line above. */
   clear() {
     if (this.#isLive) process.stdout.write('\r\x1b[K');
   }
@@ -48,16 +54,18 @@ export function table(rows) {
   }
 }
 
-/** Shows the exporter's troubles as `diag` gets them, above the progress line. */
-export function showTroubles(progress) {
-  const show = (level) => (namespace, message) => {
+/** Shows above the progress line what `diag` gets from `level` on, unless OTEL_LOG_LEVEL sets another level. */
+export function showTroubles(progress, level = DiagLogLevel.WARN) {
+  const show = (name) => (namespace, message) => {
     progress.clear();
-    console.error(`  ${level}: ${message ?? namespace}`);
+    console.error(`  ${name}: ${message ?? namespace}`);
   };
-  const error = (...parts) => {
-    // A failed batch is told at the end, and not as JSON.
-    if (!parts.join().includes('"name":"FluentForwardExportError"')) show('error')(...parts);
+  const logger = {
+    error: show('error'),
+    warn: show('warn'),
+    info: show('info'),
+    debug: show('debug'),
+    verbose: show('verbose'),
   };
-  const logger = { error, warn: show('warn'), info: show('info'), debug: show('debug'), verbose: show('verbose') };
-  diag.setLogger(logger, DiagLogLevel[process.env.OTEL_LOG_LEVEL?.toUpperCase()] ?? DiagLogLevel.WARN);
+  diag.setLogger(logger, DiagLogLevel[process.env.OTEL_LOG_LEVEL?.toUpperCase()] ?? level);
 }

@@ -1,8 +1,8 @@
 // Sends two records in the layout that is named: node examples/layouts/layouts.mjs ecs
 import { DiagConsoleLogger, DiagLogLevel, diag } from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
-import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { FluentForwardLogRecordProcessor } from 'opentelemetry-exporter-fluent-forward';
 import { dotless } from './dotless.mjs';
 import { ecs } from './ecs.mjs';
 import { renamedBody } from './renamed-body.mjs';
@@ -16,10 +16,10 @@ if (layout === undefined) {
 
 diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN);
 
-const exporter = new FluentForwardLogExporter({ layout }); // to OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT
 const provider = new LoggerProvider({
   resource: resourceFromAttributes({ 'service.name': 'shop', 'host.name': 'h1' }),
-  processors: [new BatchLogRecordProcessor({ exporter })],
+  // To OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT.
+  processors: [new FluentForwardLogRecordProcessor({ layout })],
 });
 const logger = provider.getLogger('http', '1.4.0');
 logger.emit({

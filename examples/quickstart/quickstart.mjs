@@ -1,12 +1,12 @@
 import { DiagConsoleLogger, DiagLogLevel, diag } from '@opentelemetry/api';
-import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
-import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { FluentForwardLogRecordProcessor } from 'opentelemetry-exporter-fluent-forward';
 
 // Without a logger OpenTelemetry keeps its troubles to itself.
 diag.setLogger(new DiagConsoleLogger(), DiagLogLevel[process.env.OTEL_LOG_LEVEL?.toUpperCase()] ?? DiagLogLevel.WARN);
 
-const exporter = new FluentForwardLogExporter(); // to tcp://localhost:24224, or OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT
-const provider = new LoggerProvider({ processors: [new BatchLogRecordProcessor({ exporter })] });
+// To tcp://localhost:24224, or OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT.
+const provider = new LoggerProvider({ processors: [new FluentForwardLogRecordProcessor()] });
 
 provider.getLogger('quickstart').emit({
   severityNumber: 9,

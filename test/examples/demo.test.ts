@@ -20,23 +20,24 @@ const runDemo = (args: readonly string[] = [], env: Record<string, string> = {})
 
 /** Ends the demo soon if no record is acknowledged. */
 const SHORT_LIMITS = {
-  OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: '4000',
   OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: '3000',
   OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: '1000',
 };
 
-test.concurrent('the demo moves between two receivers and loses no record', async () => {
+test.concurrent('the demo moves between two receivers and loses no record in an outage', async () => {
   const { code, stdout, stderr } = await runDemo();
-  expect(stderr).toBe('');
-  expect(tableValue(stdout, 'emitted')).toBe(6_000);
-  expect(tableValue(stdout, 'acknowledged')).toBe(6_000);
+  expect(stderr).toMatch(/^ {2}warn: tcp:\S+ .+; \d+ record\(s\) wait, and the next try is in \d+ ms$/m);
+  expect(stderr).toMatch(/^ {2}info: connected to tcp:\S+ \S+ again after [\d.]+ s, \d+ records resent, 0 failed$/m);
+  expect(stdout).toMatch(/Both receivers are stopped\.[\s\S]+Both receivers are started again\./);
+  expect(tableValue(stdout, 'emitted')).toBe(8_000);
+  expect(tableValue(stdout, 'acknowledged')).toBe(8_000);
   const [a, b] = [tableValue(stdout, 'received by A'), tableValue(stdout, 'received by B')];
-  expect(a + b).toBe(6_000);
+  expect(a + b - tableValue(stdout, 'duplicated')).toBe(8_000);
   expect(Math.min(a, b)).toBeGreaterThan(0);
   // The first falls within the first second, the others a second ± 10 % later.
   expect(tableValue(stdout, 'rotations')).toBeGreaterThanOrEqual(3);
-  for (const label of ['resent', 'lost', 'duplicated']) expect([label, tableValue(stdout, label)]).toEqual([label, 0]);
-  expect(stdout).toContain('Every record arrived exactly once');
+  expect(tableValue(stdout, 'lost')).toBe(0);
+  expect(stdout).toContain('Every record arrived, in spite of the outage');
   expect(code).toBe(0);
 
   // Off a terminal: a plain line every second, and no colours.
@@ -57,7 +58,7 @@ test.concurrent('the demo moves between two receivers and loses no record', asyn
 test.concurrent('the demo sends every record to a receiver of the user', async () => {
   const receiver = await listen();
   const { code, stdout, stderr } = await runDemo(['--endpoint', receiver.endpoint, '--records', '1200']);
-  expect(stderr).toBe('');
+  expect(stderr).toContain(`  info: connected to ${receiver.endpoint}`);
   expect(tableValue(stdout, 'emitted')).toBe(1_200);
   expect(tableValue(stdout, 'acknowledged')).toBe(1_200);
   expect(code).toBe(0);
@@ -78,8 +79,8 @@ test.concurrent('the demo fails and counts no record as acknowledged if the rece
 
 test.concurrent('the demo fails and prints the cause when nothing listens at the endpoint', async () => {
   const endpoint = DEAD_ENDPOINT;
-  const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '100000'], SHORT_LIMITS);
-  expect(tableValue(stdout, 'emitted')).toBeLessThan(100_000);
+  const { code, stdout, stderr } = await runDemo(['--endpoint', endpoint, '--records', '10000000'], SHORT_LIMITS);
+  expect(tableValue(stdout, 'emitted')).toBeLessThan(10_000_000);
   expect(tableValue(stdout, 'acknowledged')).toBe(0);
   expect(stderr).toContain(`  warn: ${endpoint}: connection refused; is the receiver running, and listening there?`);
   expect(stderr).toMatch(/^Failed: [\d,]+ records were not acknowledged; [\d,]+ were not emitted any more\.$/m);
