@@ -15,7 +15,7 @@ const PROOFS = [
   },
   {
     name: 'soak',
-    claim: 'Killed receivers and rotating connections lose no acknowledged record (needs Fluentd).',
+    claim: 'Killed receivers and rotating connections lose no record (needs Fluentd).',
     full: { takes: '5 minutes', args: ['--seconds', '300'] },
     short: { takes: '30 seconds', args: ['--seconds', '30'] },
   },

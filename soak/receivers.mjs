@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,9 +10,8 @@ import { freePort, ReceiverProcess, recordOf } from '../test/support/receiver-pr
 const COUNT = 3;
 /** From one receiver's return to the next one's end: time for the connections to come to it. */
 const PAUSE_MILLIS = 2_000;
-const POLL_MILLIS = 5;
-/** About how long an export takes: a kill falls anywhere in it. */
-const EXPORT_MILLIS = 20;
+/** About how long an ack takes: a kill falls anywhere before it. */
+const ACK_MILLIS = 5;
 const PROGRAM = fileURLToPath(new URL('./receiver.mjs', import.meta.url));
 
 class EmbeddedReceiver extends ReceiverProcess {
@@ -57,17 +57,19 @@ export class Receivers {
   /** Stands in for DNS: all of them behind one name, also the one that is down. */
   resolver = async () => this.#receivers.map(({ port }) => ({ address: '127.0.0.1', port }));
 
-  /** For some time, kills one after the other and starts it again; when it can do harm, which is while `isBusy`. */
-  async killInTurn(millis, isBusy) {
+  /** For some time, kills one after the other and starts it again. Kills when it can do harm: a chunk is on its way. */
+  async killInTurn(millis) {
     const end = performance.now() + millis;
     while (performance.now() + PAUSE_MILLIS < end) {
       await sleep(PAUSE_MILLIS);
-      while (!isBusy() && performance.now() < end) await sleep(POLL_MILLIS);
-      await sleep(EXPORT_MILLIS * Math.random());
-      const turn = this.kills++ % COUNT;
+      const turn = this.kills % COUNT;
+      const receiver = this.#receivers[turn];
+      await chunkSentTo(receiver.port, end - performance.now());
+      await sleep(ACK_MILLIS * Math.random());
+      this.kills++;
       this.down = letter(turn);
-      await this.#receivers[turn].kill('SIGKILL');
-      await this.#receivers[turn].start();
+      await receiver.kill('SIGKILL');
+      await receiver.start();
       this.down = undefined;
     }
   }
@@ -87,6 +89,17 @@ export class Receivers {
     }
     return counts;
   }
+}
+
+/** Resolves when a chunk is handed to a connection to this port, or after some time. */
+async function chunkSentTo(port, millis) {
+  let listener;
+  const sent = new Promise((resolve) => {
+    listener = ({ connection }) => connection.address === `127.0.0.1:${port}` && resolve();
+    subscribe('fluent-forward:chunk:sent', listener);
+  });
+  await Promise.race([sent, sleep(millis, undefined, { ref: false })]);
+  unsubscribe('fluent-forward:chunk:sent', listener);
 }
 
 async function* linesOf(paths) {

@@ -3,12 +3,12 @@ import { subscribe } from 'node:diagnostics_channel';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
-import { FluentForwardLogExporter } from 'opentelemetry-exporter-fluent-forward';
+import { LoggerProvider } from '@opentelemetry/sdk-logs';
+import { FluentForwardLogRecordProcessor } from 'opentelemetry-exporter-fluent-forward';
 import { number, Progress, paint, showTroubles, table } from '../scripts/terminal.mjs';
 import { installedVersion, NOT_INSTALLED } from '../test/support/fluentd-process.mjs';
 import { Receivers } from './receivers.mjs';
-import { Tally } from './tally.mjs';
+import { droppedOf, Tally } from './tally.mjs';
 
 const RECORDS_PER_SECOND = 5_000;
 const DEFAULT_SECONDS = 60;
@@ -17,8 +17,8 @@ const MIN_SECONDS = 3;
 const MAX_SECONDS = 3_600;
 const ROTATION_INTERVAL_MILLIS = 1_000;
 const CONNECTIONS = 2;
-/** Two seconds' records. The default, 2,048, holds no half second's, and a busy machine stops a receiver for longer. */
-const QUEUE_SIZE = 2 * RECORDS_PER_SECOND;
+/** The default. It holds more than ten seconds' records, so none may be dropped. */
+const MAX_IN_FLIGHT_BYTES = 33_554_432;
 const TICK_MILLIS = 20;
 const CLOSE_LIMIT_MILLIS = 20_000;
 
@@ -26,15 +26,16 @@ const USAGE = `Usage: npm run soak [-- [--seconds <n>] [--embedded [--lossy]]]
 
 Sends ${number(RECORDS_PER_SECOND)} log records a second to three Fluentd processes, over connections that are replaced
 every second, while the receivers are killed (SIGKILL) and started again in turn. Then it compares
-what was acknowledged with what the receivers have.
+what was emitted with what the receivers have.
 
   --seconds <n>  for how long, ${MIN_SECONDS} to ${number(MAX_SECONDS)} (default ${DEFAULT_SECONDS})
   --embedded     to receivers of this package, which needs no Fluentd
   --lossy        the embedded receivers acknowledge some records and throw them away: this must fail
   --help         show this text
 
-Exit code: 0 when receivers were killed, no export failed, every acknowledged record was received
-and no socket is left; 1 when not; 2 for bad arguments, or without Fluentd.`;
+Exit code: 0 when receivers were killed, every record was acknowledged and received, the statistics
+added up at every moment, the memory stayed within its bound and no socket is left; 1 when not; 2
+for bad arguments, or without Fluentd.`;
 
 /** The sockets that this process has opened. */
 class Sockets {
@@ -59,24 +60,6 @@ class Sockets {
   }
 }
 
-/** Tells the tally what goes through it. */
-class TalliedExporter extends FluentForwardLogExporter {
-  #tally;
-
-  constructor(options, tally) {
-    super(options);
-    this.#tally = tally;
-  }
-
-  export(records, callback) {
-    this.#tally.exported += records.length;
-    super.export(records, (result) => {
-      this.#tally.settle(records, result);
-      callback(result);
-    });
-  }
-}
-
 /** Emits at a steady rate: what a late tick has left out comes with it. */
 async function emitAll(logger, tally, records) {
   const start = performance.now();
@@ -90,80 +73,83 @@ async function emitAll(logger, tally, records) {
         attributes: { 'http.request.method': 'POST', 'url.path': '/cart/items', ...tally.next() },
       });
     }
-    tally.sampleRss();
+    tally.sample();
     await sleep(TICK_MILLIS);
   }
 }
 
-/** Sends the records while the receivers come and go, and tells how it goes; gives the exporter's statistics. */
-async function send(receivers, seconds, tally) {
-  const options = {
-    endpoint: Receivers.NAME,
-    resolver: receivers.resolver,
-    rotationIntervalMillis: ROTATION_INTERVAL_MILLIS,
-    connections: CONNECTIONS,
-  };
-  const exporter = new TalliedExporter(options, tally);
-  const provider = new LoggerProvider({
-    processors: [new BatchLogRecordProcessor({ exporter, maxQueueSize: QUEUE_SIZE })],
-  });
+/** Sends the records while the receivers come and go, and shows how it goes. */
+async function send(receivers, processor, seconds, tally) {
+  const provider = new LoggerProvider({ processors: [processor] });
   const start = performance.now();
   const progress = new Progress(() => {
     const elapsed = ((performance.now() - start) / 1_000).toFixed(1);
-    const { emitted, acknowledged, failed } = tally;
+    const { stats } = tally;
     const { kills, down } = receivers;
-    const status = `failed ${number(failed)}  kills ${kills}${down === undefined ? '' : `, ${down} is down`}`;
-    return `  ${elapsed} s  emitted ${number(emitted)}  acknowledged ${number(acknowledged)}  ${status}`;
+    const status = `held ${number(stats.held.records)}  kills ${kills}${down === undefined ? '' : `, ${down} is down`}`;
+    return `  ${elapsed} s  emitted ${number(tally.emitted)}  acknowledged ${number(stats.acknowledged.records)}  ${status}`;
   });
   showTroubles(progress);
   await Promise.all([
     emitAll(provider.getLogger('soak'), tally, seconds * RECORDS_PER_SECOND),
-    receivers.killInTurn(seconds * 1_000, () => tally.pending > 0),
+    receivers.killInTurn(seconds * 1_000),
   ]);
   await provider.shutdown();
   progress.end();
-  return exporter.stats();
 }
 
 async function soak({ seconds, embedded, lossy }) {
   console.log(`Starting three receivers (${embedded ? 'embedded' : `Fluentd ${installedVersion()}`})\n`);
   const receivers = await Receivers.start({ embedded, lossy });
   const sockets = new Sockets();
-  const tally = new Tally(seconds * RECORDS_PER_SECOND);
-  const stats = await send(receivers, seconds, tally);
-  const endRss = tally.sampleRss();
+  const processor = new FluentForwardLogRecordProcessor({
+    endpoint: Receivers.NAME,
+    resolver: receivers.resolver,
+    rotationIntervalMillis: ROTATION_INTERVAL_MILLIS,
+    connections: CONNECTIONS,
+    maxInFlightBytes: MAX_IN_FLIGHT_BYTES,
+  });
+  const tally = new Tally(processor, seconds * RECORDS_PER_SECOND);
+  await send(receivers, processor, seconds, tally);
+  const endRss = tally.sample();
   const socketsLeft = await sockets.left();
   const counts = await receivers.read((record) => tally.arrived(record));
 
-  const { lost } = tally;
-  showOutcome({ tally, stats, lost, kills: receivers.kills, counts, endRss, sockets, socketsLeft });
-  const faults = [];
-  if (tally.acknowledged === 0) faults.push('nothing was acknowledged');
-  if (receivers.kills === 0) faults.push('no receiver was killed');
-  if (lost > 0) faults.push(`${number(lost)} acknowledged records were lost`);
-  if (tally.failed > 0) faults.push(`${number(tally.failed)} records failed though receivers were up`);
-  if (tally.pending > 0) faults.push(`${number(tally.pending)} records have no result`);
+  const { kills } = receivers;
+  showOutcome({ tally, kills, counts, endRss, sockets, socketsLeft });
+  const faults = [...faultsOf(tally)];
+  if (kills === 0) faults.push('no receiver was killed');
   if (socketsLeft > 0) faults.push(`${socketsLeft} sockets are left`);
   return conclude(faults, tally);
 }
 
-function showOutcome({ tally, stats, lost, kills, counts, endRss, sockets, socketsLeft }) {
-  const { failures, latency } = tally;
-  const reasons = [...failures].map(([code, records]) => `${code} ${number(records)}`);
+function* faultsOf({ emitted, peakHeldBytes, received, stats, unaccounted }) {
+  const dropped = droppedOf(stats);
+  if (stats.acknowledged.records === 0) yield 'nothing was acknowledged';
+  if (emitted > received) yield `${number(emitted - received)} records were lost`;
+  if (dropped > 0) yield `${number(dropped)} records were dropped though receivers were up`;
+  if (stats.held.records > 0) yield `${number(stats.held.records)} records are held after the shutdown`;
+  if (unaccounted !== undefined) yield `the statistics do not add up: ${JSON.stringify(unaccounted)}`;
+  if (peakHeldBytes > MAX_IN_FLIGHT_BYTES) yield `${number(peakHeldBytes)} bytes were held`;
+}
+
+function showOutcome({ tally, kills, counts, endRss, sockets, socketsLeft }) {
+  const { emitted, latency, received, stats } = tally;
+  const reasons = Object.entries(stats.dropped).filter(([, records]) => records > 0);
   console.log(`\n${paint('bold', 'What became of the records')}\n`);
   table([
-    ['emitted', tally.emitted, `by the application, ${number(RECORDS_PER_SECOND)} a second`],
-    ['acknowledged', tally.acknowledged, 'as the exporter reported to the processor'],
-    ['failed', tally.failed, reasons.length === 0 ? 'as the exporter reported' : reasons.join(', ')],
-    ['dropped', tally.dropped, 'by the processor, whose queue was full'],
-    ['received', tally.received, counts.join(', ')],
-    ['lost', lost, 'records that were acknowledged and arrived nowhere'],
+    ['emitted', emitted, `by the application, ${number(RECORDS_PER_SECOND)} a second`],
+    ['acknowledged', stats.acknowledged.records, 'by the receivers'],
+    ['dropped', droppedOf(stats), reasons.map(([reason, records]) => `${reason} ${number(records)}`).join(', ')],
+    ['received', received, counts.join(', ')],
+    ['lost', emitted - received, 'records that arrived nowhere'],
     ['resent', stats.resent.records, 'records sent once more, after a kill or without an ack in time'],
     ['duplicated', tally.duplicated, 'records that arrived more than once'],
     ['kills', kills, 'of receivers, each started again'],
     ['latency p50', millis(latency.percentile(50)), 'ms from emit to ack'],
     ['latency p99', millis(latency.percentile(99)), 'ms'],
     ['latency max', millis(latency.max), 'ms'],
+    ['held at peak', megabytes(tally.peakHeldBytes), `MB, of ${megabytes(MAX_IN_FLIGHT_BYTES)}`],
     ['RSS at start', megabytes(tally.startRss), 'MB'],
     ['RSS at peak', megabytes(tally.peakRss), 'MB'],
     ['RSS at end', megabytes(endRss), 'MB'],
@@ -173,14 +159,14 @@ function showOutcome({ tally, stats, lost, kills, counts, endRss, sockets, socke
   ]);
 }
 
-function conclude(faults, { error }) {
+function conclude(faults, { stats }) {
   if (faults.length === 0) {
-    console.log(`\n${paint('green', 'Every acknowledged record was received.')}`);
+    console.log(`\n${paint('green', 'Every record was received.')}`);
     return 0;
   }
   console.log();
   console.error(paint('red', `Failed: ${faults.join('; ')}.`, process.stderr));
-  if (error !== undefined) console.error(error.message);
+  if (stats.lastError !== undefined) console.error(stats.lastError.message);
   return 1;
 }
 

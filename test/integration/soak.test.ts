@@ -10,7 +10,6 @@ import { runProgram, startProgram, tableValue } from '../support/run-program.ts'
 const SOAK = 'soak/soak.mjs';
 const SECONDS = 4;
 const RECORDS = SECONDS * 5_000;
-const BATCH = 512;
 
 /** A temporary directory for a program, to look at what it leaves there. */
 function temporaryDirectory(): string {
@@ -37,15 +36,9 @@ test('the soak kills receivers, rotates connections, loses no record and leaves 
   const args = ['--embedded', '--seconds', String(SECONDS)];
   const { code, stdout, stderr } = await runProgram(SOAK, { args, env: { TMPDIR, ...LONG_LIMIT_VARIABLES } });
   const of = (label: string) => tableValue(stdout, label);
-  expect(of('emitted')).toBe(RECORDS);
-  expect(of('acknowledged')).toBeGreaterThan(0);
-  expect(of('acknowledged') + of('dropped')).toBe(RECORDS);
-  expect(of('received')).toBe(of('acknowledged'));
-  for (const label of ['failed', 'lost', 'sockets left']) expect([label, of(label)]).toEqual([label, 0]);
+  for (const label of ['emitted', 'acknowledged', 'received']) expect([label, of(label)]).toEqual([label, RECORDS]);
+  for (const label of ['dropped', 'lost', 'sockets left']) expect([label, of(label)]).toEqual([label, 0]);
   expect(of('kills')).toBeGreaterThan(0);
-  // There is one export at a time, and a connection takes it once. On a busy machine the connections to a killed
-  // receiver end one by one: at worst there are two, and the two that were about to replace them.
-  expect(of('resent')).toBeLessThanOrEqual(of('kills') * 4 * BATCH);
   expect(of('duplicated')).toBeLessThanOrEqual(of('resent'));
   // About two a second, and fewer on a busy machine.
   expect(of('rotations')).toBeGreaterThanOrEqual(2);
@@ -54,13 +47,14 @@ test('the soak kills receivers, rotates connections, loses no record and leaves 
   expect(p50).toBeGreaterThan(0);
   expect(p99).toBeGreaterThanOrEqual(p50);
   expect(max).toBeGreaterThanOrEqual(p99);
+  expect(of('held at peak')).toBeLessThanOrEqual(34);
   expect(of('RSS at peak')).toBeGreaterThanOrEqual(Math.max(of('RSS at start'), of('RSS at end')));
   expect(of('RSS at start')).toBeGreaterThan(0);
 
   // Off a terminal: a plain line every second, and no colours.
   expect(stdout.match(/^ {2}\d+\.\d s {2}emitted [\d,]+ {2}acknowledged [\d,]+/gm)?.length).toBeGreaterThanOrEqual(3);
   expect(stdout).not.toContain('\x1b');
-  expect(stdout).toContain('Every acknowledged record was received.');
+  expect(stdout).toContain('Every record was received.');
   expect(stderr).not.toContain('Failed');
   expect(code).toBe(0);
   expect(readdirSync(TMPDIR)).toEqual([]);
@@ -73,9 +67,9 @@ test('the soak fails if receivers acknowledge records and throw them away', asyn
   });
   const lost = tableValue(stdout, 'lost');
   expect(lost).toBeGreaterThan(0);
-  expect(tableValue(stdout, 'received')).toBe(tableValue(stdout, 'acknowledged') - lost);
-  expect(stderr).toContain(`Failed: ${lost.toLocaleString('en-US')} acknowledged records were lost.`);
-  expect(stdout).not.toContain('Every acknowledged record');
+  expect(tableValue(stdout, 'received') + lost).toBe(tableValue(stdout, 'acknowledged'));
+  expect(stderr).toContain(`Failed: ${lost.toLocaleString('en-US')} records were lost.`);
+  expect(stdout).not.toContain('Every record was');
   expect(code).toBe(1);
 });
 
