@@ -14,6 +14,12 @@ const PROOFS = [
     short: { takes: '1 minute', args: ['50000', '20231114'] },
   },
   {
+    name: 'accounting',
+    claim: 'The processor accounts for every record, whatever happens to its receivers.',
+    full: { takes: '5 minutes', args: ['20000'] },
+    short: { takes: '30 seconds', args: ['1500', '20231114'] },
+  },
+  {
     name: 'soak',
     claim: 'Killed receivers and rotating connections lose no record (needs Fluentd).',
     full: { takes: '5 minutes', args: ['--seconds', '300'] },

@@ -20,8 +20,12 @@ async function prove(args: readonly string[], failing = '') {
 
 test('proof runs every proof in full and reports each one', async () => {
   const { code, stdout, commands } = await prove([]);
-  expect(commands).toEqual(['npm run --silent fuzz -- 1000000', 'npm run --silent soak -- --seconds 300']);
-  expect(stdout).toMatch(/^proved {2}fuzz {2}\d+ s\nproved {2}soak {2}\d+ s$/m);
+  expect(commands).toEqual([
+    'npm run --silent fuzz -- 1000000',
+    'npm run --silent accounting -- 20000',
+    'npm run --silent soak -- --seconds 300',
+  ]);
+  expect(stdout).toMatch(/^proved {2}fuzz {2}\d+ s\nproved {2}accounting {2}\d+ s\nproved {2}soak {2}\d+ s$/m);
   expect(code).toBe(0);
 });
 
@@ -33,13 +37,14 @@ test('proof with --short and a name runs the short form of that proof', async ()
 
 test('proof runs the other proofs after one has failed, and then fails', async () => {
   const { code, stdout } = await prove([], 'fuzz');
-  expect(stdout).toMatch(/^FAILED {2}fuzz {2}\d+ s\nproved {2}soak {2}\d+ s$/m);
+  expect(stdout).toMatch(/^FAILED {2}fuzz {2}\d+ s\nproved {2}accounting {2}\d+ s\nproved {2}soak {2}\d+ s$/m);
   expect(code).toBe(1);
 });
 
 test('proof --help names every proof with what it shows and how long it takes', async () => {
   const { code, stdout, stderr } = await runProgram('scripts/proof.mjs', { args: ['--help'] });
   expect(stdout).toMatch(/^ {2}fuzz {2}.+\n {8}Takes 12 minutes, with --short /m);
+  expect(stdout).toMatch(/^ {2}accounting {2}.+\n {8}Takes 5 minutes, with --short /m);
   expect(stdout).toMatch(/^ {2}soak {2}.+\n {8}Takes 5 minutes, with --short /m);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });

@@ -26,7 +26,8 @@ export class FakeClock implements Clock {
   }
 
   after(millis: number, callback: () => void): Timer {
-    const timer = { at: Math.round(this.#now + millis), callback };
+    // As in Node.js, a timer takes at least a millisecond: what is left of a time must not come round again and again.
+    const timer = { at: Math.round(this.#now + (millis > 0 ? Math.max(1, millis) : 0)), callback };
     this.#timers.add(timer);
     return { cancel: () => this.#timers.delete(timer) };
   }
