@@ -10,6 +10,7 @@ import type { WallTime } from '../../src/clock.ts';
 import { BatchEncoder } from '../../src/encode/batch.ts';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
 import { type CreateOptions, createLayout } from '../../src/encode/layout/create.ts';
+import type { Layout } from '../../src/encode/layout/layout.ts';
 import type { Tagger } from '../../src/encode/tag.ts';
 
 // ---- records ------------------------------------------------------------------------------------
@@ -62,10 +63,11 @@ export interface EncoderOptions extends Partial<CreateOptions> {
   readonly warn?: (cause: string, message: string) => void;
 }
 
-/** An encoder with the exporter's defaults. */
-export function batchEncoder(options: EncoderOptions = {}): BatchEncoder {
-  const { tag = 'a.tag', maxChunkBytes = 1_000_000, ceilingBytes = 6_000_000, pool = new BufferPool() } = options;
-  const { warn = () => {} } = options;
+/** A layout with the exporter's defaults. */
+export function layoutWith(
+  options: Partial<CreateOptions> = {},
+  warn = (_cause: string, _message: string) => {},
+): Layout {
   const defaults: CreateOptions = {
     layout: 'default',
     maxStringBytes: 262_144,
@@ -74,8 +76,15 @@ export function batchEncoder(options: EncoderOptions = {}): BatchEncoder {
     recordUid: false,
     eventNameAttribute: undefined,
   };
-  const layout = createLayout({ ...defaults, ...options }, warn);
-  return new BatchEncoder({ tag, limits: { maxChunkBytes, ceilingBytes }, layout, pool, warn });
+  return createLayout({ ...defaults, ...options }, warn);
+}
+
+/** An encoder with the exporter's defaults. */
+export function batchEncoder(options: EncoderOptions = {}): BatchEncoder {
+  const { tag = 'a.tag', maxChunkBytes = 1_000_000, ceilingBytes = 6_000_000, pool = new BufferPool() } = options;
+  const { warn = () => {} } = options;
+  const limits = { maxChunkBytes, ceilingBytes };
+  return new BatchEncoder({ tag, limits, layout: layoutWith(options, warn), pool, warn });
 }
 
 // ---- decoding -----------------------------------------------------------------------------------
