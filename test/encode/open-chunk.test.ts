@@ -43,7 +43,7 @@ function otlpEntries(chunk: Chunk): unknown[] {
 
 describe('a sealed chunk', () => {
   it.each<LayoutName>(['default', 'flat', 'otlp'])(
-    'has the same entries as a batch of the same records: %s',
+    'an open chunk has the same entries as a batch of the same records: %s',
     (layout) => {
       const part = fc.record({
         resource: fc.constantFrom(...resources),
@@ -71,7 +71,7 @@ describe('a sealed chunk', () => {
     },
   );
 
-  it('says before how large it will be', () => {
+  it('an open chunk says how large it will be when it is sealed', () => {
     const chunk = openChunk({ layout: 'otlp' });
     for (let i = 0; i < 50; i++) add(chunk, record({ body: 'x'.repeat(i), instrumentationScope: scopes[i % 3] }));
     const { bytes } = chunk;
@@ -81,7 +81,7 @@ describe('a sealed chunk', () => {
     expect(bytes - length).toBeLessThanOrEqual(4);
   });
 
-  it('counts its records by their severities', () => {
+  it('an open chunk counts its records by their severities', () => {
     const chunk = openChunk();
     for (const severityNumber of [9, 9, 17, undefined]) add(chunk, record({ severityNumber }));
     expect(String(chunk.severities)).toBe('ERROR 1, INFO 2, unset 1');
@@ -92,7 +92,7 @@ describe('a sealed chunk', () => {
 describe('groups', () => {
   const alternating = Array.from({ length: 9 }, (_, i) => record({ body: i, instrumentationScope: scopes[i % 3] }));
 
-  it('alternating scopes repeat no group header', () => {
+  it('alternating scopes repeat no group header in an open chunk', () => {
     const chunk = openChunk({ layout: 'otlp' });
     for (const each of alternating) add(chunk, each);
     expect(chunk.buffers).toBe(3);
@@ -100,7 +100,7 @@ describe('groups', () => {
     expect(otlpEntries(sealed(chunk))).toEqual(expected);
   });
 
-  it('scopes of the same content have one group', () => {
+  it('scopes with the same content have one group in an open chunk', () => {
     const chunk = openChunk({ layout: 'otlp' });
     for (let i = 0; i < 4; i++) add(chunk, record({ body: i, instrumentationScope: { name: 'same' } }));
     expect(otlpEntries(sealed(chunk))).toEqual(['same', 0, 1, 2, 3, 'end']);
@@ -111,7 +111,7 @@ describe('groups', () => {
     ['middle', [1]],
     ['last', [2]],
     ['first two', [0, 1]],
-  ])('the %s group is not written if its records cannot be encoded', (_, empty) => {
+  ])('the %s group of an open chunk is not written if its records cannot be encoded', (_, empty) => {
     const pool = new BufferPool();
     const chunk = openChunk({ layout: 'otlp', pool });
     for (const [i, instrumentationScope] of scopes.entries()) {
@@ -127,25 +127,28 @@ describe('groups', () => {
 });
 
 describe('a record that is not added', () => {
-  it.each<LayoutName>(['default', 'otlp'])('leaves no byte behind: %s', (layout) => {
-    const chunk = openChunk({ layout });
-    add(chunk, record({ body: 'before' }));
-    const { bytes } = chunk;
-    expect(() => add(chunk, unreadable({ body: 'x'.repeat(9_000) }))).toThrow('thrown');
-    expect([chunk.bytes, chunk.records]).toEqual([bytes, 1]);
-    add(chunk, record({ body: 'after' }));
-    const other = openChunk({ layout });
-    for (const body of ['before', 'after']) add(other, record({ body }));
-    expect(Buffer.from(sealed(chunk).payload).equals(sealed(other).payload)).toBe(true);
-  });
+  it.each<LayoutName>(['default', 'otlp'])(
+    'a record that cannot be encoded leaves no byte in an open chunk: %s',
+    (layout) => {
+      const chunk = openChunk({ layout });
+      add(chunk, record({ body: 'before' }));
+      const { bytes } = chunk;
+      expect(() => add(chunk, unreadable({ body: 'x'.repeat(9_000) }))).toThrow('thrown');
+      expect([chunk.bytes, chunk.records]).toEqual([bytes, 1]);
+      add(chunk, record({ body: 'after' }));
+      const other = openChunk({ layout });
+      for (const body of ['before', 'after']) add(other, record({ body }));
+      expect(Buffer.from(sealed(chunk).payload).equals(sealed(other).payload)).toBe(true);
+    },
+  );
 
-  it('is left out if the layout function returns undefined', () => {
+  it('an open chunk does not count a record that the layout function leaves out', () => {
     const chunk = openChunk({ layout: ({ body }, entry) => (body === 'secret' ? undefined : entry) });
     expect(['a', 'secret', 'b'].map((body) => add(chunk, record({ body })))).toEqual(['added', 'filtered', 'added']);
     expect(decodeChunk(sealed(chunk)).entries.map((entry) => entry.record.message)).toEqual(['a', 'b']);
   });
 
-  it('is too large for any message, and the others stay', () => {
+  it('a record that is too large for any message is dropped alone, and the others stay in the open chunk', () => {
     const chunk = openChunk({ ceilingBytes: 4_000 });
     add(chunk, record({ body: 'small' }));
     expect(() => add(chunk, record({ body: 'x'.repeat(4_000) }))).toThrow(TooLargeError);
@@ -155,29 +158,34 @@ describe('a record that is not added', () => {
 });
 
 describe('a chunk that is full', () => {
-  it.each<LayoutName>(['default', 'otlp'])('passes the record that does not fit to the next chunk: %s', (layout) => {
-    const options: EncoderOptions = { layout, maxChunkBytes: 3_000 };
-    const shared = layoutWith(options);
-    let chunk = openChunk(options, shared);
-    const chunks: Chunk[] = [];
-    const bodies = Array.from({ length: 100 }, (_, i) => `${i} ${'x'.repeat((i * 37) % 500)}`);
-    for (const [i, body] of bodies.entries()) {
-      const each = record({ body, severityNumber: 9, instrumentationScope: scopes[i % 2] });
-      if (add(chunk, each) !== 'overflow') continue;
-      const next = openChunk(options, shared);
-      chunk.moveLastTo(next, 9);
+  it.each<LayoutName>(['default', 'otlp'])(
+    'an open chunk that is full passes the record that does not fit to the next one: %s',
+    (layout) => {
+      const options: EncoderOptions = { layout, maxChunkBytes: 3_000 };
+      const shared = layoutWith(options);
+      let chunk = openChunk(options, shared);
+      const chunks: Chunk[] = [];
+      const bodies = Array.from({ length: 100 }, (_, i) => `${i} ${'x'.repeat((i * 37) % 500)}`);
+      for (const [i, body] of bodies.entries()) {
+        const each = record({ body, severityNumber: 9, instrumentationScope: scopes[i % 2] });
+        if (add(chunk, each) !== 'overflow') continue;
+        const next = openChunk(options, shared);
+        chunk.moveLastTo(next, 9);
+        chunks.push(sealed(chunk));
+        chunk = next;
+      }
       chunks.push(sealed(chunk));
-      chunk = next;
-    }
-    chunks.push(sealed(chunk));
-    expect(chunks.length).toBeGreaterThan(5);
-    for (const { bytes } of chunks) expect(bytes.length).toBeLessThanOrEqual(3_000);
-    const entries = chunks.flatMap((each) => decodeChunk(each).entries);
-    const sent = entries.map((entry) => entry.record.message ?? entry.record.log).filter((body) => body !== undefined);
-    expect(sent.sort()).toEqual([...bodies].sort());
-  });
+      expect(chunks.length).toBeGreaterThan(5);
+      for (const { bytes } of chunks) expect(bytes.length).toBeLessThanOrEqual(3_000);
+      const entries = chunks.flatMap((each) => decodeChunk(each).entries);
+      const sent = entries
+        .map((entry) => entry.record.message ?? entry.record.log)
+        .filter((body) => body !== undefined);
+      expect(sent.sort()).toEqual([...bodies].sort());
+    },
+  );
 
-  it('takes one record that is larger than a chunk, if it is alone', () => {
+  it('an open chunk takes one record that is larger than maxChunkBytes, if it is alone', () => {
     const chunk = openChunk({ maxChunkBytes: 3_000 });
     expect(add(chunk, record({ body: 'x'.repeat(5_000) }))).toBe('added');
     expect(add(chunk, record({ body: 'y' }))).toBe('overflow');
@@ -186,7 +194,7 @@ describe('a chunk that is full', () => {
 });
 
 describe('the memory of a chunk', () => {
-  it('is that of its buffers', () => {
+  it('the memory of an open chunk is that of its buffers', () => {
     const chunk = openChunk({ layout: 'otlp', bytes: 8_192 });
     expect([chunk.heldBytes, chunk.buffers]).toEqual([0, 1]);
     add(chunk, record({ instrumentationScope: scopes[0] }));
@@ -195,24 +203,27 @@ describe('the memory of a chunk', () => {
     expect([chunk.heldBytes, chunk.buffers]).toEqual([8_192 + 1_024, 2]);
   });
 
-  it('is counted also if the record that made it grow cannot be encoded', () => {
+  it('the memory of an open chunk is counted also if the record that made it grow cannot be encoded', () => {
     const chunk = openChunk();
     expect(() => add(chunk, unreadable({ body: 'x'.repeat(9_000) }))).toThrow('thrown');
     expect(chunk.heldBytes).toBeGreaterThan(9_000);
   });
 
-  it.each(['seal', 'release'] as const)('goes back to the pool by %s if there are no records', (end) => {
-    const pool = new BufferPool();
-    const chunk = openChunk({ layout: 'otlp', pool });
-    for (const instrumentationScope of scopes) {
-      expect(() => add(chunk, unreadable({ instrumentationScope }))).toThrow('thrown');
-    }
-    const { retainedBytes } = pool;
-    expect(chunk[end]()).toBeUndefined();
-    expect(pool.retainedBytes - retainedBytes).toBe(3 * 1_024);
-  });
+  it.each(['seal', 'release'] as const)(
+    'the memory of an open chunk without records goes back to the pool: %s',
+    (end) => {
+      const pool = new BufferPool();
+      const chunk = openChunk({ layout: 'otlp', pool });
+      for (const instrumentationScope of scopes) {
+        expect(() => add(chunk, unreadable({ instrumentationScope }))).toThrow('thrown');
+      }
+      const { retainedBytes } = pool;
+      expect(chunk[end]()).toBeUndefined();
+      expect(pool.retainedBytes - retainedBytes).toBe(3 * 1_024);
+    },
+  );
 
-  it('goes back to the pool when the sealed chunk is released', () => {
+  it('the memory of an open chunk goes back to the pool when the sealed chunk is released', () => {
     const pool = new BufferPool();
     const chunk = openChunk({ layout: 'otlp', pool });
     for (const instrumentationScope of scopes) add(chunk, record({ instrumentationScope }));
