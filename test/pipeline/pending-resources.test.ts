@@ -30,7 +30,7 @@ function recordEncoder({ layout = 'default', tag = 'a.tag' }: FixtureOptions = {
     memory,
     clock,
     scheduledDelayMillis: 200,
-    warn: (_, message) => warnings.push(message),
+    warn: (_, message) => warnings.push(`endpoint: ${message}`),
     onSealed: (chunk: Chunk) => {
       const contents = decodeChunk(chunk).entries.map((entry) => entry.record);
       sealed.push({ tag: chunk.tag, payload: Buffer.from(chunk.payload), contents });
@@ -218,7 +218,7 @@ describe('detectors that fail', () => {
     await clock.advance(10_000);
     expect(resources()).toEqual([KNOWN, KNOWN]);
     expect(warnings).toEqual([
-      'the resource of log records is incomplete: a detector has not answered within 5000 ms; they are sent with what is known of it',
+      'endpoint: the resource of log records is incomplete: a detector has not answered within 5000 ms; they are sent with what is known of it',
     ]);
     // It settles late.
     resource.finish();
@@ -248,7 +248,7 @@ describe('detectors that fail', () => {
     await afterDelay(clock);
     expect(resources()).toEqual([KNOWN, KNOWN]);
     expect(warnings).toEqual([
-      'the resource of log records is incomplete: no metadata service; they are sent with what is known of it',
+      'endpoint: the resource of log records is incomplete: no metadata service; they are sent with what is known of it',
     ]);
   });
 

@@ -41,6 +41,7 @@ const CONFIG = 'test/config/config.test.ts';
 const COMPRESSION = 'test/compress/compressor.test.ts';
 const SECURITY = 'test/config/security.test.ts';
 
+const PROCESSOR = 'test/processor/processor.test.ts';
 const METRICS = 'test/telemetry/metrics.test.ts';
 const REGISTER = 'test/register/register.test.ts';
 const FAILURES = 'test/telemetry/failure-report.test.ts';
@@ -208,6 +209,16 @@ export const MESSAGES: readonly Message[] = [
   {
     level: 'warn',
     text: 'tls.insecureSkipVerify is set: … may be anybody, and whoever can redirect the traffic reads the log records',
+  },
+  {
+    level: 'warn',
+    text: '…: a flush has ended: …; … log record(s) in … chunk(s) are not acknowledged; they are kept, and sent again',
+    test: PROCESSOR,
+  },
+  {
+    level: 'warn',
+    text: '…: the resource of log records is incomplete: …; they are sent with what is known of it',
+    test: 'test/pipeline/pending-resources.test.ts',
   },
   {
     level: 'error',
