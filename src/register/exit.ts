@@ -1,29 +1,24 @@
 import { nextTick, systemClock } from '../clock.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { FluentForwardLogRecordProcessor } from '../processor.ts';
-import type { LateRecords } from './late-records.ts';
 
 /** Listeners of `beforeExit` that log each time would else never let the process end. */
 const MAX_FLUSHES = 10;
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-/** What there is to end with the process. */
-export interface Exiting {
-  readonly processor: FluentForwardLogRecordProcessor;
-  readonly lateRecords: LateRecords;
-  readonly diagnostics: Diagnostics;
-}
+/** Reports how many records are left unacknowledged when the process ends. */
+type End = (unacknowledged: number) => void;
 
 /** Sends what the processor holds before the process ends, and lets it end as it would without this. */
-export function flushAtExit(exiting: Exiting): void {
-  flushBeforeExit(exiting);
-  flushOnSignals(exiting);
+export function flushAtExit(processor: FluentForwardLogRecordProcessor, diagnostics: Diagnostics): void {
+  const end = (unacknowledged: number) => endExporting(processor, diagnostics, unacknowledged);
+  flushBeforeExit(processor, end);
+  flushOnSignals(processor, end);
 }
 
 /** Flushes when the process has nothing left to do, and again when what other listeners began then has logged more. */
-function flushBeforeExit(exiting: Exiting): void {
-  const { processor } = exiting;
+function flushBeforeExit(processor: FluentForwardLogRecordProcessor, end: End): void {
   let flushes = 0;
   let emittedBeforeFlush = 0;
   /** What listeners logged once more as a flush made the event come again: without this it would have come once. */
@@ -45,7 +40,7 @@ function flushBeforeExit(exiting: Exiting): void {
       if (!(await flush(processor))) flushes = MAX_FLUSHES;
     });
   });
-  process.on('exit', () => end(exiting, processor.stats().held.records - repeated));
+  process.on('exit', () => end(processor.stats().held.records - repeated));
 }
 
 /** Resolves with whether all that was emitted before is settled. If it is not, another flush would take as long again. */
@@ -56,8 +51,7 @@ async function flush(processor: FluentForwardLogRecordProcessor): Promise<boolea
   return after.held.records <= after.emitted - before.emitted;
 }
 
-function flushOnSignals(exiting: Exiting): void {
-  const { processor } = exiting;
+function flushOnSignals(processor: FluentForwardLogRecordProcessor, end: End): void {
   const hasOthers = watchOtherListeners();
   const listen = () => {
     // First, so that a listener for one time is still there to be counted.
@@ -74,7 +68,7 @@ function flushOnSignals(exiting: Exiting): void {
       // What was logged meanwhile is sent too.
       if (isSettled) await flush(processor);
       // Process 1 of a container lives on, and so does one that listens by now.
-      if (process.pid !== 1 && process.listenerCount(signal) === 0) end(exiting, processor.stats().held.records);
+      if (process.pid !== 1 && process.listenerCount(signal) === 0) end(processor.stats().held.records);
       process.kill(process.pid, signal);
     }
     listen();
@@ -93,18 +87,17 @@ function watchOtherListeners(): (signal: NodeJS.Signals) => boolean {
   return (signal) => process.listenerCount(signal) > 1 || gone.has(signal);
 }
 
-/**
- * Reports how many records are left `unacknowledged`. Closes the connections, because Fluentd logs a warning if TLS is
- * cut off.
- */
-function end({ processor, lateRecords, diagnostics }: Exiting, unacknowledged: number): void {
-  const report = (message: string) => diagnostics.error(`${processor.endpoint}: ${message}`);
+/** Closes the connections, because Fluentd logs a warning if TLS is cut off. The processor reports later records. */
+function endExporting(
+  processor: FluentForwardLogRecordProcessor,
+  diagnostics: Diagnostics,
+  unacknowledged: number,
+): void {
   if (unacknowledged > 0) {
-    report(
-      `${unacknowledged} log record(s) were not acknowledged when the process ended: it did not wait for them ` +
-        '(process.exit(), an uncaught error), or they came while it ended, or the last flush ended before their acks',
+    diagnostics.error(
+      `${processor.endpoint}: ${unacknowledged} log record(s) were not acknowledged when the process ended: it did not ` +
+        'wait for them (process.exit(), an uncaught error), or they came while it ended, or the last flush ended before their acks',
     );
   }
-  lateRecords.watch(() => report('a log record came after the end of exporting; it is lost, as those after it are'));
   void processor.shutdown();
 }

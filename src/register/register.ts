@@ -10,7 +10,6 @@ import { readActivation } from './activation.ts';
 import { describeIgnored, readProcessorOptions } from './batch-variables.ts';
 import { setConsoleDiag } from './console-diag.ts';
 import { flushAtExit } from './exit.ts';
-import { LateRecords } from './late-records.ts';
 import { readRecordLimits } from './record-limits.ts';
 import { readResourceAttributes } from './resource-attributes.ts';
 import { type ApiLogs, findSdk, INSTALL_COMMAND, type Sdk } from './sdk.ts';
@@ -52,24 +51,19 @@ function registerOrStepAside(environment: Environment): void {
   setConsoleDiag(variables, sdk.api.diag);
   const diagnostics = new Diagnostics(systemClock);
   const processor = new FluentForwardLogRecordProcessor(readProcessorOptions(variables));
-  const lateRecords = new LateRecords();
-  registerProvider(createProvider(sdk, [processor, lateRecords], variables), sdk);
+  registerProvider(createProvider(sdk, processor, variables), sdk);
   for (const message of warnings) diagnostics.warnOnce(message);
   const ignored = describeIgnored(variables);
   if (ignored !== undefined) diagnostics.info(ignored);
-  flushAtExit({ processor, lateRecords, diagnostics });
+  flushAtExit(processor, diagnostics);
 }
 
-function createProvider(
-  { logs, resources }: Sdk,
-  processors: LogRecordProcessor[],
-  variables: Variables,
-): LoggerProvider {
+function createProvider({ logs, resources }: Sdk, processor: LogRecordProcessor, variables: Variables): LoggerProvider {
   const attributes = resources.resourceFromAttributes(readResourceAttributes(variables));
   return new logs.LoggerProvider({
     resource: resources.defaultResource().merge(attributes),
     logRecordLimits: readRecordLimits(variables),
-    processors,
+    processors: [processor],
   });
 }
 
