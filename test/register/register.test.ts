@@ -207,7 +207,9 @@ describe('register', () => {
       const { code, stdout, stderr } = await run('hello.mjs', { env });
       expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
       expect(stderr).toContain(`${endpoint}: connection refused`);
-      expect(stderr).toContain('a flush has ended: no ack within 1000 ms (flushTimeoutMillis); 1 log record(s)');
+      expect(stderr).toContain(
+        ': a flush has ended: no ack within 1000 ms (flushTimeoutMillis); 1 log record(s) in 1 chunk(s) are not acknowledged; they are kept, and sent again',
+      );
     });
 
     test('register prints what OTEL_LOG_LEVEL allows', async () => {

@@ -41,7 +41,6 @@ const CONFIG = 'test/config/config.test.ts';
 const COMPRESSION = 'test/compress/compressor.test.ts';
 const SECURITY = 'test/config/security.test.ts';
 
-const PROCESSOR = 'test/processor/processor.test.ts';
 const METRICS = 'test/telemetry/metrics.test.ts';
 const REGISTER = 'test/register/register.test.ts';
 const FAILURES = 'test/telemetry/failure-report.test.ts';
@@ -213,7 +212,7 @@ export const MESSAGES: readonly Message[] = [
   {
     level: 'warn',
     text: '…: a flush has ended: …; … log record(s) in … chunk(s) are not acknowledged; they are kept, and sent again',
-    test: PROCESSOR,
+    test: REGISTER,
   },
   {
     level: 'warn',
