@@ -33,6 +33,8 @@ const MESSAGES = {
     /: the server acknowledged a later chunk and not this one; 1 unacknowledged record\(s\) in 1 chunk\(s\) will be sent again( in \d+ ms)?$/,
   refused:
     /: a chunk of \d+ bytes \(\d+ record\(s\), tag "opentelemetry.logs"\) is not acknowledged although others are: receivers probably refuse it; compare chunk_size_limit \(Fluentd\) and buffer_max_size \(Fluent Bit\) with maxChunkBytes; trying on until the deadline$/,
+  failed:
+    /: 1 export\(s\) with 1 unacknowledged log record\(s\) failed in 0\.0 s, and no more since then; code: FLUENT_FORWARD_CHUNK_REFUSED$/,
   again: /^connected to tcp:\/\/\S+( \(127\.0\.0\.1:\d+\))? again after \d+\.\d s, \d+ records resent, 0 failed$/,
 };
 
@@ -299,7 +301,9 @@ test(
     expect(tries.length).toBeGreaterThan(3);
     expect(fluentd.complaints).toEqual(tries);
     // At the first try small ones follow it; later it may be alone.
-    expect(messagesAbout(fluentd.port).add('overdue')).toEqual(new Set(['skipped', 'overdue', 'refused', 'again']));
+    expect(messagesAbout(fluentd.port).add('overdue')).toEqual(
+      new Set(['skipped', 'overdue', 'refused', 'failed', 'again']),
+    );
     const slowest = Math.round(stream.recorder.slowestMillis);
     await annotate(
       `refused after ${took} ms and ${tries.length} tries; ${stream.emitted} small records, at most ${slowest} ms each`,
