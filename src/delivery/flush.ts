@@ -6,6 +6,9 @@ import type { Sender } from './sender.ts';
 /** A flush takes no longer, whatever is acknowledged meanwhile: Kubernetes kills a process 30 s after SIGTERM. */
 export const MAX_FLUSH_MILLIS = 25_000;
 
+/** After a flush has timed out late, it goes on for no longer: `LoggerProvider.forceFlush()` rejects after 30 s. */
+const MAX_EXTENSION_MILLIS = 4_000;
+
 /** What a flush waits for. */
 export interface Flushable<T> {
   /** What is not settled. */
@@ -46,9 +49,9 @@ export class Flusher<T> {
 
   /**
    * Resolves when what is in flight is settled. Times out if nothing is acknowledged for `flushTimeoutMillis`, and at
-   * the latest after `maxMillis`, or 25 s. Ends the backoff. Holds the process.
+   * the latest after `maxMillis`, or 25 s. Ends the backoff. Holds the process. Never rejects.
    */
-  async flush(maxMillis: number = MAX_FLUSH_MILLIS): Promise<void> {
+  async flush(maxMillis?: number): Promise<void> {
     const { prepare, running, sender } = this.#options;
     const waitedFor = new Set<T>();
     let end = () => {};
@@ -58,30 +61,37 @@ export class Flusher<T> {
     const stopListening = running.onEnded((each) => {
       if (waitedFor.delete(each) && waitedFor.size === 0) end();
     });
-    const deadline = this.#startDeadline(waitedFor, maxMillis, end);
+    const flush = this.#startDeadline(waitedFor, limitOf(maxMillis), end);
     await Promise.race([prepare(), ended]);
+    flush.prepared();
     for (const each of running.inFlight) waitedFor.add(each);
     if (waitedFor.size > 0) {
       sender.hurry();
       await ended;
     }
-    deadline.cancel();
+    flush.deadline.cancel();
     stopListening();
   }
 
-  #startDeadline(waitedFor: ReadonlySet<T>, maxMillis: number, end: () => void): Deadline {
+  /** No ack can come before the flush is prepared, so the time without one begins then. */
+  #startDeadline(waitedFor: ReadonlySet<T>, maxMillis: number, end: () => void) {
     const { clock, flushTimeoutMillis, roundMillis, running, sender } = this.#options;
-    const startedAt = clock.now();
-    const longestAt = startedAt + (maxMillis > 0 ? Math.min(maxMillis, MAX_FLUSH_MILLIS) : MAX_FLUSH_MILLIS);
-    const silentAt = () => Math.max(startedAt, sender.lastAckAt) + flushTimeoutMillis;
-    return new Deadline({
+    const longestAt = clock.now() + maxMillis;
+    let preparedAt: number | undefined;
+    const silentAt = () => Math.max(preparedAt ?? clock.now(), sender.lastAckAt) + flushTimeoutMillis;
+    const timeout = (): FlushTimeout => ({
+      code: 'FLUENT_FORWARD_FLUSH_TIMEOUT',
+      ...(silentAt() > longestAt
+        ? { limit: 'whole flush', millis: maxMillis }
+        : { limit: 'no ack', millis: flushTimeoutMillis }),
+    });
+    const deadline = new Deadline({
       clock,
       dueAt: () => Math.min(silentAt(), longestAt),
-      roundMillis: Math.min(flushTimeoutMillis, roundMillis),
+      roundMillis: Math.min(flushTimeoutMillis, roundMillis, maxMillis, MAX_EXTENSION_MILLIS),
       keepAlive: true,
       onDue: () => {
-        const limit = silentAt() > longestAt ? 'whole flush' : 'no ack';
-        this.#timeout = { code: 'FLUENT_FORWARD_FLUSH_TIMEOUT', limit };
+        this.#timeout = timeout();
         const late = [...waitedFor].filter((each) => running.inFlight.has(each));
         if (running.flushTimedOut(late, this.#timeout) === 'kept' || waitedFor.size === 0) end();
       },
@@ -89,7 +99,16 @@ export class Flusher<T> {
         this.#timeout = undefined;
       },
     });
+    const prepared = () => {
+      preparedAt = clock.now();
+    };
+    return { deadline, prepared };
   }
+}
+
+/** Anything but a positive number is no limit. */
+function limitOf(maxMillis: unknown): number {
+  return typeof maxMillis === 'number' && maxMillis > 0 ? Math.min(maxMillis, MAX_FLUSH_MILLIS) : MAX_FLUSH_MILLIS;
 }
 
 /** Resolves when the microtask queue of this turn is empty. BatchLogRecordProcessor may flush just before it exports. */

@@ -23,8 +23,9 @@ export interface ExportTimeout {
   readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_TIMEOUT'>;
 }
 
-/** `limit`: whether `flushTimeoutMillis` passed without an ack, or the whole flush took too long. */
+/** `limit`: whether there was no ack for `millis`, or the whole flush took so long. */
 export interface FlushTimeout {
   readonly code: Extract<ExportErrorCode, 'FLUENT_FORWARD_FLUSH_TIMEOUT'>;
   readonly limit: 'no ack' | 'whole flush';
+  readonly millis: number;
 }

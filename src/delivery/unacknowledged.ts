@@ -1,7 +1,6 @@
 import { CODECS } from '../compress/codecs.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import { printable } from '../printable.ts';
-import type { KeptChunk } from './kept-chunks.ts';
 import type { FlushTimeout } from './outcome.ts';
 
 const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes';
@@ -35,14 +34,9 @@ export function describeSilence(chunk: Chunk): string {
 }
 
 /** What a flush that took too long leaves behind, for messages. */
-export function describeFlushTimeout(
-  late: readonly KeptChunk[],
-  { limit }: FlushTimeout,
-  flushTimeoutMillis: number,
-): string {
-  const records = late.reduce((sum, { severities }) => sum + severities.total, 0);
-  const why = limit === 'no ack' ? `no ack within ${flushTimeoutMillis} ms (flushTimeoutMillis)` : 'it took too long';
-  return `a flush has ended: ${why}; ${records} log record(s) in ${late.length} chunk(s) are not acknowledged; they are kept, and sent again`;
+export function describeFlushTimeout(records: number, { limit, millis }: FlushTimeout): string {
+  const why = limit === 'no ack' ? `no ack within ${millis} ms (flushTimeoutMillis)` : `it may take ${millis} ms`;
+  return `a flush has ended: ${why}; ${records} log record(s) are not acknowledged; they are kept, and sent again`;
 }
 
 function describeChunk({ bytes, compression, records, tag }: Chunk): string {

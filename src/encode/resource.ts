@@ -25,19 +25,46 @@ export function isComplete({ asyncAttributesPending }: Resource): boolean {
   return !asyncAttributesPending;
 }
 
-/**
- * Returns a resource with the attributes that are known now. While a resource is pending, reading its `attributes` logs
- * an error through `diag`, so that its raw attributes are read, where it has them.
- */
-export function knownPart(resource: Resource): Resource {
-  const { schemaUrl } = resource;
-  if (typeof resource.getRawAttributes !== 'function') return { ...resource, attributes: resource.attributes };
-  const attributes: Record<string, unknown> = {};
-  for (const [name, value] of resource.getRawAttributes()) {
-    const isKnown =
-      value !== undefined && value !== null && typeof (value as Partial<Promise<unknown>>).then !== 'function';
-    // The first one counts, as it does for the SDK.
-    if (isKnown && !Object.hasOwn(attributes, name)) setField(attributes, name, value);
+/** The attributes of a resource that is pending. */
+export class PendingAttributes {
+  readonly #resource: Resource;
+  /** The values of promises that are fulfilled. */
+  readonly #values = new Map<unknown, unknown>();
+
+  constructor(resource: Resource) {
+    this.#resource = resource;
+    for (const [, value] of this.#raw) if (isThenable(value)) this.#note(value);
   }
-  return { attributes, schemaUrl } as Resource;
+
+  /**
+   * A resource with the attributes that are known now. The SDK awaits one attribute after the other, so that all that
+   * follow a slow one count as pending. While a resource is pending, reading its `attributes` logs an error.
+   */
+  get known(): Resource {
+    const attributes: Record<string, unknown> = {};
+    for (const [name, raw] of this.#raw) {
+      const value = isThenable(raw) ? this.#values.get(raw) : raw;
+      // The first one counts, as it does for the SDK.
+      if (value !== undefined && value !== null && !Object.hasOwn(attributes, name)) setField(attributes, name, value);
+    }
+    return { attributes, schemaUrl: this.#resource.schemaUrl } as Resource;
+  }
+
+  get #raw(): readonly (readonly [name: string, value: unknown])[] {
+    const { getRawAttributes } = this.#resource;
+    return typeof getRawAttributes === 'function'
+      ? getRawAttributes.call(this.#resource)
+      : Object.entries(this.#resource.attributes);
+  }
+
+  #note(promise: PromiseLike<unknown>): void {
+    Promise.resolve(promise).then(
+      (value) => this.#values.set(promise, value),
+      () => {},
+    );
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return isObject(value) && typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
 }

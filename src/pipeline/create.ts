@@ -7,7 +7,7 @@ import { Credentials } from '../connection/credentials.ts';
 import { ConnectionPool, type PoolOptions } from '../connection/pool.ts';
 import { Exports } from '../delivery/exports.ts';
 import { Flusher, microtasksDone } from '../delivery/flush.ts';
-import { KeptChunks } from '../delivery/kept-chunks.ts';
+import { type KeptChunk, KeptChunks } from '../delivery/kept-chunks.ts';
 import { Sender } from '../delivery/sender.ts';
 import { describeFlushTimeout, describeRefusedChunk } from '../delivery/unacknowledged.ts';
 import { Diagnostics } from '../diagnostics.ts';
@@ -77,7 +77,10 @@ export function createRecordIntake(
       drops.chunk('refused', 'FLUENT_FORWARD_CHUNK_REFUSED', kept, () => describeRefusedChunk(sent)),
     onFlushTimeout: (late, timeout) => {
       // What is left at a shutdown is reported as lost.
-      if (!pipeline.isShutDown) warn('flush', describeFlushTimeout(late, timeout, flushTimeoutMillis));
+      if (pipeline.isShutDown) return;
+      // Without chunks, the records wait for their resource.
+      const records = late.length > 0 ? sumOf(late) : counters.heldRecords;
+      warn('flush', describeFlushTimeout(records, timeout));
     },
   });
   const encoder = new RecordEncoder({
@@ -147,6 +150,10 @@ export function createEncoder(
   warn: (cause: string, message: string) => void,
 ): BatchEncoder {
   return new BatchEncoder({ ...encoderParts(config, warn), pool, warn });
+}
+
+function sumOf(chunks: readonly KeptChunk[]): number {
+  return chunks.reduce((sum, { severities }) => sum + severities.total, 0);
 }
 
 /** What the encoders of batches and of single records share. */

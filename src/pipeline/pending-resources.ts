@@ -5,7 +5,7 @@ import type { BufferPool } from '../encode/buffer-pool.ts';
 import { type DeferredEntries, resourceBytes } from '../encode/deferred-entries.ts';
 import { isObject } from '../encode/field.ts';
 import type { Layout } from '../encode/layout/layout.ts';
-import { isComplete, knownPart, type Resource } from '../encode/resource.ts';
+import { isComplete, PendingAttributes, type Resource } from '../encode/resource.ts';
 import { messageOf } from '../errors.ts';
 
 export interface PendingResourcesOptions {
@@ -24,7 +24,7 @@ export type ResourceState =
   /** With the part of the resource that is known. */
   | { readonly name: 'known'; readonly resource: Resource }
   /** Without the resource, into one of `entries`. */
-  | { readonly name: 'waiting'; readonly entries: DeferredEntries[]; readonly resourceBytes: number };
+  | { readonly name: 'waiting'; readonly entries: DeferredEntries[]; resourceBytes: number };
 
 const COMPLETE: ResourceState = { name: 'complete' };
 
@@ -51,7 +51,7 @@ export class PendingResources {
     if (!isComplete(resource)) return this.#states.get(resource) ?? this.#wait(resource);
     this.#lastComplete = resource;
     // The records before this one are sent first.
-    this.#finish(resource, resource);
+    if (this.#waiting.has(resource)) this.#finish(resource, COMPLETE);
     return COMPLETE;
   }
 
@@ -70,21 +70,24 @@ export class PendingResources {
 
   #wait(resource: Resource): ResourceState {
     const { layout, pool } = this.#options;
-    const known = knownPart(resource);
+    const attributes = new PendingAttributes(resource);
+    const { known } = attributes;
     const state: ResourceState =
       layout.complete === undefined
         ? { name: 'known', resource: known }
-        : { name: 'waiting', entries: [], resourceBytes: resourceBytes(layout, pool, known) };
+        : { name: 'waiting', entries: [], resourceBytes: 0 };
     this.#states.set(resource, state);
+    // Encodes values of the application, which may log.
+    if (state.name === 'waiting') state.resourceBytes = resourceBytes(layout, pool, known);
     this.#waiting.set(
       resource,
-      inCleanContext(() => this.#waitFor(resource)),
+      inCleanContext(() => this.#waitFor(resource, attributes)),
     );
     return state;
   }
 
   /** Never rejects. */
-  async #waitFor(resource: Resource): Promise<void> {
+  async #waitFor(resource: Resource, attributes: PendingAttributes): Promise<void> {
     let reason = `a detector has not answered within ${MAX_WAIT_MILLIS} ms`;
     try {
       // In a later microtask, because it is code of the application.
@@ -94,25 +97,22 @@ export class PendingResources {
       reason = messageOf(error);
     }
     if (!this.#waiting.has(resource)) return;
-    if (isComplete(resource)) this.#finish(resource, resource);
-    else this.#giveUp(resource, reason);
+    if (isComplete(resource)) this.#finish(resource, COMPLETE);
+    else this.#giveUp(resource, attributes, reason);
   }
 
-  #giveUp(resource: Resource, reason: string): void {
-    const known = knownPart(resource);
-    this.#finish(resource, known);
-    this.#states.set(resource, { name: 'known', resource: known });
-    this.#options.warn(
-      'resource',
-      `the resource of log records is incomplete: ${reason}; they are sent with what is known of it`,
-    );
+  #giveUp(resource: Resource, { known }: PendingAttributes, reason: string): void {
+    this.#finish(resource, { name: 'known', resource: known });
+    const message = `the resource of log records is incomplete: ${reason}; they are sent with what is known of it`;
+    this.#options.warn('resource', message);
   }
 
-  /** Completes the entries that wait for `resource`. */
-  #finish(resource: Resource, known: Resource): void {
+  /** Changes the state first, because completing the entries can call code of the application, which may log. */
+  #finish(resource: Resource, next: ResourceState): void {
     const state = this.#states.get(resource);
     this.#waiting.delete(resource);
-    this.#states.delete(resource);
-    if (state?.name === 'waiting') this.#options.onKnown(state.entries, known);
+    this.#states.set(resource, next);
+    if (state?.name !== 'waiting') return;
+    this.#options.onKnown(state.entries, next.name === 'known' ? next.resource : resource);
   }
 }

@@ -109,14 +109,18 @@ export class RecordEncoder {
 
   /** Puts entries whose resource is known now into open chunks. */
   #complete(waiting: Iterable<DeferredEntries>, resource: Resource): void {
-    const open = this.#openAt(this.#nesting);
+    const nesting = this.#nesting;
+    const open = this.#openAt(nesting);
     // The values of a resource can be code of the application.
     this.#nesting++;
-    for (const entries of waiting) {
-      for (const entry of entries) this.#append(open, entry, resource);
-      this.#release(entries);
+    try {
+      for (const entries of waiting) {
+        for (const entry of entries) this.#append(open, entry, resource);
+        this.#release(entries);
+      }
+    } finally {
+      this.#nesting = nesting;
     }
-    this.#nesting--;
   }
 
   #append(open: OpenChunks, { tag, scope, severityNumber, bytes, gap }: DeferredEntry, resource: Resource): void {

@@ -211,7 +211,7 @@ export const MESSAGES: readonly Message[] = [
   },
   {
     level: 'warn',
-    text: '…: a flush has ended: …; … log record(s) in … chunk(s) are not acknowledged; they are kept, and sent again',
+    text: '…: a flush has ended: …; … log record(s) are not acknowledged; they are kept, and sent again',
     test: REGISTER,
   },
   {

@@ -44,6 +44,8 @@ export class FakeClock implements Clock {
   /** Moves on, and runs what becomes due in its order. */
   async advance(millis: number): Promise<void> {
     const end = this.#now + millis;
+    // What was begun before comes first, as it does in a process.
+    await this.#settle();
     for (;;) {
       const next = this.#next();
       if (next === undefined || next.at > end) break;
