@@ -20,6 +20,12 @@ const PROOFS = [
     short: { takes: '30 seconds', args: ['1500', '20231114'] },
   },
   {
+    name: 'outage',
+    claim: 'An outage of a receiver loses no record of the processor (needs Fluentd).',
+    full: { takes: '2 minutes', args: ['60,14'] },
+    short: { takes: '30 seconds', args: ['14'] },
+  },
+  {
     name: 'soak',
     claim: 'Killed receivers and rotating connections lose no record (needs Fluentd).',
     full: { takes: '5 minutes', args: ['--seconds', '300'] },
