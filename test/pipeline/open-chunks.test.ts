@@ -1,6 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { context } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import { isTracingSuppressed } from '@opentelemetry/core';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
 import type { Chunk } from '../../src/encode/chunk.ts';
 import type { LayoutName } from '../../src/encode/layout/layouts.ts';
@@ -143,6 +146,21 @@ describe('the age of an open chunk', () => {
     });
     await clock.advance(DELAY_MILLIS);
     expect(stores).toEqual([undefined, undefined]);
+  });
+});
+
+describe('tracing', () => {
+  afterEach(() => context.disable());
+
+  it('chunks are sealed untraced, also if the context manager was registered later', async () => {
+    const isSuppressed: boolean[] = [];
+    const { add, clock } = openChunks({ onSealed: () => isSuppressed.push(isTracingSuppressed(context.active())) });
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    add('a', { body: large });
+    add('a', { body: large });
+    add('b');
+    await clock.advance(DELAY_MILLIS);
+    expect(isSuppressed).toEqual([true, true]);
   });
 });
 
