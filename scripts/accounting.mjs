@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 
-const [runs = '20000', seed = String(randomInt(2 ** 31))] = process.argv.slice(2);
+const [runs = '60000', seed = String(randomInt(2 ** 31))] = process.argv.slice(2);
 console.log(`${runs} runs; to repeat them: npm run accounting -- ${runs} ${seed}`);
 const test = 'test/processor/accounting.property.test.ts';
 const args = ['vitest', 'run', '--project', 'unit', test, '--reporter=verbose', '--testTimeout=0'];

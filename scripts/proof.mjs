@@ -16,8 +16,8 @@ const PROOFS = [
   {
     name: 'accounting',
     claim: 'The processor accounts for every record, whatever happens to its receivers.',
-    full: { takes: '5 minutes', args: ['20000'] },
-    short: { takes: '30 seconds', args: ['1500', '20231114'] },
+    full: { takes: '5 minutes', args: ['60000'] },
+    short: { takes: '30 seconds', args: ['4000', '20231114'] },
   },
   {
     name: 'outage',

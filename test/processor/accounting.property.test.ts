@@ -11,7 +11,7 @@ vi.mock('../../src/connection/socket.ts', async (original) => ({
 }));
 
 /** `npm run accounting` sets more, and a seed of its own. */
-const RUNS = Number(process.env.ACCOUNTING_RUNS ?? 300);
+const RUNS = Number(process.env.ACCOUNTING_RUNS ?? 1_000);
 const SEED = Number(process.env.ACCOUNTING_SEED ?? 20_231_114);
 /** A part of the runs, which is a test of its own, so that the progress of a long proof is visible. */
 const RUNS_PER_TEST = 2_000;
@@ -104,7 +104,7 @@ const sequence = fc.oneof(
 function maxOvershootBytes({ maxInFlightBytes }: Setting, sequence: readonly Command[]): number {
   const isDeferred = sequence.some((each) => each.kind === 'emit' && each.flavor === 'pending');
   const bufferBytes = sizeClass(maxInFlightBytes / 16 + MAX_BODY_BYTES + RECORD_BYTES);
-  return (1 + MAX_PROOFS) * 2 * bufferBytes + (isDeferred ? 2 * maxInFlightBytes : 0);
+  return (2 + MAX_PROOFS) * bufferBytes + (isDeferred ? 2 * maxInFlightBytes : 0);
 }
 
 async function runSequence(setting: Setting, sequence: readonly Command[]): Promise<void> {

@@ -59,8 +59,6 @@ const CHANNELS = [
 const ADDRESSES = [1, 2, 3].map((port) => ({ address: '127.0.0.1', port }));
 /** How many records code that the processor calls may emit in one run. */
 const REENTRANT_RECORDS = 15;
-/** If refused chunks fill the memory, nothing is acknowledged, and nothing shows that they are refused. */
-const MAX_POISON_RECORDS = 2;
 /** A refused chunk takes five tries of five seconds, and pauses between them. */
 const MAX_RECOVERY_ROUNDS = 100;
 const WARN = 13;
@@ -90,7 +88,6 @@ export class World {
   readonly #lastOn = new Map<string, number>();
   #pending = pendingResource();
   #reentrantRecords = 0;
-  #poisonRecords = 0;
   #draws = 0;
   #isShutDown = false;
 
@@ -186,7 +183,6 @@ export class World {
 
   emit({ severityNumber, tag, bytes, flavor }: Emit): void {
     const id = this.emitted.length;
-    if (flavor === 'poison' && this.#poisonRecords++ >= MAX_POISON_RECORDS) return;
     const emitted: Emitted = { flavor, fate: undefined };
     this.emitted.push(emitted);
     const before = this.processor.stats();

@@ -22,7 +22,7 @@ test('proof runs every proof in full and reports each one', async () => {
   const { code, stdout, commands } = await prove([]);
   expect(commands).toEqual([
     'npm run --silent fuzz -- 1000000',
-    'npm run --silent accounting -- 20000',
+    'npm run --silent accounting -- 60000',
     'npm run --silent outage -- 60,14',
     'npm run --silent soak -- --seconds 300',
   ]);
