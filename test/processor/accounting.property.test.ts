@@ -30,6 +30,10 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   maxChunkBytes: fc.constantFrom(4_096, 1_000_000),
   rotationIntervalMillis: fc.constantFrom(0, 1_000, 60_000),
   isReentrant: fc.boolean(),
+  shutdownAtCallback: fc.oneof(
+    { weight: 7, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: fc.nat({ max: 60 }) },
+  ),
   chances: fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), { minLength: 1, maxLength: 5 }),
 });
 
@@ -98,8 +102,8 @@ const sequence = fc.oneof(
 /**
  * A record is encoded if the memory bound is not reached. So the memory in use exceeds the bound by no more than what one
  * record needs: a buffer that grows to its next size, and the first buffer of the next chunk. A few more records are taken
- * if others may be refused. Records that wait for their
- * resource use larger buffers, which are there until all of their records are in chunks. These take up to twice the room.
+ * if others may be refused. Records that wait for their resource use larger buffers, which are there until all of their
+ * records are in chunks. These take up to twice the room.
  */
 function maxOvershootBytes({ maxInFlightBytes }: Setting, sequence: readonly Command[]): number {
   const isDeferred = sequence.some((each) => each.kind === 'emit' && each.flavor === 'pending');
@@ -111,13 +115,12 @@ async function runSequence(setting: Setting, sequence: readonly Command[]): Prom
   network = new SimulatedNetwork();
   const world = new World(network, setting);
   try {
-    let isShutDown = false;
     for (const command of sequence) {
-      isShutDown ||= command.kind === 'shutdown';
       await world.run(command);
       expect(world.violations).toEqual([]);
     }
-    if (!isShutDown) expect(await world.recover(), 'every record is settled in the end').toBe(true);
+    const isSettled = world.isShutDown || (await world.recover());
+    expect(isSettled || world.isShutDown, 'every record is settled in the end').toBe(true);
     await world.end();
     expect(world.violations).toEqual([]);
     expect(world.overshootBytes).toBeLessThanOrEqual(maxOvershootBytes(setting, sequence));
@@ -125,6 +128,7 @@ async function runSequence(setting: Setting, sequence: readonly Command[]): Prom
     await world.dispose();
   }
 }
+
 const tests = Array.from({ length: Math.ceil(RUNS / RUNS_PER_TEST) }, (_, i) => {
   const end = Math.min(RUNS, (i + 1) * RUNS_PER_TEST);
   return { name: `runs up to ${end} of ${RUNS}`, numRuns: end - i * RUNS_PER_TEST, seed: (SEED + i) | 0 };

@@ -40,6 +40,8 @@ export interface Setting {
   readonly rotationIntervalMillis: number;
   /** Whether code that the processor calls emits records. */
   readonly isReentrant: boolean;
+  /** Which of the calls of such code shuts the processor down, if one does. */
+  readonly shutdownAtCallback: number | undefined;
   /** What `random()` returns, one after the other. */
   readonly chances: readonly number[];
 }
@@ -88,6 +90,7 @@ export class World {
   readonly #lastOn = new Map<string, number>();
   #pending = pendingResource();
   #reentrantRecords = 0;
+  #callbacks = 0;
   #draws = 0;
   #isShutDown = false;
 
@@ -131,8 +134,7 @@ export class World {
         this.#calls.push(this.processor.forceFlush({ timeoutMillis: command.timeoutMillis ?? 25_000 }));
         break;
       case 'shutdown':
-        this.#isShutDown = true;
-        this.#calls.push(this.processor.shutdown());
+        this.#shutDown();
         break;
     }
     this.look(command.kind);
@@ -149,6 +151,15 @@ export class World {
       if (this.processor.stats().held.records === 0) return true;
     }
     return false;
+  }
+
+  get isShutDown(): boolean {
+    return this.#isShutDown;
+  }
+
+  #shutDown(): void {
+    this.#isShutDown = true;
+    this.#calls.push(this.processor.shutdown());
   }
 
   /** Shuts down, and waits for all calls. */
@@ -185,6 +196,7 @@ export class World {
     const id = this.emitted.length;
     const emitted: Emitted = { flavor, fate: undefined };
     this.emitted.push(emitted);
+    const wasOpen = !this.#isShutDown;
     const before = this.processor.stats();
     this.#emit(
       flavoredRecord({
@@ -200,7 +212,7 @@ export class World {
     );
     const after = this.processor.stats();
     this.look('emit');
-    if (after.emitted !== before.emitted + 1) return;
+    if (after.emitted !== before.emitted + 1 || wasOpen === this.#isShutDown) return;
     emitted.fate = after.held.records > before.held.records ? 'held' : 'left out';
     this.#lookAtDrop(before, after, flavor === 'unreadable severity' ? undefined : severityNumber);
   }
@@ -295,8 +307,9 @@ export class World {
     // The constructor of the processor may log.
     if (this.processor === undefined) return;
     this.look(when);
+    if (this.#callbacks++ === this.#setting.shutdownAtCallback) this.#shutDown();
     if (!this.#setting.isReentrant || this.#reentrantRecords === REENTRANT_RECORDS) return;
-    this.#reentrantRecords++;
+    if (this.#reentrantRecords++ % 5 === 0) this.#calls.push(this.processor.forceFlush());
     this.#emit(record({ body: `from ${when}`, severityNumber: 9 }));
     this.look(`a record emitted at ${when}`);
   }
