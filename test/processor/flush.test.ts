@@ -146,6 +146,16 @@ describe('shutdown of a processor', () => {
     expect(warnings().join('\n')).toMatch(/1000 log record\(s\) dropped .*\(ERROR 1000\)/);
   });
 
+  it('shutdown without a receiver counts records whose chunks are being compressed', async () => {
+    const endpoint = `tcp://127.0.0.1:${await freePort()}`;
+    const options = { endpoint, compression: 'gzip', maxChunkBytes: 20_000, flushTimeoutMillis: 1 } as const;
+    const { processor, emit } = startProcessor(options);
+    for (let i = 0; i < 2_000; i++) emit({ body: `${i} ${'x'.repeat(500)}` });
+    await processor.shutdown();
+    expect(processor.stats()).toMatchObject({ dropped: { shut_down: 2_000 }, held: { records: 0 } });
+    await until(() => processor.stats().held.bytes === 0);
+  });
+
   it('shutdown within a flush keeps what is still acknowledged', async () => {
     const ack = new HeldAck();
     const receiver = await listen({ messageFaults: () => ack.fault });

@@ -38,6 +38,22 @@ describe('many records', () => {
     expect(warnings()).toEqual([]);
   });
 
+  it('compressed records arrive once each, and their memory is free afterwards', async () => {
+    const receiver = await listen();
+    const { processor, emit } = startProcessor({
+      endpoint: receiver.endpoint,
+      compression: 'gzip',
+      maxChunkBytes: 50_000,
+    });
+    const bodies = Array.from({ length: 5_000 }, (_, i) => `record ${i} ${'x'.repeat(i % 100)}`);
+    for (const body of bodies) emit({ body });
+    await processor.forceFlush();
+    // Chunks that are compressed on different threads may change places.
+    expect(messages(receiver).sort()).toEqual(bodies.sort());
+    expect(receiver.messages.every(({ mode }) => mode === 'compressed')).toBe(true);
+    expect(processor.stats()).toMatchObject({ acknowledged: { records: 5_000 }, held: { records: 0, bytes: 0 } });
+  });
+
   it('records with 1,000 tags arrive once each, under their tags', async () => {
     const receiver = await listen();
     const tag = ({ attributes }: { attributes: Record<string, unknown> }) => `tag.${attributes.number}`;
