@@ -1,5 +1,6 @@
 import type { WallTime } from './clock.ts';
 import type { ConnectionErrorCode, ExportErrorCode, FluentForwardConnectionError } from './errors.ts';
+import type { SeverityCounts } from './severity.ts';
 
 /** Records, and the bytes of the messages that carry them. */
 export interface Volume {
@@ -174,6 +175,12 @@ export class Counters {
   acknowledge(volume: Volume): void {
     this.acknowledged.add(volume);
     this.heldRecords -= volume.records;
+  }
+
+  /** Held records are dropped. */
+  drop(reason: DropReason, { total }: SeverityCounts): void {
+    this.heldRecords -= total;
+    this.dropped[reason] += total;
   }
 
   failed(code: ExportErrorCode, volume: Volume): void {

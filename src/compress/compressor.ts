@@ -17,13 +17,18 @@ export interface CompressorParts {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** Gets the compressed chunk, or `undefined` if the original is to be sent. */
-type Done = (compressed: Chunk | undefined) => void;
+/** What is informed about the compression of a chunk. */
+export interface Compression {
+  /** The compression begins. */
+  started(): void;
+  /** Gets the compressed chunk, or `undefined` if the original is to be sent. */
+  done(compressed: Chunk | undefined): void;
+}
 
 /** Compresses chunks off the main thread, a few at a time, in the order in which they come. */
 export class Compressor {
   readonly #parts: CompressorParts;
-  readonly #waiting = new Map<Chunk, Done>();
+  readonly #waiting = new Map<Chunk, Compression>();
   readonly #idle: Engine[] = [];
   #running = 0;
   #isClosed = false;
@@ -38,11 +43,11 @@ export class Compressor {
   }
 
   /**
-   * Makes a smaller chunk with the same id and records. Calls `done` in a later turn, with `undefined` if the compressed
+   * Makes a smaller chunk with the same id and records. Calls `started` at once or later, and `done` in a later turn, with `undefined` if the compressed
    * chunk is not smaller or the compression fails.
    */
-  compress(chunk: Chunk, done: Done): void {
-    this.#waiting.set(chunk, done);
+  compress(chunk: Chunk, compression: Compression): void {
+    this.#waiting.set(chunk, compression);
     this.#start();
   }
 
@@ -58,23 +63,24 @@ export class Compressor {
   }
 
   #start(): void {
-    for (const [chunk, done] of this.#waiting) {
+    for (const [chunk, compression] of this.#waiting) {
       if (this.#running === MAX_RUNNING) return;
       this.#waiting.delete(chunk);
-      void this.#run(chunk, done);
+      void this.#run(chunk, compression);
     }
   }
 
   /** Never rejects, because a rejection could end the process, and the waiting chunks would stay uncompressed. */
-  async #run(chunk: Chunk, done: Done): Promise<void> {
+  async #run(chunk: Chunk, compression: Compression): Promise<void> {
     this.#running++;
     // The chunk can be settled while a thread reads its bytes.
     chunk.retain();
+    compression.started();
     const compressed = await this.#compress(chunk);
     chunk.release();
     this.#running--;
     try {
-      done(compressed);
+      compression.done(compressed);
     } catch (error) {
       const { name } = this.#parts.codec;
       this.#warn('compressed', `${name}: a fault of the exporter: ${messageOf(error)}; the chunk may be lost`);

@@ -65,6 +65,16 @@ export class KeptChunks implements Flushable<KeptChunk> {
     });
   }
 
+  /** Sends no chunk any more. Calls `each` just before it gives a chunk up. */
+  giveUpAll(each: (kept: KeptChunk) => void): void {
+    this.#options.carrier.change(() => {
+      for (const kept of this.#kept) {
+        each(kept);
+        this.giveUp(kept);
+      }
+    });
+  }
+
   #end(kept: KeptChunk): void {
     this.#kept.delete(kept);
     for (const listener of this.#listeners) listener(kept);

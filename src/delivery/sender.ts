@@ -196,9 +196,10 @@ export class Sender implements PoolObserver {
     const handOver = handOverTo(connection, transit);
     if (handOver !== undefined) this.#handOvers.acknowledged(handOver);
     counters.acknowledge(chunk.volume);
+    // Before the others, which can call code of the application, which may shut down.
+    transit.owner.acknowledged();
     this.#settle(transit, 'acknowledged');
     telemetry.acknowledged(chunk, connection, latencyMillis);
-    transit.owner.acknowledged();
   }
 
   unacknowledged(connection: Connection, chunk: Chunk, error: FluentForwardConnectionError, isSuspect: boolean): void {

@@ -73,8 +73,7 @@ export function createRecordIntake(
   const drops = new Drops({ counters, losses, telemetry });
   const chunks = new KeptChunks({
     carrier: stages,
-    onRefused: (kept, sent) =>
-      drops.chunk('refused', 'FLUENT_FORWARD_CHUNK_REFUSED', kept, () => describeRefusedChunk(sent)),
+    onRefused: (kept, sent) => drops.refused(kept, () => describeRefusedChunk(sent)),
     onFlushTimeout: (late, timeout) => {
       // What is left at a shutdown is reported as lost.
       if (pipeline.isShutDown) return;

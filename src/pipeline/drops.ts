@@ -1,8 +1,8 @@
-import type { KeptChunk } from '../delivery/kept-chunks.ts';
+import type { KeptChunk, KeptChunks } from '../delivery/kept-chunks.ts';
 import { describeDrop } from '../encode/drop-cause.ts';
 import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
 import { type ExportErrorCode, messageOf } from '../errors.ts';
-import type { SeverityCounts } from '../severity.ts';
+import { SeverityCounts } from '../severity.ts';
 import type { Counters, DropReason } from '../stats.ts';
 import type { LossReport } from '../telemetry/loss-report.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -21,8 +21,8 @@ export class Drops {
     this.#options = options;
   }
 
-  /** Drops a record that is not held. */
-  refused(reason: DropReason, severityNumber: unknown): void {
+  /** Drops a record before it is held. */
+  notTaken(reason: DropReason, severityNumber: unknown): void {
     const { counters, losses } = this.#options;
     counters.dropped[reason]++;
     losses.lostOne(reason, severityNumber);
@@ -41,24 +41,43 @@ export class Drops {
 
   /** Drops the records of a chunk that could not be sealed. */
   unsealed(records: SeverityCounts, error: unknown): void {
-    this.#options.counters.droppedRecords += records.total;
-    this.held('unencodable', records, () => `a fault of the processor: ${messageOf(error)}`);
-  }
-
-  /** Drops held records that are in no sealed chunk. */
-  held(reason: DropReason, records: SeverityCounts, detail?: () => string): void {
     const { counters, losses } = this.#options;
-    counters.heldRecords -= records.total;
-    counters.dropped[reason] += records.total;
-    losses.lost(reason, records, detail);
+    counters.drop('unencodable', records);
+    counters.droppedRecords += records.total;
+    losses.lost('unencodable', records, () => `a fault of the processor: ${messageOf(error)}`);
   }
 
-  /** Drops the records of a sealed chunk. `code`: what `stats().failed` and the channels report. */
-  chunk(reason: DropReason, code: ExportErrorCode, { carried, severities }: KeptChunk, detail?: () => string): void {
-    const { counters, telemetry } = this.#options;
-    const { chunk, transit } = carried;
-    counters.failed(code, chunk.volume);
-    this.held(reason, severities, detail);
-    telemetry.failed(chunk, code, transit?.lastFault?.error);
+  /** Drops the records of a chunk that receivers refuse. `detail`: what they refuse. */
+  refused(kept: KeptChunk, detail: () => string): void {
+    const { counters, losses } = this.#options;
+    counters.drop('refused', kept.severities);
+    counters.failed('FLUENT_FORWARD_CHUNK_REFUSED', kept.carried.chunk.volume);
+    losses.lost('refused', kept.severities, detail);
+    this.#report(kept, 'FLUENT_FORWARD_CHUNK_REFUSED')();
+  }
+
+  /** Drops what is left at the end. `unsealed`: records that are in no sealed chunk. */
+  shutDown(chunks: KeptChunks, unsealed: readonly SeverityCounts[]): void {
+    const { counters, losses } = this.#options;
+    const records = new SeverityCounts();
+    const drop = (counts: SeverityCounts) => {
+      counters.drop('shut_down', counts);
+      records.addAll(counts);
+    };
+    for (const counts of unsealed) drop(counts);
+    const reports: (() => void)[] = [];
+    chunks.giveUpAll((kept) => {
+      drop(kept.severities);
+      counters.failed('FLUENT_FORWARD_SHUT_DOWN', kept.carried.chunk.volume);
+      reports.push(this.#report(kept, 'FLUENT_FORWARD_SHUT_DOWN'));
+    });
+    losses.lost('shut_down', records);
+    for (const report of reports) report();
+  }
+
+  /** Returns what publishes the loss of a chunk later, with what is known of it now. */
+  #report({ carried: { chunk, transit } }: KeptChunk, code: ExportErrorCode): () => void {
+    const error = transit?.lastFault?.error;
+    return () => this.#options.telemetry.failed(chunk, code, error);
   }
 }

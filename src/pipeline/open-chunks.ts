@@ -26,9 +26,14 @@ export interface OpenChunksOptions {
 
 /** A chunk of this size is sealed. Larger chunks use more memory, and smaller ones more time. */
 const TARGET_BYTES = 900_000;
-/** The most parts of the memory bound that one open chunk may use. */
-const MIN_CHUNKS_IN_MEMORY = 16;
-/** The most buffers that open chunks have: one for each tag, and with the layout `otlp` for each group of a tag. */
+/** So many chunks fit in the memory bound at least. The number keeps the target below the size of a buffer. */
+const MIN_CHUNKS_IN_MEMORY = 18;
+/** The part of `maxChunkBytes` that the target may be, for the same reason. */
+const MAX_PART_OF_CHUNK = 0.9;
+/**
+ * The most buffers that open chunks have: one for each tag, and with the layout `otlp` for each group of a tag. Records
+ * that are logged while others are encoded have as many for themselves.
+ */
 const MAX_OPEN_BUFFERS = 64;
 /** Timers of Node.js fire up to a millisecond early. */
 const TIMER_PRECISION_MILLIS = 1;
@@ -51,7 +56,8 @@ export class OpenChunks {
   constructor(options: OpenChunksOptions) {
     this.#options = options;
     const { limits, memory } = options;
-    this.#targetBytes = Math.min(TARGET_BYTES, limits.maxChunkBytes, memory.limitBytes / MIN_CHUNKS_IN_MEMORY);
+    const largest = Math.min(limits.maxChunkBytes * MAX_PART_OF_CHUNK, memory.limitBytes / MIN_CHUNKS_IN_MEMORY);
+    this.#targetBytes = Math.min(TARGET_BYTES, largest);
   }
 
   /** Adds a record, with `resource` in place of its own. Returns false if it is left out. Throws if it cannot be encoded. */

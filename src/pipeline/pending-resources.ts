@@ -31,6 +31,8 @@ const COMPLETE: ResourceState = { name: 'complete' };
 /** How long records wait for their resource. Detectors that call a service give up earlier. */
 const MAX_WAIT_MILLIS = 5_000;
 
+const LATE = `a detector has not answered within ${MAX_WAIT_MILLIS} ms`;
+
 /** The resources whose detectors have not finished. Nobody else asks them to. */
 export class PendingResources {
   readonly #options: PendingResourcesOptions;
@@ -40,6 +42,10 @@ export class PendingResources {
   readonly #waiting = new Map<Resource, Promise<void>>();
   /** The last resource that was complete. It stays so. */
   #lastComplete: unknown;
+  #discard = () => {};
+  readonly #discarded = new Promise<void>((resolve) => {
+    this.#discard = resolve;
+  });
 
   constructor(options: PendingResourcesOptions) {
     this.#options = options;
@@ -57,12 +63,14 @@ export class PendingResources {
 
   /** Resolves when no record waits for its resource, which is after 5 s at the latest. */
   async settled(): Promise<void> {
-    await Promise.all(this.#waiting.values());
+    const waited = [...this.#waiting].filter(([resource]) => this.#states.get(resource)?.name === 'waiting');
+    await Promise.race([this.#discarded, Promise.all(waited.map(([, wait]) => wait))]);
   }
 
   /** Returns the entries that still wait. */
   discard(): readonly DeferredEntries[] {
     this.#waits.close();
+    this.#discard();
     const states = [...this.#waiting.keys()].map((resource) => this.#states.get(resource));
     this.#waiting.clear();
     return states.flatMap((state) => (state?.name === 'waiting' ? state.entries : []));
@@ -88,11 +96,11 @@ export class PendingResources {
 
   /** Never rejects. */
   async #waitFor(resource: Resource, attributes: PendingAttributes): Promise<void> {
-    let reason = `a detector has not answered within ${MAX_WAIT_MILLIS} ms`;
+    let reason = 'it is still pending after waitForAsyncAttributes()';
     try {
       // In a later microtask, because it is code of the application.
       const waited = Promise.resolve().then(() => resource.waitForAsyncAttributes?.());
-      await this.#waits.within(MAX_WAIT_MILLIS, waited, () => reason);
+      await this.#waits.within(MAX_WAIT_MILLIS, waited, () => LATE);
     } catch (error) {
       reason = messageOf(error);
     }

@@ -81,8 +81,13 @@ export class Pipeline {
 
   /** Takes no more records, runs `flush`, and closes the connections. Later calls return the same promise. */
   shutdown(flush: () => Promise<void> | undefined): Promise<void> {
+    let begin = () => {};
     this.#isShutDown = true;
-    this.#shutdown ??= this.#flushAndClose(flush);
+    this.#shutdown ??= new Promise((resolve) => {
+      // In this order, because flushing and closing can call code of the application that shuts down again.
+      begin = () => void this.#flushAndClose(flush).finally(resolve);
+    });
+    begin();
     return this.#shutdown;
   }
 

@@ -72,12 +72,8 @@ export class RecordEncoder {
   }
 
   #openAt(nesting: number): OpenChunks {
-    let open = this.#open[nesting];
-    if (open === undefined) {
-      open = new OpenChunks(this.#options);
-      this.#open.push(open);
-    }
-    return open;
+    while (this.#open.length <= nesting) this.#open.push(new OpenChunks(this.#options));
+    return this.#open[nesting] as OpenChunks;
   }
 
   #tagOf(record: ReadableLogRecord, resource: Resource): string {
@@ -110,11 +106,12 @@ export class RecordEncoder {
   /** Puts entries whose resource is known now into open chunks. */
   #complete(waiting: Iterable<DeferredEntries>, resource: Resource): void {
     const nesting = this.#nesting;
-    const open = this.#openAt(nesting);
     // The values of a resource can be code of the application.
     this.#nesting++;
     try {
       for (const entries of waiting) {
+        // The chunks of lower levels are being written to.
+        const open = this.#openAt(Math.max(nesting, entries.nesting));
         for (const entry of entries) this.#append(open, entry, resource);
         this.#release(entries);
       }

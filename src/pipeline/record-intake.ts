@@ -20,15 +20,15 @@ export interface RecordIntakeParts {
   readonly losses: LossReport;
 }
 
-/** So many records are taken above the memory bound, because one of them could be refused too. */
-const MAX_PROOFS = 4;
+/** Receivers could refuse one of them too. */
+const MAX_PROBES = 4;
 
 /** Takes records one by one. Each is encoded at once, and held until it is acknowledged, or counted as dropped. */
 export class RecordIntake {
   readonly #parts: RecordIntakeParts;
-  /** Records that were taken above the memory bound since this many records were acknowledged. */
-  #proofs = 0;
-  #acknowledgedAtProof = 0;
+  /** How often a probe was asked for since this many records were acknowledged. */
+  #probes = 0;
+  #acknowledgedAtProbe = 0;
 
   constructor(parts: RecordIntakeParts) {
     this.#parts = parts;
@@ -46,7 +46,7 @@ export class RecordIntake {
     counters.emittedRecords++;
     const reason = this.#refusal(severityNumber);
     if (reason !== undefined) {
-      drops.refused(reason, severityNumber);
+      drops.notTaken(reason, severityNumber);
       return;
     }
     counters.heldRecords++;
@@ -90,40 +90,33 @@ export class RecordIntake {
   #refusal(severityNumber: unknown): DropReason | undefined {
     const { isShutDown, memory } = this.pipeline;
     if (isShutDown) return 'shut_down';
-    if (memory.isReached) return this.#isProof() ? undefined : 'memory';
-    return memory.isNear && isBelowWarn(severityNumber) ? 'shed' : undefined;
+    if (!memory.isNear || (!memory.isReached && !isBelowWarn(severityNumber)) || this.#takeProbe()) return undefined;
+    return memory.isReached ? 'memory' : 'shed';
   }
 
   /**
-   * Whether to take a record although the memory is full. If all that is held is refused, only the ack of another record
-   * can prove it. A few are taken after each ack, of any severity, because there may be no others.
+   * Whether to take a record that should be dropped. If receivers refuse all that is held, only the ack of another record
+   * can show it. A few records of any severity are taken after each ack.
    */
-  #isProof(): boolean {
+  #takeProbe(): boolean {
     if (!this.#parts.sender.isInDoubt) return false;
     const { records } = this.pipeline.counters.acknowledged;
-    if (records !== this.#acknowledgedAtProof) {
-      this.#acknowledgedAtProof = records;
-      this.#proofs = 0;
+    if (records !== this.#acknowledgedAtProbe) {
+      this.#acknowledgedAtProbe = records;
+      this.#probes = 0;
     }
-    return this.#proofs++ < MAX_PROOFS;
+    return this.#probes++ < MAX_PROBES;
   }
 
   async #flushAndDrop(): Promise<void> {
     await this.flush();
-    const { chunks, drops } = this.#parts;
-    for (const kept of [...chunks.inFlight]) {
-      drops.chunk('shut_down', 'FLUENT_FORWARD_SHUT_DOWN', kept);
-      chunks.giveUp(kept);
-    }
     this.#end();
   }
 
-  /** Drops what is in no chunk, and stops the timers. */
+  /** Drops what is left, and stops the timers. */
   #end(): undefined {
-    const { drops, encoder, losses } = this.#parts;
-    for (const severities of encoder.discard()) {
-      if (severities.total > 0) drops.held('shut_down', severities);
-    }
+    const { chunks, drops, encoder, losses } = this.#parts;
+    drops.shutDown(chunks, encoder.discard());
     losses.close();
   }
 }

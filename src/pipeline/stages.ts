@@ -51,7 +51,7 @@ class StagedChunk implements CarriedChunk, ChunkOwner {
   readonly #owner: ChunkOwner;
   #chunk: Chunk;
   #stage: Stage = COMPRESS;
-  /** The memory that is reserved for the compressed chunk, which takes no more than the raw one. */
+  /** The memory that is reserved for the compressed chunk, which takes no more than the raw one; 0 before it begins. */
   #reservedBytes = 0;
 
   constructor(chunk: Chunk, owner: ChunkOwner, options: StagesOptions) {
@@ -92,9 +92,15 @@ class StagedChunk implements CarriedChunk, ChunkOwner {
   }
 
   #compress(compressor: Compressor): void {
+    compressor.compress(this.#chunk, {
+      started: () => this.#reserve(),
+      done: (compressed) => this.#compressed(compressed),
+    });
+  }
+
+  #reserve(): void {
     this.#reservedBytes = this.#chunk.heldBytes;
     this.#options.memory.reserve(this.#reservedBytes);
-    compressor.compress(this.#chunk, (compressed) => this.#compressed(compressed));
   }
 
   #compressed(compressed: Chunk | undefined): void {

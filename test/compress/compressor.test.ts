@@ -48,9 +48,12 @@ function compressorWith(codec: Codec, { pool = new BufferPool(), level = 1, warn
       warn(message);
     },
   });
-  const compress = (chunk: Chunk) => new Promise<Chunk | undefined>((done) => compressor.compress(chunk, done));
+  const compress = (chunk: Chunk) =>
+    new Promise<Chunk | undefined>((done) => compressor.compress(chunk, { started, done }));
   return { compressor, compress, warnings };
 }
+
+const started = () => {};
 
 /** A codec whose results come when the test wants. */
 class HeldCodec implements Codec {
@@ -169,7 +172,7 @@ function fourAtOnce() {
   const { compressor } = compressorWith(codec);
   const chunks = ['a', 'b', 'c', 'd'].map((text) => chunkOf(text.repeat(1_000)));
   const done: unknown[] = [];
-  for (const chunk of chunks) compressor.compress(chunk, (compressed) => done.push(compressed?.id));
+  for (const chunk of chunks) compressor.compress(chunk, { started, done: (compressed) => done.push(compressed?.id) });
   return { codec, compressor, chunks, done };
 }
 
@@ -221,8 +224,11 @@ describe('the compressor', () => {
     const { compressor } = compressorWith(codec);
     const chunk = chunkOf('x'.repeat(1_000), { pool });
     let compressed: Chunk | undefined;
-    compressor.compress(chunk, (made) => {
-      compressed = made;
+    compressor.compress(chunk, {
+      started,
+      done: (made) => {
+        compressed = made;
+      },
     });
     const before = pool.retainedBytes;
     // As when its export is given up.
@@ -302,9 +308,12 @@ describe('the compressor', () => {
     const { compressor, warnings } = compressorWith(codec);
     const done: number[] = [];
     for (let n = 0; n < 4; n++) {
-      compressor.compress(chunkOf('x'.repeat(1_000)), () => {
-        done.push(n);
-        throw new Error(`fault ${n}`);
+      compressor.compress(chunkOf('x'.repeat(1_000)), {
+        started,
+        done: () => {
+          done.push(n);
+          throw new Error(`fault ${n}`);
+        },
       });
     }
     for (let n = 0; n < 4; n++) {

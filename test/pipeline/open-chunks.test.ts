@@ -95,8 +95,8 @@ describe('the size of an open chunk', () => {
     await settle();
     expect(sealed.length).toBeGreaterThan(5);
     for (const { bytes } of sealed) {
-      expect(bytes).toBeGreaterThanOrEqual(9_900);
-      expect(bytes).toBeLessThan(11_100);
+      expect(bytes).toBeGreaterThanOrEqual(8_800);
+      expect(bytes).toBeLessThan(10_000);
     }
   });
 

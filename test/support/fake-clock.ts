@@ -45,7 +45,7 @@ export class FakeClock implements Clock {
   async advance(millis: number): Promise<void> {
     const end = this.#now + millis;
     // What was begun before comes first, as it does in a process.
-    await this.#settle();
+    await settle();
     for (;;) {
       const next = this.#next();
       if (next === undefined || next.at > end) break;
