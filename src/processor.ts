@@ -7,11 +7,9 @@ import type { FluentForwardProcessorStats } from './stats.ts';
 type LogRecord = Parameters<LogRecordProcessor['onEmit']>[0];
 
 /**
- * Sends log records to Fluent Bit, Fluentd and other receivers of the Forward protocol, without a queue of the SDK in
- * front of it.
- *
- * A record is encoded when it is emitted. Processors that change records (redaction, enrichment) must be **before** this
- * one in `processors`: a later processor has no effect on what is sent, as it had with `BatchLogRecordProcessor`.
+ * Sends log records to Fluent Bit, Fluentd and other receivers of the Forward protocol. Put processors that change records
+ * (redaction, enrichment) **before** this one in `processors`: it encodes a record when it is emitted, so that later
+ * processors do not change what is sent. (Behind `BatchLogRecordProcessor` they did.)
  *
  * Records are kept, and sent again over other connections, until a receiver has acknowledged them. A record is only
  * dropped for a {@link DropReason}, and each loss is counted in {@link stats} and reported: the first one of a process as

@@ -1,9 +1,10 @@
 import { CODECS } from '../compress/codecs.ts';
 import type { Chunk } from '../encode/chunk.ts';
+import type { FluentForwardConnectionError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { FlushTimeout } from './outcome.ts';
 
-const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes';
+export const COMPARE_SIZES = 'compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes';
 
 /** Why a chunk is refused, for messages. */
 export function describeRefusal(chunk: Chunk): string {
@@ -34,9 +35,14 @@ export function describeSilence(chunk: Chunk): string {
 }
 
 /** What a flush that took too long leaves behind, for messages. */
-export function describeFlushTimeout(records: number, { limit, millis }: FlushTimeout): string {
+export function describeFlushTimeout(
+  records: number,
+  { limit, millis }: FlushTimeout,
+  lastError: FluentForwardConnectionError | undefined,
+): string {
   const why = limit === 'no ack' ? `no ack within ${millis} ms (flushTimeoutMillis)` : `it may take ${millis} ms`;
-  return `a flush has ended: ${why}; ${records} log record(s) are not acknowledged; they are kept, and sent again`;
+  const fault = lastError === undefined ? '' : `; last fault: ${lastError.message}`;
+  return `a flush has ended: ${why}; ${records} log record(s) are not acknowledged; they are kept, and sent again${fault}`;
 }
 
 function describeChunk({ bytes, compression, records, tag }: Chunk): string {

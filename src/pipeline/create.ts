@@ -66,10 +66,16 @@ export function createRecordIntake(
   const diagnostics = new Diagnostics(clock);
   const config = resolveProcessorConfig(options, process.env, (message) => diagnostics.warnOnce(message));
   const parts = createParts({ config, clock, random, diagnostics, componentType: 'fluent_forward_log_processor' });
-  const { buffers, counters, endpoint, memory, roundMillis, sender, stages, telemetry, warn } = parts;
+  const { buffers, counters, endpoint, memory, pool, roundMillis, sender, stages, telemetry, warn } = parts;
   const { flushTimeoutMillis, maxInFlightBytes, scheduledDelayMillis } = config;
   const pipeline = new Pipeline(parts);
-  const losses = new LossReport({ clock, diagnostics, endpoint, maxInFlightBytes });
+  const losses = new LossReport({
+    clock,
+    diagnostics,
+    endpoint,
+    maxInFlightBytes,
+    lastFault: () => pool.lastError?.message,
+  });
   const drops = new Drops({ counters, losses, telemetry });
   const chunks = new KeptChunks({
     carrier: stages,
@@ -79,7 +85,7 @@ export function createRecordIntake(
       if (pipeline.isShutDown) return;
       // Without chunks, the records wait for their resource.
       const records = late.length > 0 ? sumOf(late) : counters.heldRecords;
-      warn('flush', describeFlushTimeout(records, timeout));
+      warn('flush', describeFlushTimeout(records, timeout, pool.lastError));
     },
   });
   const encoder = new RecordEncoder({

@@ -13,10 +13,12 @@ export interface LossReportOptions {
   /** The configured endpoints, which show which processor a message is about. */
   readonly endpoint: string;
   readonly maxInFlightBytes: number;
+  /** The last fault of a connection, if there was no ack since. */
+  readonly lastFault: () => string | undefined;
 }
 
-/** More about a loss. A function is called only if the loss is reported. */
-export type LossDetail = string | (() => string);
+/** Returns more about a loss. Called only if the loss is reported. */
+export type LossDetail = () => string;
 
 /** Reports the records that a processor drops, while it drops them and in total. */
 export class LossReport {
@@ -61,16 +63,17 @@ export class LossReport {
     losses.report(() => this.#log.dropped(message));
   }
 
-  #describe(reason: DropReason, totals: SeverityCounts, detail: LossDetail = ''): string {
-    const { endpoint, maxInFlightBytes } = this.#options;
-    const { what, remedy } = DROP_REASONS[reason];
-    const more = typeof detail === 'string' ? detail : detail();
-    const cause = more === '' ? what(maxInFlightBytes) : `${what(maxInFlightBytes)} (${more})`;
-    return `${endpoint}: ${totals.total} log record(s) dropped so far (${totals}): ${cause}; ${remedy}`;
+  #describe(reason: DropReason, totals: SeverityCounts, detail: LossDetail | undefined): string {
+    const { endpoint, lastFault, maxInFlightBytes } = this.#options;
+    const { what, remedy, hasFault } = DROP_REASONS[reason];
+    const more = detail === undefined ? '' : ` (${detail()})`;
+    const fault = hasFault ? lastFault() : undefined;
+    const last = fault === undefined ? '' : `; last fault: ${fault}`;
+    return `${endpoint}: ${totals.total} log record(s) dropped so far (${totals}): ${what(maxInFlightBytes)}${more}; ${remedy}${last}`;
   }
 
   #describeEnd(reason: DropReason, totals: SeverityCounts, seconds: string): string {
     const { endpoint } = this.#options;
-    return `${endpoint}: ${totals.total} log record(s) dropped in ${seconds} s (${totals}), and no more since then; reason: ${reason}`;
+    return `${endpoint}: ${totals.total} log record(s) dropped in ${seconds} s (${totals}), and none since then for this reason: ${reason}`;
   }
 }

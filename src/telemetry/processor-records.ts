@@ -9,11 +9,13 @@ import {
 import { type MemoryUse, queueCapacity } from './queue-capacity.ts';
 import { failedRecords, type Reading, type RecordMetrics, readingsBy } from './record-metrics.ts';
 
-/** The values of `error.type` that the semantic conventions reserve. The others are the reasons themselves. */
+/**
+ * The value of `error.type` that the semantic conventions reserve for a full queue. The others are the reasons themselves:
+ * `already_shutdown` means records that come after the shutdown, and `shut_down` also those that were left.
+ */
 const RESERVED_ERROR_TYPES: Partial<Record<DropReason, string>> = {
   shed: 'queue_full',
   memory: 'queue_full',
-  shut_down: 'already_shutdown',
 };
 
 /** The metrics of the records of a processor: each one is counted when it is emitted, and when it is settled. */

@@ -341,7 +341,7 @@ describe('register', () => {
     test('register reports that a record logged in the exit event is lost', async () => {
       const { stderr } = await run(program("emit('work'); process.on('exit', () => emit('late'));"));
       expect(stderr).toContain(
-        `${receiver.endpoint}: 1 log record(s) dropped so far (unset 1): they came after shutdown(), or were not acknowledged before it ended;`,
+        `${receiver.endpoint}: 1 log record(s) dropped so far (unset 1): they came after shutdown(), or were not acknowledged when it ended;`,
       );
       expect(messages()).toEqual(['work']);
     });

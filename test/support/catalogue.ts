@@ -246,12 +246,12 @@ export const MESSAGES: readonly Message[] = [
   },
   {
     level: 'error',
-    text: `${DROPPED}they came after shutdown(), or were not acknowledged before it ended; log nothing after shutdown(); if that is so, is the receiver up?`,
+    text: `${DROPPED}they came after shutdown(), or were not acknowledged when it ended; call shutdown() last, and see whether the receiver is up`,
     test: LOSSES,
   },
   {
     level: 'error',
-    text: '…: … log record(s) dropped in … s (…), and no more since then; reason: …',
+    text: '…: … log record(s) dropped in … s (…), and none since then for this reason: …',
     test: LOSSES,
   },
   {
@@ -286,6 +286,8 @@ export const MESSAGES: readonly Message[] = [
 ];
 
 const NAMESPACE = 'opentelemetry-exporter-fluent-forward ';
+/** At the end of a message about records that are not acknowledged. */
+const LAST_FAULT = '(?:; last fault: .+?)?';
 /** At the end of a warning that was logged before. */
 const REPEATED = '(?: \\(and \\d+ like it since the last such message\\))?';
 
@@ -300,7 +302,7 @@ export function isFault([, line]: LogLine, fault: CatalogueEntry): boolean {
 }
 
 function patternOfMessage({ text }: CatalogueEntry): RegExp {
-  return new RegExp(`^${NAMESPACE}${patternOf(text)}${REPEATED}$`, 's');
+  return new RegExp(`^${NAMESPACE}${patternOf(text)}${LAST_FAULT}${REPEATED}$`, 's');
 }
 
 function patternOfFault({ text }: CatalogueEntry): RegExp {

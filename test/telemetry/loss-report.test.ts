@@ -18,7 +18,15 @@ const SHED =
   'maxInFlightBytes (4096) is three quarters full, and their severity is below WARN; is the receiver up and fast enough? If it is, raise maxInFlightBytes';
 
 /** `warnings`, `log`: what was reported since the last call. `isFirst`: whether no loss of the process was reported. */
-function lossReport({ hasLogger = true, isFirst = false } = {}) {
+function lossReport({
+  hasLogger = true,
+  isFirst = false,
+  fault,
+}: {
+  hasLogger?: boolean;
+  isFirst?: boolean;
+  fault?: string;
+} = {}) {
   const warnings = lossWarnings();
   const lines: LogLine[] = [];
   recordDiag(lines);
@@ -28,6 +36,7 @@ function lossReport({ hasLogger = true, isFirst = false } = {}) {
     diagnostics: new Diagnostics(clock),
     endpoint: ENDPOINT,
     maxInFlightBytes: 4_096,
+    lastFault: () => fault,
   });
   if (!hasLogger) diag.disable();
   if (!isFirst) {
@@ -36,6 +45,7 @@ function lossReport({ hasLogger = true, isFirst = false } = {}) {
       diagnostics: new Diagnostics(new FakeClock()),
       endpoint: '',
       maxInFlightBytes: 0,
+      lastFault: () => undefined,
     });
     other.lostOne('memory', INFO);
     other.close();
@@ -84,10 +94,13 @@ describe('the first loss of a process', () => {
     report.lostOne('shed', INFO);
     expect(await texts()).toHaveLength(1);
     report.lostOne('memory', INFO);
-    new LossReport({ clock, diagnostics: new Diagnostics(clock), endpoint: ENDPOINT, maxInFlightBytes: 1 }).lostOne(
-      'shed',
-      INFO,
-    );
+    new LossReport({
+      clock,
+      diagnostics: new Diagnostics(clock),
+      endpoint: ENDPOINT,
+      maxInFlightBytes: 1,
+      lastFault: () => undefined,
+    }).lostOne('shed', INFO);
     await clock.advance(120_000);
     expect(await texts()).toEqual([]);
   });
@@ -138,7 +151,7 @@ describe('losses if diag has a logger', () => {
     expect(log()).toEqual([
       [
         'error',
-        `${ENDPOINT}: 3 log record(s) dropped in 10.0 s (INFO 2, DEBUG 1), and no more since then; reason: shed`,
+        `${ENDPOINT}: 3 log record(s) dropped in 10.0 s (INFO 2, DEBUG 1), and none since then for this reason: shed`,
       ],
     ]);
     await clock.advance(600_000);
@@ -160,14 +173,22 @@ describe('losses if diag has a logger', () => {
     const { report, log } = lossReport();
     const reasons: readonly DropReason[] = ['shed', 'memory', 'shut_down'];
     for (const reason of reasons) report.lostOne(reason, INFO);
-    for (const reason of ['unencodable', 'refused'] as const) report.lostOne(reason, INFO, 'why');
+    for (const reason of ['unencodable', 'refused'] as const) report.lostOne(reason, INFO, () => 'why');
     expect(log().map(([, text]) => text?.replace(/^.*so far /, ''))).toEqual([
       `(INFO 1): ${SHED}`,
       '(INFO 1): maxInFlightBytes (4096) is reached; is the receiver up and fast enough? If it is, raise maxInFlightBytes',
-      '(INFO 1): they came after shutdown(), or were not acknowledged before it ended; log nothing after shutdown(); if that is so, is the receiver up?',
+      '(INFO 1): they came after shutdown(), or were not acknowledged when it ended; call shutdown() last, and see whether the receiver is up',
       '(INFO 1): they cannot be encoded (why); correct the code that logs them, or the layout function',
       '(INFO 1): receivers refuse them (why); compare chunk_size_limit (Fluentd) and buffer_max_size (Fluent Bit) with maxChunkBytes',
     ]);
+  });
+
+  it('name the last fault of a connection where it can be the cause', () => {
+    const { report, log } = lossReport({ fault: 'connection refused' });
+    for (const reason of ['shed', 'memory', 'shut_down'] as const) report.lostOne(reason, INFO);
+    for (const [, text] of log()) expect(text).toMatch(/; last fault: connection refused$/);
+    report.lostOne('unencodable', INFO, () => 'why');
+    expect(log()[0]?.[1]).not.toContain('last fault');
   });
 
   it('have a detail, which is made only for a message', () => {
@@ -175,7 +196,7 @@ describe('losses if diag has a logger', () => {
     const detail = vi.fn(() => 'the layout function threw: no');
     report.lostOne('unencodable', INFO, detail);
     report.lostOne('unencodable', INFO, detail);
-    report.lost('refused', severities(INFO), 'a chunk of 12 bytes');
+    report.lost('refused', severities(INFO), () => 'a chunk of 12 bytes');
     expect(detail).toHaveBeenCalledTimes(1);
     expect(log().map(([, text]) => text)).toEqual([
       expect.stringContaining('they cannot be encoded (the layout function threw: no); correct'),
@@ -212,7 +233,7 @@ describe('losses if diag has no logger', () => {
     expect(await warnings()).toEqual([
       {
         code: 'FLUENT_FORWARD_RECORDS_DROPPED',
-        message: `${ENDPOINT}: 2 log record(s) dropped in 5.0 s (INFO 2), and no more since then; reason: shed`,
+        message: `${ENDPOINT}: 2 log record(s) dropped in 5.0 s (INFO 2), and none since then for this reason: shed`,
         detail: undefined,
       },
     ]);

@@ -75,7 +75,7 @@ describe('the metrics of a processor', () => {
     expect(await meter.valuesBy(PROCESSED, ATTR_ERROR_TYPE)).toEqual({
       '': 250,
       queue_full: 180,
-      already_shutdown: 15,
+      shut_down: 15,
       unencodable: 30,
       refused: 25,
       no_endpoint: 0,
@@ -157,7 +157,7 @@ it('a processor has the metrics of its own records, from the first one to its sh
   await processor.shutdown();
   logger.emit({ body: 'too late' });
   expect(await value(METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE)).toBe(0);
-  expect(await meter.valuesBy(PROCESSED, ATTR_ERROR_TYPE)).toMatchObject({ '': 3, already_shutdown: 1 });
+  expect(await meter.valuesBy(PROCESSED, ATTR_ERROR_TYPE)).toMatchObject({ '': 3, shut_down: 1 });
   await receiver.close();
 });
 
