@@ -124,7 +124,8 @@ export interface FluentForwardOptions {
   /**
    * Bytes that are encoded and not acknowledged. While they reach this, `export()` fails at once, before encoding, and
    * the processor drops new records. Above three quarters of it, the processor drops new records below WARN. Each chunk
-   * counts at least 1024. Default 33554432. [`MAX_IN_FLIGHT_BYTES`]
+   * counts at least 1024. One record may exceed it; so may, for a moment, records that waited for their resource, when it
+   * is known. Default 33554432. [`MAX_IN_FLIGHT_BYTES`]
    */
   maxInFlightBytes?: number | undefined;
   /**

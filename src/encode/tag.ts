@@ -51,6 +51,10 @@ export class TagTemplate implements Tagger {
     this.fallback = parts.map((part) => (typeof part === 'string' ? part : part.fallback)).join('');
   }
 
+  get usesResource(): boolean {
+    return this.#parts.some((part) => typeof part !== 'string' && part.isOfResource);
+  }
+
   tagOf(record: ReadableLogRecord, resource?: Resource): string {
     let tag = '';
     for (const part of this.#parts) tag += typeof part === 'string' ? part : partOf(record, resource, part);

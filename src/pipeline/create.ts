@@ -15,7 +15,7 @@ import { BatchEncoder } from '../encode/batch.ts';
 import { BufferPool } from '../encode/buffer-pool.ts';
 import { createLayout } from '../encode/layout/create.ts';
 import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
-import { FunctionTagger } from '../encode/tag.ts';
+import { FunctionTagger, TagTemplate } from '../encode/tag.ts';
 import { Addresses } from '../endpoint/addresses.ts';
 import { Counters } from '../stats.ts';
 import { type ComponentType, nextComponentName } from '../telemetry/component.ts';
@@ -90,6 +90,7 @@ export function createRecordIntake(
   });
   const encoder = new RecordEncoder({
     ...encoderParts(config, warn),
+    usesResource: usesResource(config),
     pool: buffers,
     memory,
     clock,
@@ -155,6 +156,10 @@ export function createEncoder(
   warn: (cause: string, message: string) => void,
 ): BatchEncoder {
   return new BatchEncoder({ ...encoderParts(config, warn), pool, warn });
+}
+
+function usesResource({ resourceAttributes, tag }: Config): boolean {
+  return resourceAttributes !== false || (tag instanceof TagTemplate && tag.usesResource);
 }
 
 function sumOf(chunks: readonly KeptChunk[]): number {

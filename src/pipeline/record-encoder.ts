@@ -9,12 +9,16 @@ import { PendingResources, type ResourceState } from './pending-resources.ts';
 
 export interface RecordEncoderOptions extends OpenChunksOptions {
   readonly tag: string | Tagger;
+  /** Whether anything of a record's resource is sent. If not, no record waits for it. */
+  readonly usesResource: boolean;
   readonly warn: (cause: string, message: string) => void;
   /** A record that waited for its resource cannot be encoded. */
   readonly onUnencodable: (error: unknown, severityNumber: unknown) => void;
 }
 
 type WaitingState = Extract<ResourceState, { name: 'waiting' }>;
+
+const NOT_SENT: ResourceState = { name: 'known', resource: { attributes: {} } as Resource };
 
 /** A record that is logged while another one is encoded (by a getter, for example) is nested in it. */
 const MAX_NESTING = 4;
@@ -42,7 +46,7 @@ export class RecordEncoder {
       throw new UnencodableError('records are logged while others are encoded, and are nested too deep');
     }
     const open = this.#openAt(nesting);
-    const state = this.#resources.of(record.resource);
+    const state = this.#options.usesResource ? this.#resources.of(record.resource) : NOT_SENT;
     this.#nesting++;
     try {
       switch (state.name) {

@@ -1,3 +1,4 @@
+import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../src/encode/buffer-pool.ts';
@@ -13,10 +14,18 @@ import { batchEncoder, decodeChunk, layoutWith, record } from '../support/record
 interface FixtureOptions {
   readonly layout?: CreateOptions['layout'];
   readonly tag?: string | Tagger;
+  readonly usesResource?: boolean;
+  /** The most bytes of a message. */
+  readonly maxBytes?: number;
 }
 
 /** An encoder of records, and what comes of them. Sealed chunks are released at once. */
-function recordEncoder({ layout = 'default', tag = 'a.tag' }: FixtureOptions = {}) {
+function recordEncoder({
+  layout = 'default',
+  tag = 'a.tag',
+  usesResource = true,
+  maxBytes = 6_000_000,
+}: FixtureOptions = {}) {
   const clock = new FakeClock();
   const memory = new MemoryBound(32 * 2 ** 20);
   const warnings: string[] = [];
@@ -25,8 +34,9 @@ function recordEncoder({ layout = 'default', tag = 'a.tag' }: FixtureOptions = {
   const encoder = new RecordEncoder({
     layout: layoutWith({ layout }),
     tag,
+    usesResource,
     pool: new BufferPool(),
-    limits: { maxChunkBytes: 1_000_000, ceilingBytes: 6_000_000 },
+    limits: { maxChunkBytes: 1_000_000, ceilingBytes: maxBytes },
     memory,
     clock,
     scheduledDelayMillis: 200,
@@ -37,14 +47,29 @@ function recordEncoder({ layout = 'default', tag = 'a.tag' }: FixtureOptions = {
       chunk.release();
     },
     onLost: () => {},
-    onUnencodable: (error) => unencodable.push(error),
+    onUnencodable: (error) => {
+      unencodable.push(error);
+      fixture.onUnencodable();
+    },
   });
   const encode = (...records: ReadableLogRecord[]) => {
     for (const each of records) encoder.encode(each, each.severityNumber);
   };
   const messages = () => sealed.flatMap(({ contents }) => contents.map(({ message, log }) => message ?? log));
   const resources = () => sealed.flatMap(({ contents }) => contents.map(({ resource }) => resource));
-  return { clock, encode, encoder, memory, messages, resources, sealed, unencodable, warnings };
+  const fixture = {
+    clock,
+    encode,
+    encoder,
+    memory,
+    messages,
+    resources,
+    sealed,
+    unencodable,
+    warnings,
+    onUnencodable: () => {},
+  };
+  return fixture;
 }
 
 /** A resource with a detector that the test ends. */
@@ -133,6 +158,41 @@ describe('records whose resource is pending', () => {
     encode(from(resource, 'b'));
     await afterDelay(clock);
     expect([resources(), warnings]).toEqual([[KNOWN, ALL], []]);
+  });
+
+  it('a record does not wait for a resource of which nothing is sent', async () => {
+    const { clock, encode, encoder, messages } = recordEncoder({ usesResource: false });
+    encode(from(new SlowResource(), 'a'));
+    await afterDelay(clock);
+    await encoder.sealAll();
+    expect(messages()).toEqual(['a']);
+  });
+
+  it('a flush does not wait for a resource whose records do not wait', async () => {
+    const { encode, encoder, messages } = recordEncoder({ layout: (_, entry) => entry });
+    encode(from(new SlowResource(), 'a'));
+    await encoder.sealAll();
+    expect(messages()).toEqual(['a']);
+  });
+
+  it('an attribute behind one that never comes is sent', async () => {
+    const { clock, encode, resources } = recordEncoder();
+    const attributes = { first: new Promise<string>(() => {}), second: Promise.resolve('known') };
+    encode(from(resourceFromAttributes(attributes), 'a'));
+    await clock.advance(5_000);
+    await afterDelay(clock);
+    expect(resources()).toEqual([{ second: 'known' }]);
+  });
+
+  it('a record that is logged while a resource is given up is sent too', async () => {
+    const encoder = recordEncoder({ maxBytes: 2_048 });
+    const resource = new SlowResource();
+    encoder.onUnencodable = () => encoder.encode(from(resource, 'in the report'));
+    // With its resource it does not fit in a message.
+    encoder.encode(from(resource, 'x'.repeat(3_000)), from(resource, 'small'));
+    await encoder.clock.advance(5_000);
+    await afterDelay(encoder.clock);
+    expect(encoder.messages().sort()).toEqual(['in the report', 'small']);
   });
 
   it('the tag of a record is made when its pending resource is known', async () => {
