@@ -47,6 +47,14 @@ function block(name: string): string {
   return match[1];
 }
 
+/** The anchor that GitHub gives a heading. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\w -]/g, '')
+    .replaceAll(' ', '-');
+}
+
 /** Runs code as a module beside README.md. */
 function evaluate(code: string): Promise<{ stdout: string }> {
   return promisify(execFile)(process.execPath, [...SDK_LINE_OPTIONS, '--input-type=module', '--eval', code], {
@@ -179,6 +187,13 @@ describe('README.md', () => {
     diag.disable();
     expect(names.size).toBeGreaterThan(10);
     expect([...names].filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('README.md links only to headings that it has', () => {
+    const headings = [...readme.matchAll(/^##+ (.+)$/gm)].map(([, heading]) => anchorOf(heading as string));
+    const linked = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor as string);
+    expect(linked.length).toBeGreaterThan(10);
+    expect(linked.filter((anchor) => !headings.includes(anchor))).toEqual([]);
   });
 
   it('README.md lists every error code and every marker in a value', () => {

@@ -330,7 +330,7 @@ describe('a warning', () => {
 });
 
 describe('the troubleshooting tables of README.md', () => {
-  const section = /^## When it doesn't\n(.*?)^## /ms.exec(read('README.md'))?.[1] ?? '';
+  const section = /^## Troubleshooting\n(.*?)^## /ms.exec(read('README.md'))?.[1] ?? '';
   const rows = [...section.matchAll(/^\| (?:(?:`([A-Z_]+)` )?\| )?`(.+?)` \| (.+) \|$/gm)];
 
   it('README.md lists every fault of a connection with its code', () => {
