@@ -11,7 +11,7 @@ const run: <T>(action: () => T) => T = removesStores() ? withoutStores : AsyncLo
 
 /**
  * Runs `action` without the store of any `AsyncLocalStorage`, and untraced. A socket or timer that is created in the
- * context of a request would keep the state of that request alive, and tracing would record the exporter's own sockets.
+ * context of a request would keep the state of that request alive, and tracing would record the sockets of this package.
  */
 export function inCleanContext<T>(action: () => T): T {
   return run(() => context.with(UNTRACED, action));

@@ -62,7 +62,7 @@ export type DropReason =
   /** Reserved. */
   | 'spool_age';
 
-/** What an exporter has done so far, and its present state. Numbers count from its construction. */
+/** What an exporter or a processor has done so far, and its present state. Numbers count from its construction. */
 export interface FluentForwardStats {
   /** Handed to a connection, each chunk once. */
   readonly sent: Volume;
@@ -70,11 +70,15 @@ export interface FluentForwardStats {
   readonly acknowledged: Volume;
   /** Handed to a connection once more; each time counts. */
   readonly resent: Volume;
-  /** Without an ack by the end of their export, by the code of its error. What was refused before it was encoded has no bytes. */
+  /**
+   * Chunks that were given up, by the code of the error. An exporter gives a chunk up when its export fails. Records that
+   * it has refused before they were encoded are here too, and have no bytes. A processor gives a chunk up as `refused` or
+   * `shut_down`.
+   */
   readonly failed: Readonly<Partial<Record<ExportErrorCode, Volume>>>;
-  /** Records that could not be encoded; they are in no other number. */
+  /** Records that could not be encoded. */
   readonly droppedRecords: number;
-  /** Records that the layout function left out; they are in no other number. */
+  /** Records that the layout function left out. */
   readonly filteredRecords: number;
   /** Memory that waits for acks, or is being compressed; see `maxInFlightBytes`. */
   readonly inFlightBytes: number;
@@ -93,9 +97,13 @@ export interface HeldRecords {
 }
 
 /**
- * What a processor has done so far, and its present state. Each record is in exactly one of these numbers: at every
- * moment `emitted + recovered` is the sum of `acknowledged.records`, `filtered`, all of `dropped`, `held.records` and
- * `spooled.records`.
+ * What a processor has done so far, and its present state. At every moment, `emitted + recovered` is the sum of
+ * `acknowledged.records`, `filtered`, all of `dropped`, `held.records` and `spooled.records`: each record is in exactly
+ * one of these numbers.
+ *
+ * The numbers that an exporter has too count some of these records again. Do not add them: the records of `failed` are
+ * also in `dropped.refused` or `dropped.shut_down`, `droppedRecords` is `dropped.unencodable`, and `filteredRecords` is
+ * `filtered`.
  */
 export interface FluentForwardProcessorStats extends FluentForwardStats {
   /** Records that `onEmit()` was called with. */

@@ -21,7 +21,10 @@ export function flushAtExit(processor: FluentForwardLogRecordProcessor, diagnost
 function flushBeforeExit(processor: FluentForwardLogRecordProcessor, end: End): void {
   let flushes = 0;
   let emittedBeforeFlush = 0;
-  /** What listeners logged once more as a flush made the event come again: without this it would have come once. */
+  /**
+   * Records that listeners of the event logged in a repetition of it. They are neither flushed nor reported as lost,
+   * because the event is only repeated after a flush: without one, these records would not exist.
+   */
   let repeated = 0;
   process.prependListener('beforeExit', () => {
     const { emitted } = processor.stats();

@@ -2,7 +2,7 @@ import type { ExportErrorCode, FluentForwardConnectionError } from '../errors.ts
 
 /** A connection, as messages name it. */
 export interface ConnectionInfo {
-  /** Counts the connections of one exporter, from 0. */
+  /** Counts the connections of one exporter or processor, from 0. */
   readonly id: number;
   /** The endpoint that its address belongs to; `undefined` when it ended before it had one. */
   readonly endpoint: string | undefined;
@@ -20,7 +20,7 @@ export interface ChunkInfo {
 }
 
 interface Message {
-  /** The `name` of the exporter. */
+  /** The `name` of the exporter or processor. */
   readonly exporter: string;
 }
 
@@ -48,7 +48,10 @@ export interface FluentForwardChannels {
   'fluent-forward:chunk:resent': ChunkMessage & ConnectionMessage & { readonly error: FluentForwardConnectionError };
   /** A chunk is acknowledged, so many milliseconds after it was handed to this connection. */
   'fluent-forward:chunk:acknowledged': ChunkMessage & ConnectionMessage & { readonly latencyMillis: number };
-  /** A chunk is given up together with its export; `error` is the last fault that it met with, if any. */
+  /**
+   * A chunk is given up: by an exporter when its export fails, by a processor when it drops the chunk as `refused` or
+   * `shut_down`. `error` is the last fault that the chunk met with, if any.
+   */
   'fluent-forward:chunk:failed': ChunkMessage & {
     readonly code: ExportErrorCode;
     readonly error: FluentForwardConnectionError | undefined;
