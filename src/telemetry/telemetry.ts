@@ -59,7 +59,7 @@ export class Telemetry {
       this.#metrics = create();
       this.#mayStart = this.#metrics === undefined;
     } catch (error) {
-      warn('meter provider', `the meter provider threw: ${messageOf(error)}; this exporter has no metrics`);
+      warn('meter provider', `the meter provider threw: ${messageOf(error)}; no metrics are recorded`);
     }
   }
 

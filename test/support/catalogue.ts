@@ -176,7 +176,7 @@ export const MESSAGES: readonly Message[] = [
   },
   { level: 'warn', text: '…: the result callback of export() threw: …' },
   { level: 'warn', text: '…: the meter threw: …; this measurement is lost', test: METRICS },
-  { level: 'warn', text: '…: the meter provider threw: …; this exporter has no metrics', test: METRICS },
+  { level: 'warn', text: '…: the meter provider threw: …; no metrics are recorded', test: METRICS },
   { level: 'warn', text: 'OTEL_EXPORTER_FLUENT_FORWARD_…: got …, allowed: …; using …', test: CONFIG },
   {
     level: 'warn',
