@@ -113,7 +113,7 @@ describe('README.md', () => {
       ${code}
       const response = await fetch('http://localhost:' + port + '/metrics');
       console.log(await response.text());
-      await exporter.shutdown();
+      await processor.shutdown();
       await selfObsMeterProvider.shutdown();`);
     expect(stdout).toMatch(/^otel_sdk_exporter_log_inflight\{.*server_port="24224".*\} 0$/m);
   });
