@@ -51,15 +51,15 @@ export type DropReason =
   | 'unencodable'
   /** Receivers refused its chunk: it went unacknowledged on five connections, and later chunks were acknowledged there. */
   | 'refused'
-  /** Reserved. */
+  /** Reserved for a processor without a usable endpoint. */
   | 'no_endpoint'
   /** It came after `shutdown()`, or was not acknowledged when `shutdown()` had to end. */
   | 'shut_down'
-  /** Reserved. */
+  /** Reserved for records that are lost with the process. */
   | 'process_end'
-  /** Reserved. */
+  /** Reserved for a spool that is full. */
   | 'spool_full'
-  /** Reserved. */
+  /** Reserved for records that were in a spool for too long. */
   | 'spool_age';
 
 /** What an exporter or a processor has done so far, and its present state. Numbers count from its construction. */
@@ -108,14 +108,14 @@ export interface HeldRecords {
 export interface FluentForwardProcessorStats extends FluentForwardStats {
   /** Records that `onEmit()` was called with. */
   readonly emitted: number;
-  /** Reserved; 0. */
+  /** Reserved for records that a spool holds from earlier processes; 0. */
   readonly recovered: number;
   /** Records that the layout function left out. */
   readonly filtered: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
   /** Records in memory: in open chunks, waiting, or sent and not acknowledged. `bytes` is the memory that they use. */
   readonly held: HeldRecords;
-  /** Reserved; 0. */
+  /** Reserved for records in a spool; 0. */
   readonly spooled: HeldRecords;
 }
 
