@@ -45,7 +45,6 @@ export class DeferredEntries {
   readonly #writer: Writer;
   readonly #values: ValueWriter;
   readonly #entries: Placed[] = [];
-
   readonly #overheadBytes: number;
 
   constructor({ layout, pool, resourceBytes, nesting }: DeferredEntriesOptions) {

@@ -123,7 +123,7 @@ function createParts({ config, clock, random, diagnostics, componentType }: Part
   const telemetry = new Telemetry(name);
   const counters = new Counters();
   const endpoint = urlsOf(config.endpoint);
-  // The endpoints show which exporter a message is about.
+  // The endpoints show which exporter or processor a message is about.
   const warn = (cause: string, message: string) => void diagnostics.warn(cause, `${endpoint}: ${message}`);
   const buffers = new BufferPool();
   const memory = new MemoryBound(config.maxInFlightBytes);
