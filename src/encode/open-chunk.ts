@@ -72,10 +72,11 @@ export class OpenChunk {
   /** Adds a record with `resource` in place of its own. Throws if it cannot be encoded. */
   add(record: ReadableLogRecord, severityNumber: unknown, now: WallTime, resource: Resource | undefined): Added {
     const section = this.#sectionOf(resource, record.instrumentationScope);
+    const { heldBytes } = section;
     try {
       if (!section.write(this.#maxEntryBytes(section), record, now, resource)) return 'filtered';
     } finally {
-      this.#count(section);
+      this.#heldBytes += section.heldBytes - heldBytes;
     }
     return this.#take(section, severityNumber);
   }
@@ -83,10 +84,11 @@ export class OpenChunk {
   /** Adds an entry that `write` writes. Throws a {@link TooLargeError} if it is too large for any message. */
   append(group: Group, severityNumber: unknown, write: (writer: Writer) => void): Added {
     const section = this.#sectionFor(group);
+    const { heldBytes } = section;
     try {
       section.append(write);
     } finally {
-      this.#count(section);
+      this.#heldBytes += section.heldBytes - heldBytes;
     }
     if (section.lastBytes > this.#maxEntryBytes(section)) throw new TooLargeError();
     return this.#take(section, severityNumber);
@@ -124,11 +126,6 @@ export class OpenChunk {
     for (const { writer } of this.#sections.values()) this.#options.pool.release(writer.buffer);
   }
 
-  #count(section: Section): void {
-    this.#heldBytes += section.heldBytes - section.countedBytes;
-    section.countedBytes = section.heldBytes;
-  }
-
   #join({ writer }: Section, other: Section): void {
     other.close();
     writer.limit = Number.MAX_SAFE_INTEGER;
@@ -155,6 +152,7 @@ export class OpenChunk {
     if (section === undefined) {
       section = this.#open(group);
       this.#sections.set(group.key, section);
+      this.#heldBytes += section.heldBytes;
     }
     this.#last = section;
     return section;

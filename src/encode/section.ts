@@ -21,8 +21,6 @@ export interface SectionOptions {
 export class Section {
   readonly group: Group;
   readonly writer: Writer;
-  /** The memory that the open chunk has counted. */
-  countedBytes = 0;
   readonly #layout: Layout;
   readonly #values: ValueWriter;
   /** The end of the entries that belong to the section. Behind it there can be an entry that does not. */
