@@ -83,7 +83,7 @@ export class Compressor {
       compression.done(compressed);
     } catch (error) {
       const { name } = this.#parts.codec;
-      this.#warn('compressed', `${name}: a fault of the exporter: ${messageOf(error)}; the chunk may be lost`);
+      this.#warn('compressed', `${name}: a fault of this package: ${messageOf(error)}; the chunk may be lost`);
     }
     this.#start();
   }

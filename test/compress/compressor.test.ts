@@ -323,7 +323,7 @@ describe('the compressor', () => {
     await until(() => done.length === 4);
     expect(await rejections()).toEqual([]);
     expect(done).toEqual([0, 1, 2, 3]);
-    expect(warnings).toEqual(done.map((n) => `gzip: a fault of the exporter: fault ${n}; the chunk may be lost`));
+    expect(warnings).toEqual(done.map((n) => `gzip: a fault of this package: fault ${n}; the chunk may be lost`));
   });
 
   it('chunks are sent uncompressed if their engines break and the warnings throw', async () => {

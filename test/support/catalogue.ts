@@ -201,7 +201,7 @@ export const MESSAGES: readonly Message[] = [
     test: CONFIG,
   },
   { level: 'warn', text: '…: … failed: …; chunks are sent uncompressed', test: COMPRESSION },
-  { level: 'warn', text: '…: …: a fault of the exporter: …; the chunk may be lost', test: COMPRESSION },
+  { level: 'warn', text: '…: …: a fault of this package: …; the chunk may be lost', test: COMPRESSION },
   { level: 'warn', text: 'username and password are not used: without sharedKey there is no handshake' },
   { level: 'warn', text: 'username and password: set both or neither' },
   { level: 'warn', text: '… set, but … is not encrypted: tls:// and srv+tls:// endpoints are' },
