@@ -17,7 +17,7 @@ export interface CompressorParts {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** What is informed about the compression of a chunk. */
+/** The callbacks of one compression. */
 export interface Compression {
   /** The compression begins. */
   started(): void;
@@ -43,8 +43,8 @@ export class Compressor {
   }
 
   /**
-   * Makes a smaller chunk with the same id and records. Calls `started` at once or later, and `done` in a later turn, with `undefined` if the compressed
-   * chunk is not smaller or the compression fails.
+   * Makes a smaller chunk with the same id and records. Calls `started` at once or later, and `done` in a later turn,
+   * with `undefined` if the compressed chunk is not smaller or the compression fails.
    */
   compress(chunk: Chunk, compression: Compression): void {
     this.#waiting.set(chunk, compression);
