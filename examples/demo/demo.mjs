@@ -66,7 +66,7 @@ class Receivers {
     for (const receiver of this.#receivers) await receiver.close();
   }
 
-  /** Stands in for DNS: both receivers behind one name. When they are started again, they have other addresses. */
+  /** Replaces DNS: both receivers behind one name. When they are started again, they have other addresses. */
   resolver = async () => this.#addresses;
 
   #take(index, { connection, chunk, entries }) {
