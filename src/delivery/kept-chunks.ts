@@ -12,7 +12,7 @@ export interface KeptChunk {
 
 export interface KeptChunksOptions {
   readonly carrier: Carrier;
-  /** Receivers refuse the chunk. It is given up next. `sent`: what they refuse. */
+  /** Receivers refuse the chunk, which is to be given up. `sent`: what they refuse. */
   readonly onRefused: (chunk: KeptChunk, sent: Chunk) => void;
   /** A flush ends before these chunks are settled. */
   readonly onFlushTimeout: (late: readonly KeptChunk[], timeout: FlushTimeout) => void;
@@ -37,10 +37,7 @@ export class KeptChunks implements Flushable<KeptChunk> {
     carrier.change(() => {
       const carried = carrier.carry(chunk, {
         acknowledged: () => this.#end(kept),
-        refused: (sent) => {
-          this.#options.onRefused(kept, sent);
-          this.giveUp(kept);
-        },
+        refused: (sent) => this.#options.onRefused(kept, sent),
       });
       const kept: KeptChunk = { carried, severities };
       this.#kept.add(kept);
@@ -59,10 +56,10 @@ export class KeptChunks implements Flushable<KeptChunk> {
 
   /** Sends a chunk no more. */
   giveUp(kept: KeptChunk): void {
-    this.#options.carrier.change(() => {
-      kept.carried.giveUp();
-      this.#end(kept);
-    });
+    // First, because the rest can call code of the application, which may shut down and give up all chunks.
+    this.#kept.delete(kept);
+    this.#options.carrier.change(() => kept.carried.giveUp());
+    this.#end(kept);
   }
 
   /** Sends no chunk any more. Calls `each` just before it gives a chunk up. */

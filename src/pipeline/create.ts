@@ -77,9 +77,9 @@ export function createRecordIntake(
     lastFault: () => pool.lastError?.message,
   });
   const drops = new Drops({ counters, losses, telemetry });
-  const chunks = new KeptChunks({
+  const chunks: KeptChunks = new KeptChunks({
     carrier: stages,
-    onRefused: (kept, sent) => drops.refused(kept, () => describeRefusedChunk(sent)),
+    onRefused: (kept, sent) => drops.refused(chunks, kept, () => describeRefusedChunk(sent)),
     onFlushTimeout: (late, timeout) => {
       // What is left at a shutdown is reported as lost.
       if (pipeline.isShutDown) return;

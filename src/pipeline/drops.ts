@@ -47,13 +47,16 @@ export class Drops {
     losses.lost('unencodable', records, () => `a fault of the processor: ${messageOf(error)}`);
   }
 
-  /** Drops the records of a chunk that receivers refuse. `detail`: what they refuse. */
-  refused(kept: KeptChunk, detail: () => string): void {
+  /** Drops a chunk that receivers refuse. `detail`: what they refuse. */
+  refused(chunks: KeptChunks, kept: KeptChunk, detail: () => string): void {
     const { counters, losses } = this.#options;
     counters.drop('refused', kept.severities);
     counters.failed('FLUENT_FORWARD_CHUNK_REFUSED', kept.carried.chunk.volume);
+    const report = this.#report(kept, 'FLUENT_FORWARD_CHUNK_REFUSED');
+    // Before the reports, which call code of the application.
+    chunks.giveUp(kept);
     losses.lost('refused', kept.severities, detail);
-    this.#report(kept, 'FLUENT_FORWARD_CHUNK_REFUSED')();
+    report();
   }
 
   /** Drops what is left at the end. `unsealed`: records that are in no sealed chunk. */

@@ -43,9 +43,12 @@ function keptChunks({ prepare = async () => {} } = {}) {
   const carrier = new FakeCarrier();
   const log: string[] = [];
   const numberOf = (kept: KeptChunk) => carrier.chunks.indexOf(kept.carried.chunk);
-  const chunks = new KeptChunks({
+  const chunks: KeptChunks = new KeptChunks({
     carrier,
-    onRefused: (kept) => log.push(`refused ${numberOf(kept)}, given up: ${carrier.givenUp.length}`),
+    onRefused: (kept) => {
+      log.push(`refused ${numberOf(kept)}, given up: ${carrier.givenUp.length}`);
+      chunks.giveUp(kept);
+    },
     onFlushTimeout: (late, { limit }: FlushTimeout) => log.push(`timeout, ${limit}: ${late.map(numberOf)}`),
   });
   const sender = { lastAckAt: Number.NEGATIVE_INFINITY, hurries: 0, hurry: () => void sender.hurries++ };
