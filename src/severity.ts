@@ -1,8 +1,6 @@
 /** The ranges of severity numbers in OpenTelemetry, and `unset` for all other values. */
 export const SEVERITY_RANGES = ['unset', 'TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'] as const;
 
-export type SeverityRange = (typeof SEVERITY_RANGES)[number];
-
 const NUMBERS_PER_RANGE = 4;
 /** The lowest severity number of the range WARN. */
 const WARN_NUMBER = 13;

@@ -15,7 +15,7 @@ export interface FailureReportOptions {
 
 interface FailedExports {
   exports: number;
-  /** Those that were not acknowledged. */
+  /** The records of these exports that were not acknowledged. */
   records: number;
 }
 

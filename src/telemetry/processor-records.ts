@@ -10,8 +10,8 @@ import { type MemoryUse, queueCapacity } from './queue-capacity.ts';
 import { failedRecords, type Reading, type RecordMetrics, readingsBy } from './record-metrics.ts';
 
 /**
- * The value of `error.type` that the semantic conventions reserve for a full queue. The others are the reasons themselves:
- * `already_shutdown` means records that come after the shutdown, and `shut_down` also those that were left.
+ * The value of `error.type` that the semantic conventions reserve for a full queue. For other reasons, `error.type` is the
+ * reason. `already_shutdown` does not fit: it excludes records that were emitted before the shutdown.
  */
 const RESERVED_ERROR_TYPES: Partial<Record<DropReason, string>> = {
   shed: 'queue_full',
