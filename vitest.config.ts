@@ -41,8 +41,12 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     unstubEnvs: true,
-    // A test looks up names that do not exist. A name server that does not answer must not cost a minute.
-    env: { RES_OPTIONS: 'timeout:1 attempts:1' },
+    env: {
+      // A test looks up names that do not exist. A name server that does not answer must not cost a minute.
+      RES_OPTIONS: 'timeout:1 attempts:1',
+      // Many tests hold records on purpose. Their end has tests of its own, in processes of their own.
+      OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_AT_EXIT: 'false',
+    },
     // Tests that measure memory collect garbage first. `process-warnings.ts` watches the warnings.
     execArgv: ['--expose-gc', '--no-warnings'],
   },

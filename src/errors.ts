@@ -15,6 +15,8 @@ export type ExportErrorCode =
   | 'FLUENT_FORWARD_FLUSH_TIMEOUT'
   /** A chunk was sent again and again, and not acknowledged where later chunks were. */
   | 'FLUENT_FORWARD_CHUNK_REFUSED'
+  /** The process ended, and what it sent at its end was not acknowledged in time. No callback gets this. */
+  | 'FLUENT_FORWARD_PROCESS_END'
   /** A fault of the exporter itself; please report it. */
   | 'FLUENT_FORWARD_INTERNAL';
 

@@ -18,6 +18,7 @@ export {
   FluentForwardConnectionError,
   FluentForwardExportError,
 } from './errors.ts';
+export { flushOnSignals } from './exit/signals.ts';
 export { FluentForwardLogExporter } from './exporter.ts';
 export { FluentForwardLogRecordProcessor } from './processor.ts';
 export type {

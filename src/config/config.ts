@@ -9,6 +9,7 @@ import { checkNames, resolveFields } from './rule.ts';
 import {
   EXPORTER_RULES,
   type ExporterOnlyConfig,
+  exitTimeoutRule,
   type GeneralConfig,
   levelRule,
   PROCESSOR_RULES,
@@ -20,9 +21,27 @@ import {
 
 /** The value of every option that exporter and processor share: from code, else from the environment, else the default. */
 export interface Config extends GeneralConfig {
+  readonly exitTimeoutMillis: number;
   readonly compressionLevel: number;
   readonly tls: TlsConfig;
 }
+
+/** What the connections need of it. */
+export type ConnectionConfig = Pick<
+  Config,
+  | 'ackTimeoutMillis'
+  | 'connections'
+  | 'connectTimeoutMillis'
+  | 'endpoint'
+  | 'hostname'
+  | 'maxInFlightChunks'
+  | 'password'
+  | 'resolver'
+  | 'rotationIntervalMillis'
+  | 'sharedKey'
+  | 'tls'
+  | 'username'
+>;
 
 export interface ExporterConfig extends Config, ExporterOnlyConfig {}
 
@@ -64,15 +83,18 @@ export function resolveProcessorConfig(
   return checked(config, contradictions(config), warn);
 }
 
-const NAMES: readonly string[] = [...Object.keys(RULES), 'compressionLevel', 'tls'];
+const NAMES: readonly string[] = [...Object.keys(RULES), 'exitTimeoutMillis', 'compressionLevel', 'tls'];
 
 function resolveShared({ tls = {}, ...options }: FluentForwardOptions, environment: Environment, warn: Warn): Config {
   checkNames('tls', tls, Object.keys(TLS_RULES));
   const general = resolveFields(RULES, '', options, environment, warn);
-  const level = { compressionLevel: levelRule(general.compression) };
+  const dependent = {
+    exitTimeoutMillis: exitTimeoutRule(general.endpoint),
+    compressionLevel: levelRule(general.compression),
+  };
   return {
     ...general,
-    ...resolveFields(level, '', options, environment, warn),
+    ...resolveFields(dependent, '', options, environment, warn),
     tls: Object.freeze(resolvePair(resolveFields(TLS_RULES, 'tls.', tls, environment, warn), tls, warn)),
   };
 }

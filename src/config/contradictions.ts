@@ -1,5 +1,5 @@
 import { codecOf } from '../compress/codecs.ts';
-import { urlsOf } from './endpoint.ts';
+import { isEncrypted, urlsOf } from './endpoint.ts';
 import { VARIABLE_PREFIX } from './env.ts';
 import type { TlsOptions } from './options.ts';
 import { type ExporterOnlyConfig, type GeneralConfig, TLS_RULES, type TlsConfig } from './rules.ts';
@@ -43,7 +43,7 @@ function* credentialContradictions({ sharedKey, username, password }: Checked): 
 }
 
 function* tlsContradictions({ endpoint, tls }: Checked): Generator<string> {
-  const encrypted = endpoint.filter(({ protocol }) => protocol === 'tls' || protocol === 'srv+tls');
+  const encrypted = endpoint.filter(isEncrypted);
   if (encrypted.length > 0) {
     if (!tls.insecureSkipVerify) return;
     yield `tls.insecureSkipVerify is set: ${urlsOf(encrypted)} may be anybody, and whoever can redirect the traffic reads the log records`;

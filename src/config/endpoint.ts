@@ -32,6 +32,11 @@ type EndpointLocation =
 /** An endpoint whose addresses are looked up. */
 export type NetworkEndpoint = Exclude<Endpoint, { protocol: 'unix' }>;
 
+/** Whether the endpoint is dialled with TLS. */
+export function isEncrypted({ protocol }: Endpoint): boolean {
+  return protocol === 'tls' || protocol === 'srv+tls';
+}
+
 /** The port that Fluentd and Fluent Bit listen on by default. */
 export const DEFAULT_PORT = 24224;
 /** The weight of an SRV record has 16 bits. */

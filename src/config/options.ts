@@ -103,6 +103,17 @@ export interface FluentForwardOptions {
    */
   flushTimeoutMillis?: number | undefined;
   /**
+   * Whether records that are not acknowledged at the end of the process are sent then: at `beforeExit` by a flush, and at
+   * `exit` (`process.exit()`, an uncaught error, an unhandled rejection) by a worker thread, for which the process waits.
+   * Records that wait in another processor cannot be sent. Default true. [`FLUSH_AT_EXIT`]
+   */
+  flushAtExit?: boolean | undefined;
+  /**
+   * How long the process waits at `exit`, in milliseconds. The longest one counts for all exporters and processors
+   * together. Default 2000, and 5000 if an endpoint is `tls://` or `srv+tls://`. [`EXIT_TIMEOUT`]
+   */
+  exitTimeoutMillis?: number | undefined;
+  /**
    * How old a connection gets before a new one, on a fresh lookup, replaces it; ± 10 %.
    * 0 never replaces it. Default 60000. [`ROTATION_INTERVAL`]
    */

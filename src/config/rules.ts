@@ -7,7 +7,15 @@ import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
 import type { ResourceAttributes } from '../encode/resource.ts';
 import { DEFAULT_TAG, MAX_TAG_BYTES, parseTag, TAG_RULE, type TagFunction, type TagTemplate } from '../encode/tag.ts';
 import { isPlainObject } from '../plain-object.ts';
-import { ENDPOINT_RULE, type Endpoint, hasEndpointType, parseEndpoints, urlsOf, withoutSecrets } from './endpoint.ts';
+import {
+  ENDPOINT_RULE,
+  type Endpoint,
+  hasEndpointType,
+  isEncrypted,
+  parseEndpoints,
+  urlsOf,
+  withoutSecrets,
+} from './endpoint.ts';
 import { parseBoolean } from './env.ts';
 import { processHostname } from './hostname.ts';
 import type { Resolver } from './options.ts';
@@ -27,6 +35,7 @@ export interface GeneralConfig {
   readonly ackTimeoutMillis: number;
   readonly connectTimeoutMillis: number;
   readonly flushTimeoutMillis: number;
+  readonly flushAtExit: boolean;
   readonly rotationIntervalMillis: number;
   readonly connections: number;
   readonly maxInFlightChunks: number;
@@ -109,6 +118,7 @@ export const RULES: Rules<GeneralConfig> = {
   ackTimeoutMillis: millis('ACK_TIMEOUT', 5_000),
   connectTimeoutMillis: millis('CONNECT_TIMEOUT', 5_000),
   flushTimeoutMillis: millis('FLUSH_TIMEOUT', 10_000),
+  flushAtExit: boolean('FLUSH_AT_EXIT', true),
   rotationIntervalMillis: millis('ROTATION_INTERVAL', 60_000, 0),
   connections: integer('CONNECTIONS', 1, 256, 1),
   maxInFlightChunks: integer('MAX_IN_FLIGHT_CHUNKS', 1, 1024, 8),
@@ -166,6 +176,11 @@ export const TLS_RULES: Rules<TlsConfig> = {
   },
   insecureSkipVerify: boolean('INSECURE_SKIP_VERIFY', false),
 };
+
+/** A dial over TLS takes several round trips, and longer on the receiver's side. */
+export function exitTimeoutRule(endpoints: readonly Endpoint[]): Rule<number> {
+  return millis('EXIT_TIMEOUT', endpoints.some(isEncrypted) ? 5_000 : 2_000);
+}
 
 /** The allowed levels depend on the compression. */
 export function levelRule(compression: CompressionName): Rule<number> {

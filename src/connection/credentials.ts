@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config/config.ts';
+import type { ConnectionConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import { certificatesOf, isCutOff, problemOfPem } from '../config/pem.ts';
 import type { TlsConfig } from '../config/rules.ts';
+import type { PlainSource } from '../config/source.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
 import type { Login } from '../protocol/handshake.ts';
@@ -18,18 +19,23 @@ export interface Certificates extends TlsSettings {
 }
 
 export interface CredentialsOptions {
-  readonly config: Config;
+  readonly config: ConnectionConfig;
   readonly clock: Clock;
   readonly diagnostics: Diagnostics;
 }
 
+/** The sources of the certificates and secrets. Those that were read with success are the texts that they gave. */
+export type PlainCredentials = { readonly [Name in 'sharedKey' | 'password' | keyof Texts]: PlainSource | undefined };
+
 /** Certificates and secrets, read anew at each dial, so that they can be replaced while the process runs. */
 export class Credentials {
-  readonly #certificates: Reloadable<Certificates>;
+  readonly #config: ConnectionConfig;
+  readonly #certificates: Reloadable<LoadedCertificates>;
   readonly #login: Reloadable<Login | undefined>;
 
   constructor({ config, clock, diagnostics }: CredentialsOptions) {
     const { connectTimeoutMillis } = config;
+    this.#config = config;
     const limits = {
       clock,
       // The dial has a shorter limit of its own, whose message names what is unread. This one only frees the dial.
@@ -51,13 +57,28 @@ export class Credentials {
   }
 
   /** Rejects when they cannot be read or used, and never could. */
-  certificates(): Promise<Certificates> {
-    return this.#certificates.get();
+  async certificates(): Promise<Certificates> {
+    return (await this.#certificates.get()).certificates;
   }
 
   /** `undefined` when no handshake is configured. Rejects when the secrets cannot be read, and never could. */
   login(): Promise<Login | undefined> {
     return this.#login.get();
+  }
+
+  /** What another thread needs in order to use the same certificates and secrets. */
+  get plain(): PlainCredentials {
+    const { password, sharedKey, tls } = this.#config;
+    const login = this.#login.last;
+    const texts = this.#certificates.last?.texts;
+    return {
+      sharedKey: sharedKey?.plain(login?.sharedKey),
+      password: password?.plain(login?.password),
+      ca: tls.ca?.plain(texts?.ca),
+      cert: tls.cert?.plain(texts?.cert),
+      key: tls.key?.plain(texts?.key),
+      passphrase: tls.passphrase?.plain(texts?.passphrase),
+    };
   }
 
   /** Waits no longer for what is being read. */
@@ -67,7 +88,7 @@ export class Credentials {
   }
 }
 
-async function loginOf(config: Config, read: Read): Promise<Login | undefined> {
+async function loginOf(config: ConnectionConfig, read: Read): Promise<Login | undefined> {
   const { hostname, username = '' } = config;
   if (config.sharedKey === undefined) return undefined;
   const [sharedKey, password] = await Promise.all([
@@ -85,9 +106,14 @@ interface Texts {
   readonly passphrase: string | undefined;
 }
 
+interface LoadedCertificates {
+  readonly texts: Texts;
+  readonly certificates: Certificates;
+}
+
 /** Makes a context only of what has changed: the main thread parses all authorities for it. */
-function certificateLoader(config: TlsConfig): (read: Read) => Promise<Certificates> {
-  let last: { readonly texts: Texts; readonly certificates: Certificates } | undefined;
+function certificateLoader(config: TlsConfig): (read: Read) => Promise<LoadedCertificates> {
+  let last: LoadedCertificates | undefined;
   return async (read) => {
     const texts = await textsOf(config, read);
     if (!isDeepStrictEqual(texts, last?.texts)) {
@@ -99,7 +125,7 @@ function certificateLoader(config: TlsConfig): (read: Read) => Promise<Certifica
       };
       last = { texts, certificates };
     }
-    return (last as { readonly certificates: Certificates }).certificates;
+    return last as LoadedCertificates;
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config/config.ts';
+import type { ConnectionConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Chunk } from '../encode/chunk.ts';
@@ -21,7 +21,7 @@ import { FAULTS } from './faults.ts';
 import { Slot } from './slot.ts';
 
 export interface PoolOptions {
-  readonly config: Config;
+  readonly config: ConnectionConfig;
   readonly addresses: Addresses;
   readonly credentials: Credentials;
   readonly outage: OutageReport;
@@ -54,6 +54,8 @@ export class ConnectionPool {
   /** Failed dials in a row, since the last ack or since the end of the last backoff. */
   #failedDials = 0;
   #lastError: FluentForwardConnectionError | undefined;
+  /** When a dial failed before it had an address. Reset by the next connection. */
+  #noAddressAt = Number.NEGATIVE_INFINITY;
   /** How many dials there have been. */
   #dials = 0;
   #isClosed = false;
@@ -150,6 +152,14 @@ export class ConnectionPool {
     this.#options.outage.reportRecovery();
   }
 
+  /** Whether, within the last `millis`, the last dial to every address has failed. */
+  hasFailedWithin(millis: number): boolean {
+    const since = this.#options.clock.now() - millis;
+    const { all } = this.#options.addresses;
+    const hasFailed = ({ dialFailedAt }: Address) => dialFailedAt !== undefined && dialFailedAt >= since;
+    return this.#noAddressAt >= since || (all.length > 0 && all.every(hasFailed));
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#backoff.end();
@@ -209,6 +219,8 @@ export class ConnectionPool {
       onEvent: (event) => this.#onEvent(slot, connection, event),
     });
     connection.pass = this.#schedule.join(0, 1);
+    opened.address.dialFailedAt = undefined;
+    this.#noAddressAt = Number.NEGATIVE_INFINITY;
     // First, because subscribers can shut the exporter down: the slot then closes what it knows.
     slot.opened(connection);
     telemetry.opened(connection, clock.now() - dialledAt);
@@ -257,6 +269,7 @@ export class ConnectionPool {
     if (isFirst) telemetry.ready(connection);
     slot.acknowledged(connection);
     addresses.succeeded(connection.address);
+    connection.address.dialFailedAt = undefined;
     this.#failedDials = 0;
     if (this.#lastError !== undefined) {
       this.#lastError = undefined;
@@ -295,7 +308,7 @@ export class ConnectionPool {
     const { isDialFailure, needsOperator, resendsAtOnce } = FAULTS[error.code];
     const isNews = address === undefined || address.health.failed(dialledAt);
     counters.connectionFaults.add(error.code);
-    if (isDialFailure && isNews) this.#failedDials++;
+    if (isDialFailure) this.#dialFailed(address, isNews);
     if (!isHarmless) {
       this.#lastError = error;
       counters.fault(error, clock.wallTime());
@@ -311,6 +324,13 @@ export class ConnectionPool {
     }
     if (isDialFailure || !resendsAtOnce) this.#backoff.fail();
     outage.fault(cause, () => `${error.message}; ${this.#nextStep(unacknowledged)}`);
+  }
+
+  #dialFailed(address: Address | undefined, isNews: boolean): void {
+    const now = this.#options.clock.now();
+    if (address === undefined) this.#noAddressAt = now;
+    else address.dialFailedAt = now;
+    if (isNews) this.#failedDials++;
   }
 
   /** Says what happens next, for messages. */

@@ -47,6 +47,11 @@ export class Reloadable<T> {
     return [...new Set([...this.#waiting].flatMap(({ unread }) => [...unread]))];
   }
 
+  /** The last good value. Undefined if there was none yet. */
+  get last(): T | undefined {
+    return this.#last?.value;
+  }
+
   /** Rejects if the value cannot be loaded and never could. */
   async get(): Promise<T> {
     const { clock, firstLimitMillis, limitMillis, kept } = this.#options;

@@ -78,6 +78,38 @@ export class Exports implements Flushable<Export> {
     return 'failed';
   }
 
+  /** The chunks that are not settled. */
+  get chunks(): readonly CarriedChunk[] {
+    return [...this.#inFlight].flatMap(({ chunks }) => [...chunks]);
+  }
+
+  /** The process ends: chunks are acknowledged, or they are lost. No export gets a result. Returns the lost records. */
+  settle(isAcknowledged: (chunkId: string) => boolean): number {
+    const { carrier, counters, telemetry } = this.#options;
+    const lost: (() => void)[] = [];
+    let records = 0;
+    const settle = (carried: CarriedChunk) => {
+      const { chunk, transit } = carried;
+      if (isAcknowledged(chunk.id)) counters.acknowledge(chunk.volume);
+      else {
+        const error = transit?.lastFault?.error;
+        records += chunk.records;
+        counters.heldRecords -= chunk.records;
+        counters.failed('FLUENT_FORWARD_PROCESS_END', chunk.volume);
+        lost.push(() => telemetry.failed(chunk, 'FLUENT_FORWARD_PROCESS_END', error));
+      }
+      carried.giveUp();
+    };
+    carrier.change(() => {
+      for (const { chunks } of this.#inFlight) {
+        for (const carried of chunks) settle(carried);
+        chunks.clear();
+      }
+    });
+    for (const report of lost) report();
+    return records;
+  }
+
   #startDeadline(onDue: () => void): Deadline {
     const { clock, roundMillis, timeoutMillis } = this.#options;
     const dueAt = clock.now() + timeoutMillis;

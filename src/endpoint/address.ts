@@ -18,6 +18,8 @@ export interface Address {
   weight: number;
   /** Its place in the schedule of dials; the lowest is next. */
   pass: number;
+  /** When the last dial to it failed, on the clock. Undefined if it did not. */
+  dialFailedAt: number | undefined;
   /** Connections of this process to it, dials included. */
   connections: number;
 }

@@ -6,6 +6,7 @@ import { FluentForwardConnectionError } from '../errors.ts';
 import type { AddressStats } from '../stats.ts';
 import type { Address } from './address.ts';
 import { EndpointAddresses } from './endpoint-addresses.ts';
+import type { FoundAddress } from './lookup.ts';
 import { StrideScheduler } from './stride-scheduler.ts';
 import { serverNameOf } from './target.ts';
 
@@ -72,6 +73,13 @@ export class Addresses {
       ejectedForMillis: health.ejectedForMillis,
       connections,
     }));
+  }
+
+  /** The last answers of the lookups, by the URL of the endpoint. Endpoints without one are missing. */
+  get answers(): ReadonlyMap<string, readonly FoundAddress[]> {
+    return new Map(
+      [...this.#sources].flatMap(([{ url }, { answer }]) => (answer === undefined ? [] : [[url, answer]])),
+    );
   }
 
   /**

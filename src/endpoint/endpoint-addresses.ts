@@ -64,6 +64,16 @@ export class EndpointAddresses {
     return this.#known;
   }
 
+  /**
+   * The last answer, without addresses that are ejected if there are others. Undefined if there was none yet, or nothing
+   * is looked up.
+   */
+  get answer(): readonly FoundAddress[] | undefined {
+    if (this.#lookUp === undefined || this.#known.length === 0) return undefined;
+    const healthy = this.#known.filter(({ health }) => health.state === 'healthy');
+    return (healthy.length > 0 ? healthy : this.#known).map((address) => foundOf(address));
+  }
+
   /** Why the last lookup failed, as a message shows it; `undefined` if it succeeded. */
   get problem(): string | undefined {
     return this.#error === undefined
@@ -219,9 +229,16 @@ export class EndpointAddresses {
       health: new Health(clock, random),
       // Random, so that the processes of a fleet begin with different addresses.
       pass: schedule.join(random(), endpoint.weight),
+      dialFailedAt: undefined,
       connections: 0,
     };
   }
+}
+
+/** The part of a lookup's answer that an address was made of. */
+function foundOf({ endpoint, name, priority, target, weight }: Address): FoundAddress {
+  if ('path' in target) throw new Error('a path is not looked up');
+  return { address: target.host, port: target.port, priority, weight: weight / endpoint.weight, target: name };
 }
 
 function complete(found: FoundAddress | undefined, endpoint: NetworkEndpoint): Required<FoundAddress> {

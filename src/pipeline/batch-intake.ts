@@ -7,7 +7,9 @@ import type { Flusher } from '../delivery/flush.ts';
 import type { FlushTimeout, Outcome } from '../delivery/outcome.ts';
 import type { BatchEncoder, EncodedBatch } from '../encode/batch.ts';
 import type { Chunk } from '../encode/chunk.ts';
+import { processEnd } from '../exit/process-end.ts';
 import type { FailureReport } from '../telemetry/failure-report.ts';
+import type { EndingIntake } from './ending.ts';
 import type { Pipeline, Refusal } from './pipeline.ts';
 
 export interface BatchIntakeParts {
@@ -21,7 +23,7 @@ export interface BatchIntakeParts {
 }
 
 /** Takes batches of records. The chunks of a batch have one deadline and one result. */
-export class BatchIntake {
+export class BatchIntake implements EndingIntake {
   readonly #parts: BatchIntakeParts;
 
   constructor(parts: BatchIntakeParts) {
@@ -64,6 +66,15 @@ export class BatchIntake {
   /** Sends the chunks of one export. Calls `done` once, in a later turn. */
   send(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
     inCleanContext(() => this.#parts.running.begin(chunks, done));
+    if (this.pipeline.isProcessEnding) processEnd().handOver();
+  }
+
+  left(): readonly Chunk[] {
+    return this.#parts.running.chunks.map(({ chunk }) => chunk);
+  }
+
+  settle(isAcknowledged: (chunkId: string) => boolean): number {
+    return this.#parts.running.settle(isAcknowledged);
   }
 
   /** Resolves when the exports in flight have their results, which is after 25 s at the latest. */

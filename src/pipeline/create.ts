@@ -3,12 +3,10 @@ import { createCompressor } from '../compress/create.ts';
 import { type Config, resolveExporterConfig, resolveProcessorConfig } from '../config/config.ts';
 import { urlsOf } from '../config/endpoint.ts';
 import type { FluentForwardLogExporterOptions, FluentForwardLogRecordProcessorOptions } from '../config/options.ts';
-import { Credentials } from '../connection/credentials.ts';
-import { ConnectionPool, type PoolOptions } from '../connection/pool.ts';
+import { createDelivery } from '../delivery/create.ts';
 import { Exports } from '../delivery/exports.ts';
 import { Flusher, microtasksDone } from '../delivery/flush.ts';
 import { type KeptChunk, KeptChunks } from '../delivery/kept-chunks.ts';
-import { Sender } from '../delivery/sender.ts';
 import { describeFlushTimeout, describeRefusedChunk } from '../delivery/unacknowledged.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { BatchEncoder } from '../encode/batch.ts';
@@ -16,15 +14,14 @@ import { BufferPool } from '../encode/buffer-pool.ts';
 import { createLayout } from '../encode/layout/create.ts';
 import { MESSAGE_CEILING_BYTES } from '../encode/message.ts';
 import { FunctionTagger, TagTemplate } from '../encode/tag.ts';
-import { Addresses } from '../endpoint/addresses.ts';
 import { Counters } from '../stats.ts';
 import { type ComponentType, nextComponentName } from '../telemetry/component.ts';
 import { FailureReport } from '../telemetry/failure-report.ts';
 import { LossReport } from '../telemetry/loss-report.ts';
-import { OutageReport } from '../telemetry/outage-report.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { BatchIntake } from './batch-intake.ts';
 import { Drops } from './drops.ts';
+import { PipelineEnding } from './ending.ts';
 import { MemoryBound } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
 import { RecordEncoder } from './record-encoder.ts';
@@ -55,7 +52,10 @@ export function createBatchIntake(
   const flusher = new Flusher({ running, sender, clock, flushTimeoutMillis, roundMillis, prepare });
   const encoder = createEncoder(config, buffers, warn);
   const failures = new FailureReport({ clock, diagnostics, endpoint, timeoutMillis });
-  return new BatchIntake({ config, clock, pipeline: new Pipeline(parts), encoder, running, flusher, failures });
+  const pipeline = new Pipeline(parts);
+  const intake = new BatchIntake({ config, clock, pipeline, encoder, running, flusher, failures });
+  if (config.flushAtExit) pipeline.joinProcessEnd(new PipelineEnding(intake, parts.delivery));
+  return intake;
 }
 
 /** Creates the way of single records to their acks. Opens no connection. Throws what `resolveProcessorConfig` throws. */
@@ -106,7 +106,9 @@ export function createRecordIntake(
   });
   const prepare = () => encoder.sealAll();
   const flusher = new Flusher({ running: chunks, sender, clock, flushTimeoutMillis, roundMillis, prepare });
-  return new RecordIntake({ pipeline, encoder, chunks, flusher, sender, drops, losses });
+  const intake = new RecordIntake({ pipeline, encoder, chunks, flusher, sender, drops, losses });
+  if (config.flushAtExit) pipeline.joinProcessEnd(new PipelineEnding(intake, parts.delivery));
+  return intake;
 }
 
 interface PartsOptions {
@@ -128,26 +130,13 @@ function createParts({ config, clock, random, diagnostics, componentType }: Part
   const buffers = new BufferPool();
   const memory = new MemoryBound(config.maxInFlightBytes);
   const compressor = createCompressor(config, buffers, warn);
-  const pool = createPool({ config, clock, random, diagnostics, counters, telemetry });
-  const sender = new Sender({ pool, clock, random, counters, telemetry });
+  const delivery = createDelivery({ config, clock, random, diagnostics, counters, telemetry });
+  const { pool, sender } = delivery;
   const stages = new Stages({ compressor, sender, memory });
   const { connectTimeoutMillis, ackTimeoutMillis } = config;
   const roundMillis = connectTimeoutMillis + ackTimeoutMillis;
   const shared = { componentType, name, endpoint, config, clock, counters, telemetry, warn };
-  return { ...shared, buffers, memory, pool, sender, stages, roundMillis };
-}
-
-type PoolParts = Omit<PoolOptions, 'addresses' | 'credentials' | 'outage'>;
-
-function createPool(parts: PoolParts): ConnectionPool {
-  const { clock, config, counters, diagnostics } = parts;
-  const { endpoint: endpoints, tls } = config;
-  return new ConnectionPool({
-    ...parts,
-    addresses: new Addresses({ ...config, ...parts, endpoints, tlsServerName: tls.serverName }),
-    credentials: new Credentials({ config, clock, diagnostics }),
-    outage: new OutageReport({ clock, counters, diagnostics }),
-  });
+  return { ...shared, buffers, delivery, memory, pool, sender, stages, roundMillis };
 }
 
 export function createEncoder(

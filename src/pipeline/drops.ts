@@ -78,6 +78,32 @@ export class Drops {
     for (const report of reports) report();
   }
 
+  /**
+   * Settles all that is held when the process ends. What is not acknowledged is dropped, and reported by the caller.
+   * Returns how many records that is.
+   */
+  processEnd(chunks: KeptChunks, isAcknowledged: (chunkId: string) => boolean): number {
+    const { counters } = this.#options;
+    const reports: (() => void)[] = [];
+    const before = counters.dropped.process_end;
+    chunks.giveUpAll((kept) => {
+      const { chunk } = kept.carried;
+      if (isAcknowledged(chunk.id)) {
+        counters.acknowledge(chunk.volume);
+        return;
+      }
+      counters.drop('process_end', kept.severities);
+      counters.failed('FLUENT_FORWARD_PROCESS_END', chunk.volume);
+      reports.push(this.#report(kept, 'FLUENT_FORWARD_PROCESS_END'));
+    });
+    // A record that was being encoded is in no chunk.
+    counters.dropped.process_end += counters.heldRecords;
+    counters.heldRecords = 0;
+    const dropped = counters.dropped.process_end - before;
+    for (const report of reports) report();
+    return dropped;
+  }
+
   /** Returns what publishes the loss of a chunk later, with what is known of it now. */
   #report({ carried: { chunk, transit } }: KeptChunk, code: ExportErrorCode): () => void {
     const error = transit?.lastFault?.error;

@@ -96,6 +96,12 @@ export class OpenChunks {
     }
   }
 
+  /** Seals what is open, in this turn. */
+  sealNow(): void {
+    for (const chunk of [...this.#open.values()]) this.#close(chunk);
+    while (this.#closed.length > 0) this.#sealNext();
+  }
+
   /** Takes no more records. Returns the counts of the records that are not sealed. */
   discard(): readonly SeverityCounts[] {
     this.#timer?.cancel();

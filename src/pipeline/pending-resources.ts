@@ -26,6 +26,11 @@ export type ResourceState =
   /** Without the resource, into one of `entries`. */
   | { readonly name: 'waiting'; readonly entries: DeferredEntries[]; resourceBytes: number };
 
+interface Wait {
+  readonly attributes: PendingAttributes;
+  readonly done: Promise<void>;
+}
+
 const COMPLETE: ResourceState = { name: 'complete' };
 
 /** How long records wait for their resource. Detectors that call a service give up earlier. */
@@ -39,7 +44,7 @@ export class PendingResources {
   readonly #states = new WeakMap<Resource, ResourceState>();
   readonly #waits: BoundedWaits;
   /** The resources that records wait for. */
-  readonly #waiting = new Map<Resource, Promise<void>>();
+  readonly #waiting = new Map<Resource, Wait>();
   /** The last resource that was complete. It stays so. */
   #lastComplete: unknown;
   #discard = () => {};
@@ -64,7 +69,12 @@ export class PendingResources {
   /** Resolves when no record waits for its resource, which is after 5 s at the latest. */
   async settled(): Promise<void> {
     const waited = [...this.#waiting].filter(([resource]) => this.#states.get(resource)?.name === 'waiting');
-    await Promise.race([this.#discarded, Promise.all(waited.map(([, wait]) => wait))]);
+    await Promise.race([this.#discarded, Promise.all(waited.map(([, { done }]) => done))]);
+  }
+
+  /** Waits no longer. The records are completed with what is known of their resources. */
+  giveUpAll(reason: string): void {
+    for (const [resource, { attributes }] of this.#waiting) this.#giveUp(resource, attributes, reason);
   }
 
   /** Returns the entries that still wait. */
@@ -87,10 +97,8 @@ export class PendingResources {
     this.#states.set(resource, state);
     // Encodes values of the application, which may log.
     if (state.name === 'waiting') state.resourceBytes = resourceBytes(layout, pool, known);
-    this.#waiting.set(
-      resource,
-      inCleanContext(() => this.#waitFor(resource, attributes)),
-    );
+    const done = inCleanContext(() => this.#waitFor(resource, attributes));
+    this.#waiting.set(resource, { attributes, done });
     return state;
   }
 

@@ -4,6 +4,8 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import type { ConnectionPool } from '../connection/pool.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
+import type { Ending } from '../exit/ending.ts';
+import { processEnd } from '../exit/process-end.ts';
 import type { Counters, FluentForwardStats } from '../stats.ts';
 import type { ComponentType } from '../telemetry/component.ts';
 import { Metrics, meterOf } from '../telemetry/metrics.ts';
@@ -38,6 +40,7 @@ export class Pipeline {
   /** Set before `#shutdown`, because closing can call application code that exports again. */
   #isShutDown = false;
   #shutdown: Promise<void> | undefined;
+  #ending: Ending | undefined;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -49,6 +52,10 @@ export class Pipeline {
 
   get endpoint(): string {
     return this.#parts.endpoint;
+  }
+
+  get config(): Config {
+    return this.#parts.config;
   }
 
   get counters(): Counters {
@@ -79,6 +86,17 @@ export class Pipeline {
     return isReached ? { code: 'FLUENT_FORWARD_IN_FLIGHT_LIMIT', usedBytes, limitBytes } : undefined;
   }
 
+  /** Takes part in the end of the process until it is closed. */
+  joinProcessEnd(ending: Ending): void {
+    this.#ending = ending;
+    processEnd().add(ending);
+  }
+
+  /** Whether records have to leave at once, because nothing that is done later will run. */
+  get isProcessEnding(): boolean {
+    return this.#ending !== undefined && processEnd().hasBegun;
+  }
+
   /** Takes no more records, runs `flush`, and closes the connections. Later calls return the same promise. */
   shutdown(flush: () => Promise<void> | undefined): Promise<void> {
     let begin = () => {};
@@ -95,8 +113,14 @@ export class Pipeline {
     const flushed = flush();
     // If there is nothing to wait for, it closes at once, because there is no later turn at the end of a process.
     if (flushed !== undefined) await flushed;
-    inCleanContext(() => this.#parts.stages.close());
+    this.close();
     this.metrics?.close();
+    if (this.#ending !== undefined) processEnd().delete(this.#ending);
+  }
+
+  /** Closes the connections. */
+  close(): void {
+    inCleanContext(() => this.#parts.stages.close());
   }
 
   stats(): FluentForwardStats {

@@ -68,6 +68,17 @@ export class RecordEncoder {
     await Promise.all(this.#open.map((open) => open.sealAll()));
   }
 
+  /** Whether no record is being encoded. */
+  get isIdle(): boolean {
+    return this.#nesting === 0;
+  }
+
+  /** Seals the chunks of all records that were encoded before, with what is known of their resources. */
+  sealNow(): void {
+    this.#resources.giveUpAll('the process ends');
+    for (const open of this.#open) open.sealNow();
+  }
+
   /** Takes no more records. Returns the counts of the records that are in no sealed chunk. */
   discard(): readonly SeverityCounts[] {
     const deferred = this.#resources.discard();

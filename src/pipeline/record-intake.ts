@@ -3,10 +3,13 @@ import { inCleanContext } from '../clean-context.ts';
 import type { Flusher } from '../delivery/flush.ts';
 import type { KeptChunk, KeptChunks } from '../delivery/kept-chunks.ts';
 import type { Sender } from '../delivery/sender.ts';
+import type { Chunk } from '../encode/chunk.ts';
+import { processEnd } from '../exit/process-end.ts';
 import { isBelowWarn } from '../severity.ts';
 import type { DropReason, FluentForwardProcessorStats } from '../stats.ts';
 import type { LossReport } from '../telemetry/loss-report.ts';
 import type { Drops } from './drops.ts';
+import type { EndingIntake } from './ending.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { RecordEncoder } from './record-encoder.ts';
 
@@ -24,7 +27,7 @@ export interface RecordIntakeParts {
 const MAX_PROBES = 4;
 
 /** Takes records one by one. Each is encoded at once, and held until it is acknowledged, or counted as dropped. */
-export class RecordIntake {
+export class RecordIntake implements EndingIntake {
   readonly #parts: RecordIntakeParts;
   /** How often a probe was asked for since this many records were acknowledged. */
   #probes = 0;
@@ -57,7 +60,10 @@ export class RecordIntake {
       drops.unencodable(error, severityNumber);
       return;
     }
-    if (isHeld) return;
+    if (isHeld) {
+      if (pipeline.isProcessEnding && encoder.isIdle) processEnd().handOver();
+      return;
+    }
     counters.heldRecords--;
     counters.filteredRecords++;
   }
@@ -71,6 +77,17 @@ export class RecordIntake {
   shutdown(): Promise<void> {
     const { counters } = this.pipeline;
     return this.pipeline.shutdown(() => (counters.heldRecords > 0 ? this.#flushAndDrop() : this.#end()));
+  }
+
+  left(): readonly Chunk[] {
+    const { chunks, encoder } = this.#parts;
+    encoder.sealNow();
+    return [...chunks.inFlight].map(({ carried }) => carried.chunk);
+  }
+
+  settle(isAcknowledged: (chunkId: string) => boolean): number {
+    const { chunks, drops } = this.#parts;
+    return drops.processEnd(chunks, isAcknowledged);
   }
 
   stats(): FluentForwardProcessorStats {

@@ -4,12 +4,12 @@ import { systemClock } from '../clock.ts';
 import type { Environment } from '../config/env.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { messageOf } from '../errors.ts';
+import { flushOnSignals } from '../exit/signals.ts';
 import { printable } from '../printable.ts';
 import { FluentForwardLogRecordProcessor } from '../processor.ts';
 import { readActivation } from './activation.ts';
 import { describeIgnored, readProcessorOptions } from './batch-variables.ts';
 import { setConsoleDiag } from './console-diag.ts';
-import { flushAtExit } from './exit.ts';
 import { readRecordLimits } from './record-limits.ts';
 import { readResourceAttributes } from './resource-attributes.ts';
 import { type ApiLogs, findSdk, INSTALL_COMMAND, type Sdk } from './sdk.ts';
@@ -55,7 +55,7 @@ function registerOrStepAside(environment: Environment): void {
   for (const message of warnings) diagnostics.warnOnce(message);
   const ignored = describeIgnored(variables);
   if (ignored !== undefined) diagnostics.info(ignored);
-  flushAtExit(processor, diagnostics);
+  flushOnSignals(processor);
 }
 
 function createProvider({ logs, resources }: Sdk, processor: LogRecordProcessor, variables: Variables): LoggerProvider {

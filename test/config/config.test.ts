@@ -41,6 +41,7 @@ const NUMBERS: readonly NumberOption[] = [
   { option: 'ackTimeoutMillis', variable: 'ACK_TIMEOUT', fallback: 5_000, min: 1, max: MAX_MILLIS },
   { option: 'connectTimeoutMillis', variable: 'CONNECT_TIMEOUT', fallback: 5_000, min: 1, max: MAX_MILLIS },
   { option: 'flushTimeoutMillis', variable: 'FLUSH_TIMEOUT', fallback: 10_000, min: 1, max: MAX_MILLIS },
+  { option: 'exitTimeoutMillis', variable: 'EXIT_TIMEOUT', fallback: 2_000, min: 1, max: MAX_MILLIS },
   { option: 'rotationIntervalMillis', variable: 'ROTATION_INTERVAL', fallback: 60_000, min: 0, max: MAX_MILLIS },
   { option: 'connections', variable: 'CONNECTIONS', fallback: 1, min: 1, max: 256 },
   { option: 'maxInFlightChunks', variable: 'MAX_IN_FLIGHT_CHUNKS', fallback: 8, min: 1, max: 1024 },
@@ -70,6 +71,7 @@ describe('the defaults', () => {
       resourceAttributes: true,
       fields: {},
       recordUid: false,
+      flushAtExit: true,
       eventNameAttribute: undefined,
       resolver: undefined,
       compression: 'none',
@@ -410,6 +412,14 @@ describe('compression', () => {
     const { config, warnings } = resolve({}, { COMPRESSION: 'brotli' });
     expect(config).toStrictEqual(resolve().config);
     expect(warnings).toEqual([`${PREFIX}COMPRESSION: got "brotli", ${allowed}; using "none"`]);
+  });
+
+  it('the default of exitTimeoutMillis is longer if an endpoint is encrypted', () => {
+    const timeout = (endpoint: string) => resolve({ endpoint }).config.exitTimeoutMillis;
+    expect(timeout('tcp://a,unix:///b')).toBe(2_000);
+    expect(timeout('tcp://a,tls://b')).toBe(5_000);
+    expect(timeout('srv+tls://_forward._tcp.a')).toBe(5_000);
+    expect(resolve({ endpoint: 'tls://a', exitTimeoutMillis: 1 }).config.exitTimeoutMillis).toBe(1);
   });
 
   it('the range of compressionLevel depends on the compression', () => {

@@ -256,7 +256,7 @@ export const MESSAGES: readonly Message[] = [
   },
   {
     level: 'error',
-    text: '…: … log record(s) were not acknowledged when the process ended: it did not wait for them (process.exit(), an uncaught error), or they came while it ended, or the last flush ended before their acks',
+    text: 'opentelemetry-exporter-fluent-forward: … log record(s) were lost when the process ended: …',
     test: REGISTER,
   },
   { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },

@@ -1,0 +1,73 @@
+import type { Delivery } from '../delivery/create.ts';
+import type { Chunk } from '../encode/chunk.ts';
+import type { Ending } from '../exit/ending.ts';
+import { type PlainConfig, plainConfig } from '../exit/plain-config.ts';
+import type { Pipeline } from './pipeline.ts';
+
+/** If the last dial to every address failed within this time, another one would probably fail too. */
+const UNREACHABLE_MILLIS = 5_000;
+
+/** What the end of the process needs of an intake. */
+export interface EndingIntake {
+  readonly pipeline: Pipeline;
+  flush(): Promise<void>;
+  /** See {@link Ending.left}. */
+  left(): readonly Chunk[];
+  /** See {@link Ending.settle}. */
+  settle(isAcknowledged: (chunkId: string) => boolean): number;
+}
+
+/** An intake and its pipeline at the end of the process. */
+export class PipelineEnding implements Ending {
+  readonly #intake: EndingIntake;
+  readonly #delivery: Delivery;
+
+  constructor(intake: EndingIntake, delivery: Delivery) {
+    this.#intake = intake;
+    this.#delivery = delivery;
+  }
+
+  get endpoint(): string {
+    return this.#intake.pipeline.endpoint;
+  }
+
+  get exitTimeoutMillis(): number {
+    return this.#intake.pipeline.config.exitTimeoutMillis;
+  }
+
+  get emittedRecords(): number {
+    return this.#intake.pipeline.counters.emittedRecords;
+  }
+
+  get heldRecords(): number {
+    return this.#intake.pipeline.counters.heldRecords;
+  }
+
+  get isUnreachable(): boolean {
+    return this.#delivery.pool.hasFailedWithin(UNREACHABLE_MILLIS);
+  }
+
+  get lastFault(): string | undefined {
+    return this.#delivery.pool.lastError?.message;
+  }
+
+  flush(): Promise<void> {
+    return this.#intake.flush();
+  }
+
+  left(): readonly Chunk[] {
+    return this.#intake.left();
+  }
+
+  configFor(budgetMillis: number): PlainConfig {
+    return plainConfig(this.#intake.pipeline.config, this.#delivery, budgetMillis);
+  }
+
+  settle(isAcknowledged: (chunkId: string) => boolean): number {
+    return this.#intake.settle(isAcknowledged);
+  }
+
+  close(): void {
+    this.#intake.pipeline.close();
+  }
+}
