@@ -160,6 +160,11 @@ export class ConnectionPool {
     return this.#noAddressAt >= since || (all.length > 0 && all.every(hasFailed));
   }
 
+  /** Closes the connections. Chunks that come later open others. */
+  hangUp(): void {
+    for (const { connections } of this.#slots) for (const connection of connections) connection.close();
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#backoff.end();

@@ -18,12 +18,18 @@ export interface Ending {
   readonly lastFault: string | undefined;
   /** Resolves when what it holds is settled, or after a time limit. */
   flush(): Promise<void>;
-  /** Closes what still takes records. Returns all chunks that are not acknowledged. */
-  left(): readonly Chunk[];
+  /**
+   * Seals the open chunks, and returns all that are not acknowledged. `isOver`: records that are being encoded never will
+   * be, so that their chunks can be sealed too.
+   */
+  left(isOver: boolean): readonly Chunk[];
   /** What the worker thread needs in order to connect, if it has `budgetMillis` for everything. */
   configFor(budgetMillis: number): PlainConfig;
-  /** Settles all that it holds: chunks are acknowledged, or they are lost. Returns how many records are lost. */
-  settle(isAcknowledged: (chunkId: string) => boolean): number;
+  /**
+   * Settles the chunks: each is acknowledged, or it is lost. With `isOver`, records that are being encoded are lost too.
+   * Returns how many records are lost.
+   */
+  settle(isAcknowledged: (chunkId: string) => boolean, isOver: boolean): number;
   /** Closes the connections. */
-  close(): void;
+  hangUp(): void;
 }

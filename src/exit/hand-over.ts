@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { Chunk } from '../encode/chunk.ts';
 import type { Acks } from './acks.ts';
 import type { PlainConfig } from './plain-config.ts';
 
@@ -8,6 +9,11 @@ export interface PlainChunk {
   readonly tag: string;
   readonly records: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** A copy without the unused part of the buffer, so that its memory can be moved to another thread. */
+export function plainChunk({ id, tag, records, bytes }: Chunk): PlainChunk {
+  return { id, tag, records, bytes: new Uint8Array(bytes) };
 }
 
 /** The chunks of one pipeline, which the worker thread brings to their acks. */

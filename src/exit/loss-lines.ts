@@ -21,6 +21,10 @@ const MAX_LINES = 2;
 export class LossLines {
   #lines = 0;
 
+  startAgain(): void {
+    this.#lines = 0;
+  }
+
   /** Writes one line. After the first one only one more is written: records that come one by one are lost one by one. */
   write(losses: readonly Loss[]): void {
     if (losses.length === 0 || this.#lines === MAX_LINES) return;

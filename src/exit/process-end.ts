@@ -3,15 +3,22 @@ import { messageOf } from '../errors.ts';
 import { BeforeExit } from './before-exit.ts';
 import type { Ending } from './ending.ts';
 import { ExitThread } from './exit-thread.ts';
-import type { HandOver } from './hand-over.ts';
+import { type HandOver, plainChunk } from './hand-over.ts';
 import { type Loss, LossLines } from './loss-lines.ts';
 
 const UNREACHABLE = 'not sent, because no receiver could be reached just before';
+const UNENCODED = 'the process ended while they were being encoded';
+
+/** What is logged while records are handed over is handed over in another round. It could go on for ever. */
+const MAX_ROUNDS = 3;
 
 /** A pipeline that has records left. */
 interface Left {
   readonly ending: Ending;
+  /** Undefined if there are no chunks, or no receiver can be reached. */
   readonly handOver: HandOver | undefined;
+  /** Why records are lost, if there are any that the worker thread does not deliver. */
+  readonly reason: string;
 }
 
 /** Sends what the pipelines of a process hold when it ends. There is one object for the process. */
@@ -20,6 +27,7 @@ export class ProcessEnd {
   readonly #beforeExit = new BeforeExit(this.#endings);
   readonly #thread = new ExitThread();
   readonly #lines = new LossLines();
+  /** Whether what is done in a later turn would not run. */
   #hasBegun = false;
   /** When the process must wait no longer. */
   #waitsUntil: number | undefined;
@@ -35,51 +43,70 @@ export class ProcessEnd {
     if (this.#endings.size > 1) return;
     process.prependListener('beforeExit', this.#beforeExit.listener);
     // First, because a listener may end the process at once. What later ones log is handed over when they log it.
-    process.prependListener('exit', this.#onExit);
+    process.prependListener('exit', this.end);
   }
 
   delete(ending: Ending): void {
     this.#endings.delete(ending);
     if (this.#endings.size > 0) return;
     process.off('beforeExit', this.#beforeExit.listener);
-    process.off('exit', this.#onExit);
+    process.off('exit', this.end);
   }
 
-  readonly #onExit = () => this.end();
-
   /** Sends what is left, and closes the connections, because Fluentd logs a warning if TLS is cut off. Never throws. */
-  end(): void {
+  readonly end = (): void => {
     this.#hasBegun = true;
-    this.handOver();
-    for (const ending of this.#endings) attempt(() => ending.close());
+    this.#handOverAll(true);
+    for (const ending of this.#endings) attempt(() => ending.hangUp());
+    // If there is a next turn, the process goes on: somebody else has emitted the event.
+    systemClock.afterReads(() => this.#goOn());
+  };
+
+  #goOn(): void {
+    this.#hasBegun = false;
+    this.#waitsUntil = undefined;
+    this.#lines.startAgain();
   }
 
   /** Sends what is left by a worker thread, and waits for it. Reports what is lost. Never throws. */
   handOver(): void {
+    this.#handOverAll(false);
+  }
+
+  #handOverAll(isOver: boolean): void {
     // Sealing and reporting call code of the application, which may log or end the process.
     if (this.#isHandingOver) return;
     this.#isHandingOver = true;
-    const holding = [...this.#endings].filter(({ heldRecords }) => heldRecords > 0);
-    try {
-      if (holding.length > 0) this.#send(holding);
-    } catch (error) {
-      const reason = `a fault of this package: ${messageOf(error)}`;
-      this.#lines.write(holding.map((ending) => lossOf(ending, ending.heldRecords, reason)));
+    for (let round = 0; round < MAX_ROUNDS && this.#holding.length > 0; round++) {
+      this.#handOver(this.#holding, isOver && round === 0);
     }
     this.#isHandingOver = false;
   }
 
-  #send(holding: readonly Ending[]): void {
+  get #holding(): readonly Ending[] {
+    return [...this.#endings].filter(({ heldRecords }) => heldRecords > 0);
+  }
+
+  #handOver(holding: readonly Ending[], isOver: boolean): void {
+    try {
+      this.#send(holding, isOver);
+    } catch (error) {
+      const reason = `a fault of this package: ${messageOf(error)}`;
+      this.#lines.write(holding.map((ending) => lossOf(ending, ending.heldRecords, reason)));
+    }
+  }
+
+  #send(holding: readonly Ending[], isOver: boolean): void {
     const budgetMillis = Math.max(...holding.map(({ exitTimeoutMillis }) => exitTimeoutMillis));
-    const left = holding.map((ending): Left => ({ ending, handOver: handOverOf(ending, budgetMillis) }));
+    const left = holding.map((ending) => leftOf(ending, budgetMillis, isOver));
     const handOvers = left.flatMap(({ handOver }) => handOver ?? []);
     this.#waitsUntil ??= systemClock.now() + budgetMillis;
     const waitMillis = this.#waitsUntil - systemClock.now();
     const sent = handOvers.length > 0 && waitMillis > 0 ? this.#thread.send(handOvers, waitMillis) : [];
-    const losses = left.map(({ ending, handOver }) => {
+    const losses = left.map(({ ending, handOver, reason }) => {
       const { isAcknowledged, fault } = sent[handOvers.indexOf(handOver as HandOver)] ?? NOTHING_SENT;
-      const reason = handOver === undefined ? UNREACHABLE : `no ack within ${budgetMillis} ms (exitTimeoutMillis)`;
-      return lossOf(ending, ending.settle(isAcknowledged), reason, fault);
+      const isDelivered = handOver?.chunks.every(({ id }) => isAcknowledged(id)) === true;
+      return lossOf(ending, ending.settle(isAcknowledged, isOver), isDelivered ? UNENCODED : reason, fault);
     });
     this.#lines.write(losses.filter(({ records }) => records > 0));
   }
@@ -87,13 +114,12 @@ export class ProcessEnd {
 
 const NOTHING_SENT = { isAcknowledged: () => false, fault: undefined };
 
-/** Undefined if there is nothing to send, or nowhere to send it to. */
-function handOverOf(ending: Ending, budgetMillis: number): HandOver | undefined {
-  const left = ending.left();
-  if (left.length === 0 || ending.isUnreachable) return undefined;
-  // Copies without the unused part of the buffers, so that they can be moved to the other thread.
-  const chunks = left.map(({ id, tag, records, bytes }) => ({ id, tag, records, bytes: new Uint8Array(bytes) }));
-  return { config: ending.configFor(budgetMillis), chunks };
+function leftOf(ending: Ending, budgetMillis: number, isOver: boolean): Left {
+  const chunks = ending.left(isOver);
+  if (chunks.length === 0) return { ending, handOver: undefined, reason: UNENCODED };
+  if (ending.isUnreachable) return { ending, handOver: undefined, reason: UNREACHABLE };
+  const handOver = { config: ending.configFor(budgetMillis), chunks: chunks.map(plainChunk) };
+  return { ending, handOver, reason: `no ack within ${budgetMillis} ms (exitTimeoutMillis)` };
 }
 
 function lossOf({ endpoint, lastFault }: Ending, records: number, reason: string, fault = lastFault): Loss {

@@ -79,10 +79,10 @@ export class Drops {
   }
 
   /**
-   * Settles all that is held when the process ends. What is not acknowledged is dropped, and reported by the caller.
-   * Returns how many records that is.
+   * Settles all chunks when the process ends. What is not acknowledged is dropped, and reported by the caller. `unencoded`:
+   * records whose encoding never ends. Returns how many records are dropped.
    */
-  processEnd(chunks: KeptChunks, isAcknowledged: (chunkId: string) => boolean): number {
+  processEnd(chunks: KeptChunks, isAcknowledged: (chunkId: string) => boolean, unencoded: number): number {
     const { counters } = this.#options;
     const reports: (() => void)[] = [];
     const before = counters.dropped.process_end;
@@ -96,9 +96,8 @@ export class Drops {
       counters.failed('FLUENT_FORWARD_PROCESS_END', chunk.volume);
       reports.push(this.#report(kept, 'FLUENT_FORWARD_PROCESS_END'));
     });
-    // A record that was being encoded is in no chunk.
-    counters.dropped.process_end += counters.heldRecords;
-    counters.heldRecords = 0;
+    counters.dropped.process_end += unencoded;
+    counters.heldRecords -= unencoded;
     const dropped = counters.dropped.process_end - before;
     for (const report of reports) report();
     return dropped;

@@ -1,3 +1,4 @@
+import { inCleanContext } from '../clean-context.ts';
 import type { Delivery } from '../delivery/create.ts';
 import type { Chunk } from '../encode/chunk.ts';
 import type { Ending } from '../exit/ending.ts';
@@ -12,9 +13,9 @@ export interface EndingIntake {
   readonly pipeline: Pipeline;
   flush(): Promise<void>;
   /** See {@link Ending.left}. */
-  left(): readonly Chunk[];
+  left(isOver: boolean): readonly Chunk[];
   /** See {@link Ending.settle}. */
-  settle(isAcknowledged: (chunkId: string) => boolean): number;
+  settle(isAcknowledged: (chunkId: string) => boolean, isOver: boolean): number;
 }
 
 /** An intake and its pipeline at the end of the process. */
@@ -55,19 +56,19 @@ export class PipelineEnding implements Ending {
     return this.#intake.flush();
   }
 
-  left(): readonly Chunk[] {
-    return this.#intake.left();
+  left(isOver: boolean): readonly Chunk[] {
+    return this.#intake.left(isOver);
   }
 
   configFor(budgetMillis: number): PlainConfig {
     return plainConfig(this.#intake.pipeline.config, this.#delivery, budgetMillis);
   }
 
-  settle(isAcknowledged: (chunkId: string) => boolean): number {
-    return this.#intake.settle(isAcknowledged);
+  settle(isAcknowledged: (chunkId: string) => boolean, isOver: boolean): number {
+    return this.#intake.settle(isAcknowledged, isOver);
   }
 
-  close(): void {
-    this.#intake.pipeline.close();
+  hangUp(): void {
+    inCleanContext(() => this.#delivery.pool.hangUp());
   }
 }

@@ -113,14 +113,9 @@ export class Pipeline {
     const flushed = flush();
     // If there is nothing to wait for, it closes at once, because there is no later turn at the end of a process.
     if (flushed !== undefined) await flushed;
-    this.close();
+    inCleanContext(() => this.#parts.stages.close());
     this.metrics?.close();
     if (this.#ending !== undefined) processEnd().delete(this.#ending);
-  }
-
-  /** Closes the connections. */
-  close(): void {
-    inCleanContext(() => this.#parts.stages.close());
   }
 
   stats(): FluentForwardStats {

@@ -29,7 +29,6 @@ export class RecordEncoder {
   /** By nesting, because a chunk to which an entry is being written cannot take another one. */
   readonly #open: OpenChunks[] = [];
   readonly #resources: PendingResources;
-  /** How many records are being encoded. */
   #nesting = 0;
 
   constructor(options: RecordEncoderOptions) {
@@ -68,15 +67,18 @@ export class RecordEncoder {
     await Promise.all(this.#open.map((open) => open.sealAll()));
   }
 
-  /** Whether no record is being encoded. */
-  get isIdle(): boolean {
-    return this.#nesting === 0;
+  /** How many records are being encoded. */
+  get nesting(): number {
+    return this.#nesting;
   }
 
-  /** Seals the chunks of all records that were encoded before, with what is known of their resources. */
-  sealNow(): void {
+  /**
+   * Seals chunks in this turn, with what is known of the resources. `isOver`: also those into which a record is being
+   * encoded, because that will never end.
+   */
+  sealNow(isOver: boolean): void {
     this.#resources.giveUpAll('the process ends');
-    for (const open of this.#open) open.sealNow();
+    for (const open of this.#open.slice(isOver ? 0 : this.#nesting)) open.sealNow();
   }
 
   /** Takes no more records. Returns the counts of the records that are in no sealed chunk. */

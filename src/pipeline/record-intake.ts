@@ -61,7 +61,7 @@ export class RecordIntake implements EndingIntake {
       return;
     }
     if (isHeld) {
-      if (pipeline.isProcessEnding && encoder.isIdle) processEnd().handOver();
+      if (pipeline.isProcessEnding) processEnd().handOver();
       return;
     }
     counters.heldRecords--;
@@ -79,15 +79,15 @@ export class RecordIntake implements EndingIntake {
     return this.pipeline.shutdown(() => (counters.heldRecords > 0 ? this.#flushAndDrop() : this.#end()));
   }
 
-  left(): readonly Chunk[] {
+  left(isOver: boolean): readonly Chunk[] {
     const { chunks, encoder } = this.#parts;
-    encoder.sealNow();
+    encoder.sealNow(isOver);
     return [...chunks.inFlight].map(({ carried }) => carried.chunk);
   }
 
-  settle(isAcknowledged: (chunkId: string) => boolean): number {
-    const { chunks, drops } = this.#parts;
-    return drops.processEnd(chunks, isAcknowledged);
+  settle(isAcknowledged: (chunkId: string) => boolean, isOver: boolean): number {
+    const { chunks, drops, encoder } = this.#parts;
+    return drops.processEnd(chunks, isAcknowledged, isOver ? encoder.nesting : 0);
   }
 
   stats(): FluentForwardProcessorStats {
