@@ -12,8 +12,8 @@ export interface Ending {
   /** Records that it has got so far. */
   readonly emittedRecords: number;
   readonly heldRecords: number;
-  /** Whether the last dial to every address has just failed. */
-  readonly isUnreachable: boolean;
+  /** Why nothing can be sent now, for messages. Undefined if it can. */
+  readonly obstacle: string | undefined;
   /** The last fault of a connection, if there was no ack since. */
   readonly lastFault: string | undefined;
   /** Resolves when what it holds is settled, or after a time limit. */

@@ -6,7 +6,6 @@ import { ExitThread } from './exit-thread.ts';
 import { type HandOver, plainChunk } from './hand-over.ts';
 import { type Loss, LossLines } from './loss-lines.ts';
 
-const UNREACHABLE = 'not sent, because no receiver could be reached just before';
 const UNENCODED = 'the process ended while they were being encoded';
 
 /** What is logged while records are handed over is handed over in another round. It could go on for ever. */
@@ -15,7 +14,7 @@ const MAX_ROUNDS = 3;
 /** A pipeline that has records left. */
 interface Left {
   readonly ending: Ending;
-  /** Undefined if there are no chunks, or no receiver can be reached. */
+  /** Undefined if there are no chunks, or an obstacle. */
   readonly handOver: HandOver | undefined;
   /** Why records are lost, if there are any that the worker thread does not deliver. */
   readonly reason: string;
@@ -117,7 +116,8 @@ const NOTHING_SENT = { isAcknowledged: () => false, fault: undefined };
 function leftOf(ending: Ending, budgetMillis: number, isOver: boolean): Left {
   const chunks = ending.left(isOver);
   if (chunks.length === 0) return { ending, handOver: undefined, reason: UNENCODED };
-  if (ending.isUnreachable) return { ending, handOver: undefined, reason: UNREACHABLE };
+  const { obstacle } = ending;
+  if (obstacle !== undefined) return { ending, handOver: undefined, reason: `not sent, because ${obstacle}` };
   const handOver = { config: ending.configFor(budgetMillis), chunks: chunks.map(plainChunk) };
   return { ending, handOver, reason: `no ack within ${budgetMillis} ms (exitTimeoutMillis)` };
 }

@@ -44,8 +44,14 @@ export class PipelineEnding implements Ending {
     return this.#intake.pipeline.counters.heldRecords;
   }
 
-  get isUnreachable(): boolean {
-    return this.#delivery.pool.hasFailedWithin(UNREACHABLE_MILLIS);
+  get obstacle(): string | undefined {
+    const { addresses, credentials, pool } = this.#delivery;
+    const { endpoint, resolver } = this.#intake.pipeline.config;
+    if (pool.hasFailedWithin(UNREACHABLE_MILLIS)) return 'no receiver could be reached just before';
+    const [unread] = Object.values(credentials.plain).filter((source) => source?.kind === 'function');
+    if (unread !== undefined) return `${unread.origin} is a function that has given no value yet`;
+    const needsResolver = resolver !== undefined && endpoint.every(({ protocol }) => protocol !== 'unix');
+    return needsResolver && addresses.answers.size === 0 ? 'the resolver has given no address yet' : undefined;
   }
 
   get lastFault(): string | undefined {
