@@ -20,6 +20,12 @@ const PROOFS = [
     short: { takes: '30 seconds', args: ['4000', '20231114'] },
   },
   {
+    name: 'exits',
+    claim: 'No end of a process that JavaScript can notice loses a record.',
+    full: { takes: '6 minutes', args: ['200'] },
+    short: { takes: '20 seconds', args: ['10', '20231114'] },
+  },
+  {
     name: 'outage',
     claim: 'An outage of a receiver loses no record of the processor (needs Fluentd).',
     full: { takes: '2 minutes', args: ['60,14'] },

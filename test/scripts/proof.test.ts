@@ -23,11 +23,12 @@ test('proof runs every proof in full and reports each one', async () => {
   expect(commands).toEqual([
     'npm run --silent fuzz -- 1000000',
     'npm run --silent accounting -- 60000',
+    'npm run --silent exits -- 200',
     'npm run --silent outage -- 60,14',
     'npm run --silent soak -- --seconds 300',
   ]);
   expect(stdout).toMatch(
-    /^proved {2}fuzz {2}\d+ s\nproved {2}accounting {2}\d+ s\nproved {2}outage {2}\d+ s\nproved {2}soak {2}\d+ s$/m,
+    /^proved {2}fuzz {2}\d+ s\nproved {2}accounting {2}\d+ s\nproved {2}exits {2}\d+ s\nproved {2}outage {2}\d+ s\nproved {2}soak {2}\d+ s$/m,
   );
   expect(code).toBe(0);
 });
@@ -41,7 +42,7 @@ test('proof with --short and a name runs the short form of that proof', async ()
 test('proof runs the other proofs after one has failed, and then fails', async () => {
   const { code, stdout } = await prove([], 'fuzz');
   expect(stdout).toMatch(
-    /^FAILED {2}fuzz {2}\d+ s\nproved {2}accounting {2}\d+ s\nproved {2}outage {2}\d+ s\nproved {2}soak {2}\d+ s$/m,
+    /^FAILED {2}fuzz {2}\d+ s\nproved {2}accounting {2}\d+ s\nproved {2}exits {2}\d+ s\nproved {2}outage {2}\d+ s\nproved {2}soak {2}\d+ s$/m,
   );
   expect(code).toBe(1);
 });

@@ -6,6 +6,7 @@ export const LONG_LIMITS = {
   connectTimeoutMillis: 25_000,
   ackTimeoutMillis: 25_000,
   flushTimeoutMillis: 25_000,
+  exitTimeoutMillis: 25_000,
   timeoutMillis: 29_000,
 };
 
@@ -14,5 +15,6 @@ export const LONG_LIMIT_VARIABLES: Readonly<Record<string, string>> = {
   OTEL_EXPORTER_FLUENT_FORWARD_CONNECT_TIMEOUT: String(LONG_LIMITS.connectTimeoutMillis),
   OTEL_EXPORTER_FLUENT_FORWARD_ACK_TIMEOUT: String(LONG_LIMITS.ackTimeoutMillis),
   OTEL_EXPORTER_FLUENT_FORWARD_FLUSH_TIMEOUT: String(LONG_LIMITS.flushTimeoutMillis),
+  OTEL_EXPORTER_FLUENT_FORWARD_EXIT_TIMEOUT: String(LONG_LIMITS.exitTimeoutMillis),
   OTEL_EXPORTER_FLUENT_FORWARD_TIMEOUT: String(LONG_LIMITS.timeoutMillis),
 };
