@@ -66,7 +66,8 @@ export class OutageReport {
     const seconds = ((outage.end.at - outage.since) / 1000).toFixed(1);
     const resent = counters.resent.records - outage.resentBefore;
     const failed = counters.failedRecords - outage.failedBefore;
-    diagnostics.info(
+    // At the level of the outage: who reads of its beginning also reads of its end.
+    diagnostics.warnOnce(
       `connected to ${outage.end.place} again after ${seconds} s, ${resent} records resent, ${failed} failed`,
     );
   }

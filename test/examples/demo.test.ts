@@ -27,7 +27,7 @@ const SHORT_LIMITS = {
 test.concurrent('the demo moves between two receivers and loses no record in an outage', async () => {
   const { code, stdout, stderr } = await runDemo();
   expect(stderr).toMatch(/^ {2}warn: tcp:\S+ .+; \d+ record\(s\) wait, and the next try is in \d+ ms$/m);
-  expect(stderr).toMatch(/^ {2}info: connected to tcp:\S+ \S+ again after [\d.]+ s, \d+ records resent, 0 failed$/m);
+  expect(stderr).toMatch(/^ {2}warn: connected to tcp:\S+ \S+ again after [\d.]+ s, \d+ records resent, 0 failed$/m);
   expect(stdout).toMatch(/Both receivers are stopped\.[\s\S]+Both receivers are started again\./);
   expect(tableValue(stdout, 'emitted')).toBe(8_000);
   expect(tableValue(stdout, 'acknowledged')).toBe(8_000);

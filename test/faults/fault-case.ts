@@ -5,7 +5,7 @@ import type { FluentForwardLogExporterOptions } from '../../src/index.ts';
 import type { ForwardReceiverOptions, ReceivedMessage } from '../../src/testing/index.ts';
 import { textOf } from '../support/exporter-fixture.ts';
 import { settle, until } from '../support/fake-clock.ts';
-import { FaultRun } from './fault-run.ts';
+import { FaultRun, RECOVERY } from './fault-run.ts';
 import { collectGarbage, Memory } from './resource-usage.ts';
 
 /** The first backoff of a {@link FaultRun}'s exporter. */
@@ -43,7 +43,7 @@ export interface FaultCase {
   readonly results?: readonly ('acknowledged' | ExportErrorCode)[];
   /** The cause that the errors of the failed ones carry. */
   readonly cause?: ConnectionErrorCode;
-  /** All messages at warning level and above. Default: none. */
+  /** All messages at warning level and above, but that of a recovery. Default: none. */
   readonly warns?: readonly RegExp[];
   /** Whether the recovery is logged, once. Default: if there were warnings, and no export failed. */
   readonly logsRecovery?: boolean;
@@ -158,7 +158,7 @@ function expectLog({ warnings, log }: FaultRun, { warns = [], debugs }: FaultCas
 }
 
 function expectRecoveryLog({ log }: FaultRun, { warns = [], results, logsRecovery }: FaultCase): void {
-  const recoveries = log.filter(([level, text]) => level === 'info' && text.includes(' again'));
+  const recoveries = log.filter(([level, text]) => level === 'warn' && RECOVERY.test(text));
   expect(recoveries).toHaveLength((logsRecovery ?? (warns.length > 0 && results === undefined)) ? 1 : 0);
 }
 

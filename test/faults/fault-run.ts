@@ -21,6 +21,9 @@ interface Closable {
   close(): Promise<void>;
 }
 
+/** A warning that an outage is over. */
+export const RECOVERY: RegExp = /connected to .+ again after /;
+
 /** About what `random()` returns. */
 const CHANCE = 0.5;
 
@@ -127,7 +130,8 @@ export class FaultRun {
   }
 
   get warnings(): string[] {
-    return this.log.filter(([level]) => level === 'warn' || level === 'error').map(([, text]) => text);
+    const isTrouble = ([level, text]: LogLine) => (level === 'warn' && !RECOVERY.test(text)) || level === 'error';
+    return this.log.filter(isTrouble).map(([, text]) => text);
   }
 
   get isSettled(): boolean {

@@ -280,7 +280,7 @@ export const MESSAGES: readonly Message[] = [
   },
   { level: 'process warning', text: `${ASIDE}: @opentelemetry/sdk-logs … cannot be loaded: …`, test: REGISTER },
   { level: 'info', text: 'connected to …' },
-  { level: 'info', text: 'connected to … again after … s, … records resent, … failed' },
+  { level: 'warn', text: 'connected to … again after … s, … records resent, … failed' },
   { level: 'debug', text: 'connected to …' },
   { level: 'debug', text: 'rotated from … to …' },
 ];
