@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { diag } from '@opentelemetry/api';
+import * as resources from '@opentelemetry/resources';
 import { describe, expect, it } from 'vitest';
 import {
   type ExporterConfig,
@@ -12,8 +13,9 @@ import {
 import type { Environment } from '../src/config/env.ts';
 import { FluentForwardLogExporter } from '../src/index.ts';
 import { readActivation } from '../src/register/activation.ts';
-import { describeIgnored, readProcessorOptions } from '../src/register/batch-variables.ts';
 import { setConsoleDiag } from '../src/register/console-diag.ts';
+import { readDetectors } from '../src/register/detectors.ts';
+import { describeIgnored, readProcessorOptions } from '../src/register/processor-options.ts';
 import { readRecordLimits } from '../src/register/record-limits.ts';
 import { readResourceAttributes } from '../src/register/resource-attributes.ts';
 import { Variables } from '../src/register/variables.ts';
@@ -181,6 +183,7 @@ describe('README.md', () => {
       describeIgnored,
       readRecordLimits,
       readResourceAttributes,
+      (given: Variables) => readDetectors(given, resources),
       (given: Variables) => setConsoleDiag(given, diag),
     ]) {
       read(variables);

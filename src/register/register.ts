@@ -8,11 +8,13 @@ import { flushOnSignals } from '../exit/signals.ts';
 import { printable } from '../printable.ts';
 import { FluentForwardLogRecordProcessor } from '../processor.ts';
 import { readActivation } from './activation.ts';
-import { describeIgnored, readProcessorOptions } from './batch-variables.ts';
 import { setConsoleDiag } from './console-diag.ts';
+import { readDetectors } from './detectors.ts';
+import { describeIgnored, readProcessorOptions } from './processor-options.ts';
 import { readRecordLimits } from './record-limits.ts';
-import { readResourceAttributes } from './resource-attributes.ts';
+import { type Attributes, readResourceAttributes } from './resource-attributes.ts';
 import { type ApiLogs, findSdk, INSTALL_COMMAND, type Sdk } from './sdk.ts';
+import { describeSetUp, reportSilence } from './set-up.ts';
 import { Variables } from './variables.ts';
 
 /** Sends the log records of the process to Fluent, or says why it does not. Never throws: the application comes first. */
@@ -50,18 +52,28 @@ function registerOrStepAside(environment: Environment): void {
   }
   setConsoleDiag(variables, sdk.api.diag);
   const diagnostics = new Diagnostics(systemClock);
-  const processor = new FluentForwardLogRecordProcessor(readProcessorOptions(variables));
-  registerProvider(createProvider(sdk, processor, variables), sdk);
+  const options = readProcessorOptions(variables);
+  const processor = new FluentForwardLogRecordProcessor(options);
+  const ownAttributes = readResourceAttributes(variables);
+  registerProvider(createProvider(sdk, processor, ownAttributes, variables), sdk);
   for (const message of warnings) diagnostics.warnOnce(message);
+  const serviceName = ownAttributes['service.name'] ?? sdk.resources.defaultResource().attributes['service.name'];
+  diagnostics.info(describeSetUp(processor, options, environment, variables, serviceName));
   const ignored = describeIgnored(variables);
   if (ignored !== undefined) diagnostics.info(ignored);
   flushOnSignals(processor);
+  reportSilence(processor, diagnostics);
 }
 
-function createProvider({ logs, resources }: Sdk, processor: LogRecordProcessor, variables: Variables): LoggerProvider {
-  const attributes = resources.resourceFromAttributes(readResourceAttributes(variables));
+function createProvider(
+  { logs, resources }: Sdk,
+  processor: LogRecordProcessor,
+  ownAttributes: Attributes,
+  variables: Variables,
+): LoggerProvider {
+  const detected = resources.detectResources({ detectors: [...readDetectors(variables, resources)] });
   return new logs.LoggerProvider({
-    resource: resources.defaultResource().merge(attributes),
+    resource: resources.defaultResource().merge(detected).merge(resources.resourceFromAttributes(ownAttributes)),
     logRecordLimits: readRecordLimits(variables),
     processors: [processor],
   });

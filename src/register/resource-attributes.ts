@@ -1,7 +1,7 @@
 import { printable } from '../printable.ts';
 import type { Variables } from './variables.ts';
 
-type Attributes = Readonly<Record<string, string>>;
+export type Attributes = Readonly<Record<string, string>>;
 
 /**
  * `OTEL_RESOURCE_ATTRIBUTES`, with `OTEL_SERVICE_NAME` above it. As the specification asks, the whole

@@ -14,6 +14,10 @@ export class Variables {
     this.#warn = warn;
   }
 
+  warn(message: string): void {
+    this.#warn(message);
+  }
+
   text(name: string): string | undefined {
     return readVariable(this.#environment, name)?.text;
   }

@@ -296,6 +296,111 @@ describe('register', () => {
     });
   });
 
+  describe('what register says at info', () => {
+    const INFO = { OTEL_LOG_LEVEL: 'info' };
+    const SILENCE =
+      'not one log record came in this process: does the application log through the logs API of OpenTelemetry, or is the instrumentation of its logger (pino, winston, bunyan) installed and loaded?';
+
+    test('register says what it has set up', async () => {
+      const env = {
+        ...INFO,
+        OTEL_EXPORTER_FLUENT_FORWARD_TAG: 'app.${severity_text:-none}',
+        OTEL_EXPORTER_FLUENT_FORWARD_LAYOUT: 'flat',
+      };
+      const [plain, other] = await Promise.all([
+        run('hello.mjs', { env: INFO }),
+        run('hello.mjs', { env: { ...env, OTEL_SERVICE_NAME: 'shop' } }),
+      ]);
+      const start = `log records go to ${receiver.endpoint}, with the tag`;
+      expect(plain?.stdout).toContain(
+        `${start} "opentelemetry.logs", the layout "default" and the service name "unknown_service:`,
+      );
+      expect(other?.stdout).toContain(
+        `${start} "app.\${severity_text:-none}", the layout "flat" and the service name "shop"`,
+      );
+      expect(plain?.stdout).not.toContain(SILENCE);
+    });
+
+    test('register says at the end if not one record came', async () => {
+      const [talkative, usual] = await Promise.all(
+        [INFO, {}].map((env) => run(program('process.exitCode = 3;'), { env })),
+      );
+      expect(talkative).toMatchObject({ code: 3, stdout: expect.stringContaining(SILENCE) });
+      expect(usual).toMatchObject({ code: 3, stdout: '', stderr: '' });
+    });
+  });
+
+  describe('what is detected for the resource', () => {
+    const CONTAINER = '@opentelemetry/resource-detector-container';
+
+    async function resourceWith(detectors: string, env: Record<string, string> = {}) {
+      const { stderr } = await run('hello.mjs', { env: { OTEL_NODE_RESOURCE_DETECTORS: detectors, ...env } });
+      return { resource: recordsOf()[0]?.resource as Record<string, unknown>, stderr };
+    }
+
+    test('nothing is detected unless OTEL_NODE_RESOURCE_DETECTORS asks for it', async () => {
+      const { resource } = await resourceWith('none');
+      expect(Object.keys(resource).filter((name) => !name.startsWith('telemetry.sdk.'))).toEqual(['service.name']);
+    });
+
+    test('the resource gets what OTEL_NODE_RESOURCE_DETECTORS names, and other variables win', async () => {
+      const env = { OTEL_RESOURCE_ATTRIBUTES: 'host.name=mine' };
+      const { resource, stderr } = await resourceWith('host, os,process,serviceinstance,env', env);
+      expect(resource).toMatchObject({
+        'host.name': 'mine',
+        'host.arch': expect.any(String),
+        'os.type': 'linux',
+        'process.runtime.name': 'nodejs',
+        'service.instance.id': expect.any(String),
+      });
+      expect(stderr).toBe('');
+    });
+
+    test('a detector of a package is used if it is installed, and all means all that are installed', async () => {
+      application.install(
+        CONTAINER,
+        '0.8.0',
+        "exports.containerDetector = { detect: () => ({ attributes: { 'container.id': Promise.resolve('c1') } }) };",
+      );
+      for (const detectors of ['container', 'all']) {
+        const { resource, stderr } = await resourceWith(detectors);
+        expect({ id: resource['container.id'], stderr }).toEqual({ id: 'c1', stderr: '' });
+      }
+    });
+
+    test('a detector that throws, one that cannot be loaded and one that is missing do no harm', async () => {
+      application.install(CONTAINER, '0.8.0', "exports.a = { detect() { throw new Error('boom'); } };");
+      application.install('@opentelemetry/resource-detector-gcp', '0.8.0', "throw new Error('no such file');");
+      const { resource, stderr } = await resourceWith('container,gcp,aws,clouds,host');
+      expect(resource).toMatchObject({ 'host.name': expect.any(String) });
+      const variable = 'OTEL_NODE_RESOURCE_DETECTORS: ';
+      expect(stderr).toContain(
+        `${variable}@opentelemetry/resource-detector-gcp cannot be loaded: no such file; it is left out`,
+      );
+      const aws = '@opentelemetry/resource-detector-aws';
+      expect(stderr).toContain(`${variable}aws needs ${aws}: npm install ${aws}`);
+      expect(stderr).toMatch(
+        /OTEL_NODE_RESOURCE_DETECTORS: got "clouds", allowed: env, host, .*, none; it is left out/,
+      );
+    });
+  });
+
+  test('OTEL_NODE_EXPERIMENTAL_SDK_METRICS turns the metrics of the processor on', async () => {
+    const file = program(`
+      const { createNoopMeter, metrics } = require('@opentelemetry/api');
+      metrics.setGlobalMeterProvider({
+        getMeter: (name) => {
+          process.stdout.write(name);
+          return createNoopMeter();
+        },
+      });
+      emit('one');`);
+    const outputs = await Promise.all(
+      ['true', 'false'].map((value) => run(file, { env: { OTEL_NODE_EXPERIMENTAL_SDK_METRICS: value } })),
+    );
+    expect(outputs.map(({ stdout }) => stdout)).toEqual(['opentelemetry-exporter-fluent-forward', '']);
+  });
+
   describe('flush at the end of the process', () => {
     test('register flushes when a process has no more work and keeps its exit code', async () => {
       const file = program("emit('last words'); process.exitCode = 3;");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readActivation } from '../../src/register/activation.ts';
-import { describeIgnored, readProcessorOptions } from '../../src/register/batch-variables.ts';
+import { describeIgnored, readProcessorOptions } from '../../src/register/processor-options.ts';
 import { readRecordLimits } from '../../src/register/record-limits.ts';
 import { readResourceAttributes } from '../../src/register/resource-attributes.ts';
 import { Variables } from '../../src/register/variables.ts';

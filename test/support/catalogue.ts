@@ -260,6 +260,19 @@ export const MESSAGES: readonly Message[] = [
     test: REGISTER,
   },
   { level: 'warn', text: 'OTEL_…: got …, allowed: …; using …', test: 'test/register/variables.test.ts' },
+  { level: 'warn', text: 'OTEL_NODE_RESOURCE_DETECTORS: got …, allowed: …; it is left out', test: REGISTER },
+  { level: 'warn', text: 'OTEL_NODE_RESOURCE_DETECTORS: … needs …: npm install …', test: REGISTER },
+  { level: 'warn', text: 'OTEL_NODE_RESOURCE_DETECTORS: … cannot be loaded: …; it is left out', test: REGISTER },
+  {
+    level: 'info',
+    text: 'log records go to …, with the tag …, the layout … and the service name …',
+    test: REGISTER,
+  },
+  {
+    level: 'info',
+    text: 'not one log record came in this process: does the application log through the logs API of OpenTelemetry, or is the instrumentation of its logger (pino, winston, bunyan) installed and loaded?',
+    test: REGISTER,
+  },
   {
     level: 'info',
     text: 'these variables have no effect: …; FluentForwardLogRecordProcessor has no queue, and OTEL_EXPORTER_FLUENT_FORWARD_MAX_IN_FLIGHT_BYTES limits what it holds',

@@ -10,8 +10,18 @@ const WITHOUT_EFFECT = [
   'OTEL_BLRP_MAX_EXPORT_BATCH_SIZE',
 ] as const;
 
-/** `OTEL_BLRP_SCHEDULE_DELAY`, unless the processor has a variable of its own for it. */
+/** The options that variables of OpenTelemetry's own set. */
 export function readProcessorOptions(variables: Variables): FluentForwardLogRecordProcessorOptions {
+  return { ...readDelay(variables), ...readMetrics(variables) };
+}
+
+/** As OpenTelemetry's NodeSDK turns on the metrics of its own parts. */
+function readMetrics(variables: Variables): FluentForwardLogRecordProcessorOptions {
+  return variables.boolean('OTEL_NODE_EXPERIMENTAL_SDK_METRICS', false) ? { selfObsMeterProvider: true } : {};
+}
+
+/** `OTEL_BLRP_SCHEDULE_DELAY`, unless the processor has a variable of its own for it. */
+function readDelay(variables: Variables): FluentForwardLogRecordProcessorOptions {
   const { variable, fallback } = PROCESSOR_RULES.scheduledDelayMillis;
   if (variables.text(`${VARIABLE_PREFIX}${variable}`) !== undefined) return {};
   return { scheduledDelayMillis: variables.integer('OTEL_BLRP_SCHEDULE_DELAY', 0, fallback) };
