@@ -1,5 +1,6 @@
 import type { Transform } from 'node:stream';
-import * as zlib from 'node:zlib';
+// Not the names: bundlers would import createZstdCompress, which older versions of Node.js do not have.
+import zlib from 'node:zlib';
 import type { Codec } from './codec.ts';
 import { STREAM_OPTIONS, StreamEngine } from './engine.ts';
 
