@@ -8,8 +8,10 @@ import { WORKER_SOURCE } from './worker-source.ts';
 /** What became of a hand-over. */
 export interface Sent {
   readonly isAcknowledged: (chunkId: string) => boolean;
-  /** Why chunks are left, as far as it is known. */
+  /** The last fault of a connection, if there was no ack since. */
   readonly fault: string | undefined;
+  /** Why nothing was sent. Undefined if it was. */
+  readonly obstacle: string | undefined;
 }
 
 /** A worker thread that sends chunks while this thread waits for it, because at `exit` nothing else runs on this one. */
@@ -22,6 +24,7 @@ export class ExitThread {
     const acks = Acks.for(chunks.length);
     const end = systemClock.now() + millis;
     const faults = new Map<number, string>();
+    let obstacle: string | undefined;
     try {
       this.#port ??= start();
       const order: Order = { handOvers, acks: acks.buffer };
@@ -32,12 +35,18 @@ export class ExitThread {
       acks.wait(Math.max(0, end - systemClock.now()));
       for (const { handOver, message } of messagesOf(this.#port)) faults.set(handOver, message);
     } catch (error) {
-      for (const index of handOvers.keys()) faults.set(index, `no worker thread could be started: ${messageOf(error)}`);
+      obstacle = `no worker thread could be used: ${messageOf(error)}`;
     }
     const acknowledged = new Set(chunks.filter((_, index) => acks.has(index)).map(({ id }) => id));
     const isAcknowledged = (id: string) => acknowledged.has(id);
-    return handOvers.map((_, index) => ({ isAcknowledged, fault: faults.get(index) }));
+    return handOvers.map((_, index) => ({ isAcknowledged, fault: faults.get(index), obstacle }));
   }
+}
+
+/** Whether the process may start threads: under `--permission` it needs `--allow-worker`. */
+export function mayStartThread(): boolean {
+  const { permission } = process as { readonly permission?: { has(scope: string): boolean } };
+  return permission === undefined || permission.has('worker');
 }
 
 /** Starts the thread without the preloads of the process, because a preload such as `register` would run in it again. */

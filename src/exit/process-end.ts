@@ -103,21 +103,26 @@ export class ProcessEnd {
     const waitMillis = this.#waitsUntil - systemClock.now();
     const sent = handOvers.length > 0 && waitMillis > 0 ? this.#thread.send(handOvers, waitMillis) : [];
     const losses = left.map(({ ending, handOver, reason }) => {
-      const { isAcknowledged, fault } = sent[handOvers.indexOf(handOver as HandOver)] ?? NOTHING_SENT;
+      const { isAcknowledged, fault, obstacle } = sent[handOvers.indexOf(handOver as HandOver)] ?? NOTHING_SENT;
       const isDelivered = handOver?.chunks.every(({ id }) => isAcknowledged(id)) === true;
-      return lossOf(ending, ending.settle(isAcknowledged, isOver), isDelivered ? UNENCODED : reason, fault);
+      const why = isDelivered ? UNENCODED : (notSent(obstacle) ?? reason);
+      return lossOf(ending, ending.settle(isAcknowledged, isOver), why, fault);
     });
     this.#lines.write(losses.filter(({ records }) => records > 0));
   }
 }
 
-const NOTHING_SENT = { isAcknowledged: () => false, fault: undefined };
+const NOTHING_SENT = { isAcknowledged: () => false, fault: undefined, obstacle: undefined };
+
+function notSent(obstacle: string | undefined): string | undefined {
+  return obstacle && `not sent, because ${obstacle}`;
+}
 
 function leftOf(ending: Ending, budgetMillis: number, isOver: boolean): Left {
   const chunks = ending.left(isOver);
   if (chunks.length === 0) return { ending, handOver: undefined, reason: UNENCODED };
-  const { obstacle } = ending;
-  if (obstacle !== undefined) return { ending, handOver: undefined, reason: `not sent, because ${obstacle}` };
+  const obstacle = notSent(ending.obstacle);
+  if (obstacle !== undefined) return { ending, handOver: undefined, reason: obstacle };
   const handOver = { config: ending.configFor(budgetMillis), chunks: chunks.map(plainChunk) };
   return { ending, handOver, reason: `no ack within ${budgetMillis} ms (exitTimeoutMillis)` };
 }

@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import type { ConnectionPool } from '../connection/pool.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
 import type { Ending } from '../exit/ending.ts';
+import { mayStartThread } from '../exit/exit-thread.ts';
 import { processEnd } from '../exit/process-end.ts';
 import type { Counters, FluentForwardStats } from '../stats.ts';
 import type { ComponentType } from '../telemetry/component.ts';
@@ -90,6 +91,9 @@ export class Pipeline {
   joinProcessEnd(ending: Ending): void {
     this.#ending = ending;
     processEnd().add(ending);
+    if (mayStartThread()) return;
+    const loss = 'what is not acknowledged at process.exit() or an uncaught error will be lost';
+    this.warn('thread', `${loss}: under --permission, sending it needs --allow-worker`);
   }
 
   /** Whether records have to leave at once, because nothing that is done later will run. */

@@ -255,6 +255,11 @@ export const MESSAGES: readonly Message[] = [
     test: LOSSES,
   },
   {
+    level: 'warn',
+    text: '…: what is not acknowledged at process.exit() or an uncaught error will be lost: under --permission, sending it needs --allow-worker',
+    test: 'test/exit/runtimes.test.ts',
+  },
+  {
     level: 'error',
     text: 'opentelemetry-exporter-fluent-forward: … log record(s) were lost when the process ended: …',
     test: REGISTER,

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ForwardReceiver } from '../../../src/testing/index.ts';
 import { type Finished, nodeOf, root, run, tool } from '../registry.mjs';
 import { copiesOf, installedFiles, NAME, type Programs, resolvedBy, WITH_SDK_LOGS, WITH_SDK_NODE } from './consumer.ts';
 import { install, limited, npmFor, type PackageManager } from './toolbox.ts';
@@ -127,7 +128,8 @@ async function expectDelivery(major: string, file: string): Promise<void> {
 
 test('the tarball holds both builds and only the other files that a package needs', () => {
   const modules = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
+    // The worker thread's program is in one string.
+    .filter((path) => path.endsWith('.ts') && !path.startsWith('exit/worker/'))
     .map((path) => path.slice(0, -'.ts'.length));
   const builds = ['esm', 'cjs'].flatMap((format) =>
     modules
@@ -248,14 +250,92 @@ describe.each([SDK_3, SDK_0])('esbuild beside $name', (sdk) => {
       writeFileSync(entry, sdk.programs.esm);
       // Beside no node_modules: what is missing in the bundle cannot be found elsewhere.
       const directory = mkdtempSync(join(workshop, 'bundle-'));
-      const outfile = join(directory, format === 'esm' ? 'bundle.mjs' : 'bundle.cjs');
-      const esbuild = await tool('esbuild', '0.28.2', 'bin/esbuild');
-      const args = [entry, '--bundle', '--minify', '--platform=node', `--format=${format}`, `--outfile=${outfile}`];
       // The SDK of this line is CommonJS and requires modules of Node.js, for which esbuild gives ES modules no `require`.
-      if (sdk === SDK_0 && format === 'esm') args.push(`--banner:js=${REQUIRE_BANNER}`);
-      const bundled = await run(esbuild, args, project);
-      expect(bundled.code, bundled.output).toBe(0);
+      const flags = sdk === SDK_0 && format === 'esm' ? [`--banner:js=${REQUIRE_BANNER}`] : [];
+      const outfile = await BUNDLERS.esbuild(entry, directory, format, flags);
       await expectDelivery('20', outfile);
     },
   );
+});
+
+/** Logs a record and calls `process.exit()`. */
+const EXITING = `
+import { FluentForwardLogRecordProcessor } from '${NAME}';
+const processor = new FluentForwardLogRecordProcessor({ exitTimeoutMillis: 25_000 });
+processor.onEmit({ hrTime: [1_700_000_000, 0], body: 'last words', attributes: {}, resource: { attributes: {} } });
+process.exit(3);
+`;
+
+/** Bundles a file into `directory`, which has no node_modules, and returns the bundle. */
+const BUNDLERS = {
+  esbuild: async (entry: string, directory: string, format: 'esm' | 'cjs', flags: readonly string[] = []) => {
+    const outfile = join(directory, format === 'esm' ? 'bundle.mjs' : 'bundle.cjs');
+    const esbuild = await tool('esbuild', '0.28.2', 'bin/esbuild');
+    const args = [entry, '--bundle', '--minify', '--platform=node', `--format=${format}`, `--outfile=${outfile}`];
+    const { code, output } = await run(esbuild, [...args, ...flags], dirname(entry));
+    expect(code, output).toBe(0);
+    return outfile;
+  },
+  webpack: async (entry: string, directory: string, format: 'esm' | 'cjs') => {
+    const filename = format === 'esm' ? 'bundle.mjs' : 'bundle.cjs';
+    const type = format === 'esm' ? 'module' : 'commonjs2';
+    const config = {
+      entry,
+      mode: 'production',
+      target: 'node20',
+      output: { path: directory, filename, library: { type } },
+      experiments: { outputModule: format === 'esm' },
+    };
+    const webpack = await tool('webpack', '5.113.0', 'lib/index.js');
+    const code = `require(${JSON.stringify(webpack)})(${JSON.stringify(config)}, (error, stats) => {
+      console.log(error ?? stats.toString());
+      process.exitCode = error || stats.hasErrors() ? 1 : 0;
+    });`;
+    const bundled = await run(process.execPath, ['--eval', code], dirname(entry));
+    expect(bundled.code, bundled.output).toBe(0);
+    return join(directory, filename);
+  },
+};
+
+/** Runs a program, and expects that the record of {@link EXITING} arrives and nothing else changes. */
+async function expectLastWords(command: string, args: readonly string[], cwd: string): Promise<void> {
+  const receiver = await ForwardReceiver.listen();
+  const variables = { OTEL_EXPORTER_FLUENT_FORWARD_ENDPOINT: receiver.endpoint };
+  const { code, output } = await run(command, args, cwd, undefined, variables);
+  await receiver.close();
+  const messages = receiver.entries.map(({ record }) => (record as { message?: unknown }).message);
+  expect({ code, output, messages }).toEqual({ code: 3, output: '', messages: ['last words'] });
+}
+
+async function exitingProgram(): Promise<string> {
+  const { project } = await installedFor({ manager: 'npm', node: '20', sdk: SDK_3 });
+  const entry = join(project, 'exiting.mjs');
+  writeFileSync(entry, EXITING);
+  return entry;
+}
+
+describe.each(['esbuild', 'webpack'] as const)('a bundle of %s', (bundler) => {
+  test.each(['esm', 'cjs'] as const)(
+    'sends the last record at process.exit in the format %s',
+    LIMIT,
+    async (format) => {
+      const directory = mkdtempSync(join(workshop, 'bundle-'));
+      const bundle = await BUNDLERS[bundler](await exitingProgram(), directory, format);
+      await expectLastWords(process.execPath, [bundle], directory);
+    },
+  );
+});
+
+const CPU = process.arch === 'x64' ? { bun: 'x64', deno: 'x64' } : { bun: 'aarch64', deno: 'arm64' };
+
+test('Bun sends the last record at process.exit', LIMIT, async () => {
+  const entry = await exitingProgram();
+  const bun = await tool(`@oven/bun-linux-${CPU.bun}`, '1.4.5', 'bin/bun');
+  await expectLastWords(bun, [entry], dirname(entry));
+});
+
+test('Deno sends the last record at process.exit', LIMIT, async () => {
+  const entry = await exitingProgram();
+  const deno = await tool(`@deno/linux-${CPU.deno}-glibc`, '2.9.6', 'deno');
+  await expectLastWords(deno, ['run', '--allow-all', entry], dirname(entry));
 });
