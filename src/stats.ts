@@ -55,7 +55,7 @@ export type DropReason =
   | 'no_endpoint'
   /** It came after `shutdown()`, or was not acknowledged when `shutdown()` had to end. */
   | 'shut_down'
-  /** Reserved for records that are lost with the process. */
+  /** The process ended before it was acknowledged. */
   | 'process_end'
   /** Reserved for a spool that is full. */
   | 'spool_full'
@@ -72,8 +72,8 @@ export interface FluentForwardStats {
   readonly resent: Volume;
   /**
    * Chunks that were given up, by the code of the error. An exporter gives a chunk up when its export fails. Records that
-   * it has refused before they were encoded are here too, and have no bytes. A processor gives a chunk up as `refused` or
-   * `shut_down`.
+   * it has refused before they were encoded are here too, and have no bytes. A processor gives a chunk up as `refused`,
+   * `shut_down` or `process_end`.
    */
   readonly failed: Readonly<Partial<Record<ExportErrorCode, Volume>>>;
   /** Records that could not be encoded. */
@@ -102,8 +102,8 @@ export interface HeldRecords {
  * one of these numbers.
  *
  * The numbers that an exporter has too count some of these records again. Do not add them: the records of `failed` are
- * also in `dropped.refused` or `dropped.shut_down`, `droppedRecords` is `dropped.unencodable`, and `filteredRecords` is
- * `filtered`.
+ * also in `dropped.refused`, `dropped.shut_down` or `dropped.process_end`, `droppedRecords` is `dropped.unencodable`, and
+ * `filteredRecords` is `filtered`.
  */
 export interface FluentForwardProcessorStats extends FluentForwardStats {
   /** Records that `onEmit()` was called with. */

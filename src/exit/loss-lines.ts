@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { DROP_REASONS } from '../telemetry/drop-reasons.ts';
 
 /** Records of one pipeline that are lost. */
 export interface Loss {
@@ -33,7 +34,7 @@ export class LossLines {
     const more = this.#lines === 1 ? '' : ' after these, and later ones are only counted';
     const parts = losses.map((loss) => `${loss.records} for ${loss.endpoint} (${reasonOf(loss)})`);
     const text = `${records} log record(s) were lost when the process ended${more}: ${parts.join(', ')}`;
-    writeLine(`opentelemetry-exporter-fluent-forward: ${text}\n`);
+    writeLine(`opentelemetry-exporter-fluent-forward: ${text}; ${DROP_REASONS.process_end.remedy}\n`);
   }
 }
 

@@ -28,8 +28,8 @@ export class ProcessEnd {
   readonly #lines = new LossLines();
   /** Whether what is done in a later turn would not run. */
   #hasBegun = false;
-  /** When the process must wait no longer. */
-  #waitsUntil: number | undefined;
+  /** When the first wait began. The time of all waits counts from then on. */
+  #waitsSince: number | undefined;
   #isHandingOver = false;
 
   /** Whether the process is ending. Then each record is to be handed over when it is emitted. */
@@ -63,7 +63,7 @@ export class ProcessEnd {
 
   #goOn(): void {
     this.#hasBegun = false;
-    this.#waitsUntil = undefined;
+    this.#waitsSince = undefined;
     this.#lines.startAgain();
   }
 
@@ -99,8 +99,8 @@ export class ProcessEnd {
     const budgetMillis = Math.max(...holding.map(({ exitTimeoutMillis }) => exitTimeoutMillis));
     const left = holding.map((ending) => leftOf(ending, budgetMillis, isOver));
     const handOvers = left.flatMap(({ handOver }) => handOver ?? []);
-    this.#waitsUntil ??= systemClock.now() + budgetMillis;
-    const waitMillis = this.#waitsUntil - systemClock.now();
+    this.#waitsSince ??= systemClock.now();
+    const waitMillis = this.#waitsSince + budgetMillis - systemClock.now();
     const sent = handOvers.length > 0 && waitMillis > 0 ? this.#thread.send(handOvers, waitMillis) : [];
     const losses = left.map(({ ending, handOver, reason }) => {
       const { isAcknowledged, fault, obstacle } = sent[handOvers.indexOf(handOver as HandOver)] ?? NOTHING_SENT;

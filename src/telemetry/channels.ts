@@ -50,7 +50,7 @@ export interface FluentForwardChannels {
   'fluent-forward:chunk:acknowledged': ChunkMessage & ConnectionMessage & { readonly latencyMillis: number };
   /**
    * A chunk is given up: by an exporter when its export fails, by a processor when it drops the chunk as `refused` or
-   * `shut_down`. `error` is the last fault that the chunk met with, if any.
+   * `shut_down`, and by both when the process ends. `error` is the last fault that the chunk met with, if any.
    */
   'fluent-forward:chunk:failed': ChunkMessage & {
     readonly code: ExportErrorCode;

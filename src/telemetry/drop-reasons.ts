@@ -47,7 +47,7 @@ export const DROP_REASONS: Readonly<Record<DropReason, DropReasonText>> = {
   },
   process_end: {
     what: () => 'the process ended before they were acknowledged',
-    remedy: 'await shutdown() at the end of the process',
+    remedy: 'is the receiver up? If it is slow, raise exitTimeoutMillis',
     hasFault: true,
   },
   spool_full: {

@@ -72,7 +72,7 @@ describe('examples/grafana/alerts.yaml', () => {
     const reasons = exposed
       .map(({ labels }) => labels.fluent_forward_drop_reason)
       .filter((reason) => reason !== undefined);
-    const reserved = ['no_endpoint', 'process_end', 'spool_full', 'spool_age'];
+    const reserved = ['no_endpoint', 'spool_full', 'spool_age'];
     expect(reasons).toEqual(expect.arrayContaining(reserved));
     for (const reason of new Set(reasons)) {
       if (!reserved.includes(reason)) expect(description).toMatch(new RegExp(`^(.+, )?${reason}(, .+)?: `, 'm'));

@@ -10,7 +10,8 @@ const LIMITS = {
 /** A process that waits longer than it may has one of the long limits. */
 const IN_TIME_MILLIS = 20_000;
 
-const LOST = /^opentelemetry-exporter-fluent-forward: (\d+) log record\(s\) were lost when the process ended: (.*)$/gm;
+const LOST =
+  /^opentelemetry-exporter-fluent-forward: (\d+) log record\(s\) were lost when the process ended: (.*); is the receiver up\? If it is slow, raise exitTimeoutMillis$/gm;
 
 /** The numbers of lost records, and the parts of the message behind. */
 function lossesIn(stderr: string) {
@@ -118,6 +119,19 @@ describe('a process whose records are not acknowledged', () => {
       ),
     ]);
     expect(stdout).toBe('[4,0]');
+  });
+
+  it('sends what a subscriber logs elsewhere when a chunk is lost', async () => {
+    const receiver = await ForwardReceiver.listen();
+    onTestFinished(() => receiver.close());
+    const code = `
+      import { subscribe } from 'node:diagnostics_channel';
+      const processor = new FluentForwardLogRecordProcessor();
+      subscribe('fluent-forward:chunk:failed', ({ code }) => emit(processor, code));
+      emit(new FluentForwardLogRecordProcessor({ endpoint: '${await deadEndpoint()}', exitTimeoutMillis: 1 }), 'lost');
+      process.exit();`;
+    await runCode(code, endpointOf(receiver));
+    expect(bodiesOf(receiver)).toEqual(['FLUENT_FORWARD_PROCESS_END']);
   });
 
   it('counts the chunks of an exporter as failed', async () => {
