@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
-import { bodiesOf, endpointOf, runCode } from './program.ts';
+import { bodiesOf, endpointOf, runCode, runModule } from './program.ts';
 
 async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver> {
   const receiver = await ForwardReceiver.listen(options);
@@ -71,17 +72,26 @@ describe('records at the end of a process', () => {
       const processor = new FluentForwardLogRecordProcessor();
       emit(processor, 'one');
       process.on('exit', () => {
-        emit(processor, 'late');
         const { acknowledged, emitted, held, dropped } = processor.stats();
         print([emitted, acknowledged.records, held.records, dropped.process_end]);
       });
       processor.onEmit(recordOf('two', { a: 1, get b() { process.exit(); } }));`;
     const { stdout, stderr } = await runCode(code, endpointOf(receiver));
-    expect(bodiesOf(receiver)).toEqual(['one', 'late']);
-    expect(stdout).toBe('[3,2,0,1]');
+    expect(bodiesOf(receiver)).toEqual(['one']);
+    expect(stdout).toBe('[2,1,0,1]');
     expect(stderr).toMatch(
       /: 1 log record\(s\) were lost when the process ended: .*while they were being encoded\); is the receiver up\? .*\n$/,
     );
+  });
+
+  it('arrive from an exit listener whose record logs another one while it is encoded', async () => {
+    const code = `
+      const processor = new FluentForwardLogRecordProcessor();
+      const log = (body) => processor.onEmit(recordOf(body, { get inner() { emit(processor, 'in ' + body); return 1; } }));
+      process.on('exit', () => log('late'));
+      emit(processor, 'one');
+      process.exit();`;
+    await expectArrival(code, ['one', 'in late', 'late']);
   });
 
   it('arrive from code of the application that logs while they are handed over', async () => {
@@ -160,6 +170,18 @@ describe('records at the end of a process', () => {
     expect(ids).toHaveLength(2);
     expect(new Set(ids).size).toBe(1);
   });
+});
+
+it('the example of flushOnSignals in README.md sends the last record, and the process dies of the signal', async () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const [, example] = /<!-- flush on signals -->\n```js\n([\s\S]*?)```/.exec(readme) ?? [];
+  const receiver = await listen();
+  const code = `${example}
+    processor.onEmit({ hrTime: [1_700_000_000, 0], body: 'one', attributes: {}, resource: { attributes: {} } });
+    setInterval(() => {}, 1_000);
+    process.kill(process.pid, 'SIGTERM');`;
+  const { signal, stderr } = await runModule(code, endpointOf(receiver));
+  expect({ signal, stderr, bodies: bodiesOf(receiver) }).toEqual({ signal: 'SIGTERM', stderr: '', bodies: ['one'] });
 });
 
 describe('the listeners of the end of a process', () => {

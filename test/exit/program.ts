@@ -12,12 +12,17 @@ const PRELUDE = `
   const print = (value) => process.stdout.write(JSON.stringify(value));
 `;
 
-/** Runs an ES module with this package, and functions that log and print. */
-export function runCode(code: string, env: Record<string, string> = {}): Promise<Finished> {
+/** Runs the text of an ES module. */
+export function runModule(code: string, env: Record<string, string> = {}): Promise<Finished> {
   return runProgram('.', {
     env: { ...LONG_LIMIT_VARIABLES, ...env },
-    nodeOptions: ['--input-type=module', '--eval', PRELUDE + code],
+    nodeOptions: ['--input-type=module', '--eval', code],
   });
+}
+
+/** Runs an ES module with this package, and functions that log and print. */
+export function runCode(code: string, env?: Record<string, string>): Promise<Finished> {
+  return runModule(PRELUDE + code, env);
 }
 
 export function endpointOf(receiver: ForwardReceiver): Record<string, string> {
