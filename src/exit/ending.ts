@@ -2,8 +2,8 @@ import type { Chunk } from '../encode/chunk.ts';
 import type { PlainConfig } from './plain-config.ts';
 
 /**
- * A pipeline, at the end of the process. The process-wide object may belong to another copy of the package: whoever
- * changes this interface also changes the key of that object.
+ * A pipeline, at the end of the process. {@link ProcessEnd} may belong to another copy of the package, so this is a part
+ * of its interface.
  */
 export interface Ending {
   /** The configured endpoints. */

@@ -26,7 +26,7 @@ export class ExitThread {
     const faults = new Map<number, string>();
     let obstacle: string | undefined;
     try {
-      this.#port ??= start();
+      this.#port ??= this.#start();
       const order: Order = { handOvers, acks: acks.buffer };
       this.#port.postMessage(
         order,
@@ -41,22 +41,27 @@ export class ExitThread {
     const isAcknowledged = (id: string) => acknowledged.has(id);
     return handOvers.map((_, index) => ({ isAcknowledged, fault: faults.get(index), obstacle }));
   }
+
+  /** Starts the thread without the preloads of the process, because a preload such as `register` would run in it again. */
+  #start(): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const workerData: ExitWorkerData = { port: port2 };
+    const worker = new Worker(WORKER_SOURCE, { eval: true, execArgv: [], env, workerData, transferList: [port2] });
+    worker.unref();
+    // This happens only if the process goes on. The missing acks show that the thread has failed.
+    worker.on('error', () => {});
+    worker.on('exit', () => {
+      this.#port = undefined;
+    });
+    return port1;
+  }
 }
 
 /** Whether the process may start threads: under `--permission` it needs `--allow-worker`. */
 export function mayStartThread(): boolean {
   const { permission } = process as { readonly permission?: { has(scope: string): boolean } };
   return permission === undefined || permission.has('worker');
-}
-
-/** Starts the thread without the preloads of the process, because a preload such as `register` would run in it again. */
-function start(): MessagePort {
-  const { port1, port2 } = new MessageChannel();
-  const { NODE_OPTIONS: _, ...env } = process.env;
-  const workerData: ExitWorkerData = { port: port2 };
-  const worker = new Worker(WORKER_SOURCE, { eval: true, execArgv: [], env, workerData, transferList: [port2] });
-  worker.unref();
-  return port1;
 }
 
 function* messagesOf(port: MessagePort): Generator<Fault> {

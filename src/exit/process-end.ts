@@ -5,6 +5,7 @@ import type { Ending } from './ending.ts';
 import { ExitThread } from './exit-thread.ts';
 import { type HandOver, plainChunk } from './hand-over.ts';
 import { type Loss, LossLines } from './loss-lines.ts';
+import { processWide } from './process-wide.ts';
 
 const UNENCODED = 'the process ended while they were being encoded';
 
@@ -139,12 +140,7 @@ function attempt(action: () => void): void {
   }
 }
 
-/** The key has a number, which changes with {@link Ending} and with the methods of {@link ProcessEnd}. */
-const KEY = Symbol.for('opentelemetry-exporter-fluent-forward.process-end.1');
-
-/** One object for the process, also where it has loaded the package twice (as ES module and CommonJS). */
+/** The one of this process. */
 export function processEnd(): ProcessEnd {
-  const holder = globalThis as { [KEY]?: ProcessEnd };
-  holder[KEY] ??= new ProcessEnd();
-  return holder[KEY];
+  return processWide('process-end.1', () => new ProcessEnd());
 }

@@ -1,8 +1,9 @@
 import { nextTick } from '../clock.ts';
 import type { FluentForwardLogRecordProcessor } from '../processor.ts';
 import { processEnd } from './process-end.ts';
+import { processWide } from './process-wide.ts';
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+type Processor = Pick<FluentForwardLogRecordProcessor, 'forceFlush' | 'stats'>;
 
 /**
  * Sends what the processors hold when the process gets SIGTERM or SIGINT, within the time of a flush, and then lets the
@@ -11,55 +12,75 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
  *
  * `opentelemetry-exporter-fluent-forward/register` does this by itself.
  *
- * @returns a function that removes the listeners.
+ * @returns a function that ends this.
  *
  * @example
  * const processor = new FluentForwardLogRecordProcessor();
  * flushOnSignals(processor);
  */
 export function flushOnSignals(...processors: readonly FluentForwardLogRecordProcessor[]): () => void {
-  const others = new OtherListeners();
-  let isRemoved = false;
-  const listen = () => {
+  const flush = processWide('signal-flush.1', () => new SignalFlush());
+  flush.add(processors);
+  return () => flush.delete(processors);
+}
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+
+/** One listener for the process: two of them would each take the other one for a listener of the application. */
+class SignalFlush {
+  readonly #groups = new Set<readonly Processor[]>();
+  readonly #others = new OtherListeners();
+
+  add(processors: readonly Processor[]): void {
+    this.#groups.add(processors);
+    if (this.#groups.size > 1) return;
+    this.#others.watch();
+    this.#listen();
+  }
+
+  delete(processors: readonly Processor[]): void {
+    this.#groups.delete(processors);
+    if (this.#groups.size > 0) return;
+    this.#others.close();
+    this.#stopListening();
+  }
+
+  #listen(): void {
     // First, so that a listener for one time is still there to be counted.
-    for (const signal of SIGNALS) process.prependListener(signal, onSignal);
-  };
-  const stopListening = () => {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-  };
-  const onSignal = async (signal: NodeJS.Signals) => {
-    const isAlone = !others.hasAny(signal);
+    for (const signal of SIGNALS) process.prependListener(signal, this.#onSignal);
+  }
+
+  #stopListening(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
+  }
+
+  readonly #onSignal = async (signal: NodeJS.Signals): Promise<void> => {
+    const isAlone = !this.#others.hasAny(signal);
     // Listeners that look for others find none here, and a second signal ends the process at once.
-    stopListening();
+    this.#stopListening();
     // In a later microtask, so that what the other listeners log is sent too.
     await Promise.resolve();
-    const isSettled = await flushAll(processors);
+    const isSettled = await this.#flush();
     if (isAlone) {
       // What was logged meanwhile is sent too.
-      if (isSettled) await flushAll(processors);
+      if (isSettled) await this.#flush();
       // Process 1 of a container lives on, and so does one that listens by now.
       if (process.pid !== 1 && process.listenerCount(signal) === 0) processEnd().end();
       process.kill(process.pid, signal);
     }
-    if (!isRemoved) listen();
+    if (this.#groups.size > 0) this.#listen();
   };
-  listen();
-  return () => {
-    isRemoved = true;
-    stopListening();
-    others.close();
-  };
-}
 
-/** Flushes all at once. Resolves with whether all that was emitted before is settled. */
-async function flushAll(processors: readonly FluentForwardLogRecordProcessor[]): Promise<boolean> {
-  const flushed = processors.map(async (processor) => {
-    const before = processor.stats();
-    await processor.forceFlush();
-    const after = processor.stats();
-    return after.held.records <= after.emitted - before.emitted;
-  });
-  return (await Promise.all(flushed)).every((isSettled) => isSettled);
+  /** Flushes all at once. Resolves with whether all that was emitted before is settled. */
+  async #flush(): Promise<boolean> {
+    const flushed = [...this.#groups].flat().map(async (processor) => {
+      const before = processor.stats();
+      await processor.forceFlush();
+      const after = processor.stats();
+      return after.held.records <= after.emitted - before.emitted;
+    });
+    return (await Promise.all(flushed)).every((isSettled) => isSettled);
+  }
 }
 
 /** Knows, in a signal's event, whether there are other listeners than the one that asks. */
@@ -67,19 +88,19 @@ class OtherListeners {
   /** Listeners for one time that were put before are gone already when somebody asks. */
   readonly #gone = new Set<string | symbol>();
 
-  constructor() {
+  watch(): void {
     process.on('removeListener', this.#onRemoved);
-  }
-
-  hasAny(signal: NodeJS.Signals): boolean {
-    return process.listenerCount(signal) > 1 || this.#gone.has(signal);
   }
 
   close(): void {
     process.off('removeListener', this.#onRemoved);
   }
 
-  readonly #onRemoved = (event: string | symbol) => {
+  hasAny(signal: NodeJS.Signals): boolean {
+    return process.listenerCount(signal) > 1 || this.#gone.has(signal);
+  }
+
+  readonly #onRemoved = (event: string | symbol): void => {
     this.#gone.add(event);
     nextTick(() => this.#gone.delete(event));
   };

@@ -240,6 +240,23 @@ describe('the listeners of the end of a process', () => {
     expect((await expectArrival(code, ['one', 'two'])).stdout).toBe('[1,2]');
   });
 
+  it('of flushOnSignals are one for each signal, however often it is called', async () => {
+    const receiver = await listen();
+    const code = `
+      import { createRequire } from 'node:module';
+      const required = createRequire(process.cwd() + '/x.js')('opentelemetry-exporter-fluent-forward');
+      const [one, two] = [new FluentForwardLogRecordProcessor(), new required.FluentForwardLogRecordProcessor()];
+      flushOnSignals(one);
+      required.flushOnSignals(two);
+      emit(one, 'one');
+      emit(two, 'two');
+      setInterval(() => {}, 1_000);
+      process.kill(process.pid, 'SIGTERM');`;
+    const { signal, stderr } = await runCode(code, endpointOf(receiver));
+    expect({ signal, stderr }).toEqual({ signal: 'SIGTERM', stderr: '' });
+    expect(new Set(bodiesOf(receiver))).toEqual(new Set(['one', 'two']));
+  });
+
   it('of flushOnSignals are removed by the function that it returns', async () => {
     const code = `
       const counts = () => ['SIGTERM', 'SIGINT', 'removeListener'].map((event) => process.listenerCount(event));
