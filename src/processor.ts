@@ -13,7 +13,7 @@ type LogRecord = Parameters<LogRecordProcessor['onEmit']>[0];
  *
  * Records are kept, and sent again over other connections, until a receiver has acknowledged them. A record is only
  * dropped for a {@link DropReason}, and each loss is counted in {@link stats} and reported: the first one of a process as
- * a process warning.
+ * a process warning. What is held when the process ends is sent then: see `flushAtExit`, and {@link flushOnSignals}.
  *
  * @example
  * new LoggerProvider({ processors: [new FluentForwardLogRecordProcessor()] })

@@ -13,8 +13,8 @@ export async function run(subject, scenario) {
   const receiver = new Child(RECEIVER);
   try {
     const port = await receiver.ask('listen', subject.protocol);
-    const { records, recordsPerSecond, faults, finishLimitMillis } = scenario;
-    const args = [port, records, recordsPerSecond, finishLimitMillis];
+    const { records, recordsPerSecond, faults, finishLimitMillis, end } = scenario;
+    const args = [port, records, recordsPerSecond, finishLimitMillis, end];
     const outcome = await runClient(subject, args, () => receiver.ask('startFaults', faults));
     return count(scenario, await receiver.ask('tally'), outcome);
   } finally {

@@ -1,9 +1,13 @@
 /** What happens to each client, and to its receiver meanwhile. */
 export function scenarios(isQuick) {
   const all = isQuick
-    ? [resets({ count: 2, records: 2_500 }), outage({ seconds: 3, records: 2_500 }), burst(8_000)]
-    : [resets({ count: 7, records: 10_000 }), outage({ seconds: 14, records: 10_000 }), burst(20_000)];
-  return all.map((scenario) => ({ ...scenario, finishLimitMillis: isQuick ? 10_000 : FINISH_LIMIT_MILLIS }));
+    ? [resets({ count: 2, records: 2_500 }), outage({ seconds: 3, records: 2_500 }), burst(8_000), exit(1_000)]
+    : [resets({ count: 7, records: 10_000 }), outage({ seconds: 14, records: 10_000 }), burst(20_000), exit(10_000)];
+  return all.map((scenario) => ({
+    end: 'finish',
+    ...scenario,
+    finishLimitMillis: isQuick ? 10_000 : FINISH_LIMIT_MILLIS,
+  }));
 }
 
 /** Above the 190 s after which `fluent-logger` gives up an acknowledgement. */
@@ -36,6 +40,20 @@ function outage({ seconds, records }) {
   ];
   const title = `an outage of ${seconds} s`;
   return { name: 'outage', title, records, recordsPerSecond: RECORDS_PER_SECOND, faults, isSerial: false };
+}
+
+/** Nothing fails, but the process ends at once after the last record. */
+function exit(records) {
+  const title = '`process.exit()` under load';
+  return {
+    name: 'exit',
+    title,
+    records,
+    recordsPerSecond: RECORDS_PER_SECOND,
+    faults: [],
+    isSerial: false,
+    end: 'exit',
+  };
 }
 
 /** All in one turn. One client after the other, as it is the processor's time that is short. */
