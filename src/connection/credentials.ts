@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { ConnectionConfig } from '../config/config.ts';
-import { urlsOf } from '../config/endpoint.ts';
+import { isEncrypted, urlsOf } from '../config/endpoint.ts';
 import { certificatesOf, isCutOff, problemOfPem } from '../config/pem.ts';
 import type { TlsConfig } from '../config/rules.ts';
 import type { PlainSource } from '../config/source.ts';
@@ -79,6 +79,17 @@ export class Credentials {
       key: tls.key?.plain(texts?.key),
       passphrase: tls.passphrase?.plain(texts?.passphrase),
     };
+  }
+
+  /** The origins of functions that have given no good value yet, and without which no endpoint can be dialled. */
+  get neededFunctions(): readonly string[] {
+    const { endpoint, sharedKey } = this.#config;
+    const { password, sharedKey: key, ...certificates } = this.plain;
+    const needed = [
+      ...(sharedKey === undefined ? [] : [key, password]),
+      ...(endpoint.every(isEncrypted) ? Object.values(certificates) : []),
+    ];
+    return needed.flatMap((source) => (source?.kind === 'function' ? source.origin : []));
   }
 
   /** Waits no longer for what is being read. */

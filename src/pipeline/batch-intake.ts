@@ -7,7 +7,6 @@ import type { Flusher } from '../delivery/flush.ts';
 import type { FlushTimeout, Outcome } from '../delivery/outcome.ts';
 import type { BatchEncoder, EncodedBatch } from '../encode/batch.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import { processEnd } from '../exit/process-end.ts';
 import type { FailureReport } from '../telemetry/failure-report.ts';
 import type { EndingIntake } from './ending.ts';
 import type { Pipeline, Refusal } from './pipeline.ts';
@@ -66,7 +65,7 @@ export class BatchIntake implements EndingIntake {
   /** Sends the chunks of one export. Calls `done` once, in a later turn. */
   send(chunks: readonly Chunk[], done: (outcome: Outcome) => void): void {
     inCleanContext(() => this.#parts.running.begin(chunks, done));
-    if (this.pipeline.isProcessEnding) processEnd().handOver();
+    this.pipeline.handOverAtEnd();
   }
 
   left(): readonly Chunk[] {

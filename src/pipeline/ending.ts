@@ -48,8 +48,8 @@ export class PipelineEnding implements Ending {
     const { addresses, credentials, pool } = this.#delivery;
     const { endpoint, resolver } = this.#intake.pipeline.config;
     if (pool.hasFailedWithin(UNREACHABLE_MILLIS)) return 'no receiver could be reached just before';
-    const [unread] = Object.values(credentials.plain).filter((source) => source?.kind === 'function');
-    if (unread !== undefined) return `${unread.origin} is a function that has given no value yet`;
+    const [unread] = credentials.neededFunctions;
+    if (unread !== undefined) return `${unread} is a function that has given no value yet`;
     const needsResolver = resolver !== undefined && endpoint.every(({ protocol }) => protocol !== 'unix');
     return needsResolver && addresses.answers.size === 0 ? 'the resolver has given no address yet' : undefined;
   }

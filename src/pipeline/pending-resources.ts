@@ -74,7 +74,7 @@ export class PendingResources {
 
   /** Waits no longer. The records are completed with what is known of their resources. */
   giveUpAll(reason: string): void {
-    for (const [resource, { attributes }] of this.#waiting) this.#giveUp(resource, attributes, reason);
+    for (const [resource, { attributes }] of this.#waiting) this.#endWait(resource, attributes, reason);
   }
 
   /** Returns the entries that still wait. */
@@ -112,7 +112,11 @@ export class PendingResources {
     } catch (error) {
       reason = messageOf(error);
     }
-    if (!this.#waiting.has(resource)) return;
+    if (this.#waiting.has(resource)) this.#endWait(resource, attributes, reason);
+  }
+
+  /** `reason`: why it is over, if the resource is not complete. */
+  #endWait(resource: Resource, attributes: PendingAttributes, reason: string): void {
     if (isComplete(resource)) this.#finish(resource, COMPLETE);
     else this.#giveUp(resource, attributes, reason);
   }

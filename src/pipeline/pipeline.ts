@@ -6,7 +6,7 @@ import type { ConnectionPool } from '../connection/pool.ts';
 import type { FluentForwardConnectionError } from '../errors.ts';
 import type { Ending } from '../exit/ending.ts';
 import { mayStartThread } from '../exit/exit-thread.ts';
-import { processEnd } from '../exit/process-end.ts';
+import { type ProcessEnd, processEnd } from '../exit/process-end.ts';
 import type { Counters, FluentForwardStats } from '../stats.ts';
 import type { ComponentType } from '../telemetry/component.ts';
 import { Metrics, meterOf } from '../telemetry/metrics.ts';
@@ -41,7 +41,8 @@ export class Pipeline {
   /** Set before `#shutdown`, because closing can call application code that exports again. */
   #isShutDown = false;
   #shutdown: Promise<void> | undefined;
-  #ending: Ending | undefined;
+  /** How it takes part in the end of the process. Undefined if it does not, or no longer. */
+  #end: { readonly process: ProcessEnd; readonly ending: Ending } | undefined;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -89,16 +90,17 @@ export class Pipeline {
 
   /** Takes part in the end of the process until it is closed. */
   joinProcessEnd(ending: Ending): void {
-    this.#ending = ending;
-    processEnd().add(ending);
+    this.#end = { process: processEnd(), ending };
+    this.#end.process.add(ending);
     if (mayStartThread()) return;
     const loss = 'what is not acknowledged at process.exit() or an uncaught error will be lost';
     this.warn('thread', `${loss}: under --permission, sending it needs --allow-worker`);
   }
 
-  /** Whether records have to leave at once, because nothing that is done later will run. */
-  get isProcessEnding(): boolean {
-    return this.#ending !== undefined && processEnd().hasBegun;
+  /** If the process is ending, hands over what is held, because nothing that is done later will run. */
+  handOverAtEnd(): void {
+    const process = this.#end?.process;
+    if (process?.hasBegun) process.handOver();
   }
 
   /** Takes no more records, runs `flush`, and closes the connections. Later calls return the same promise. */
@@ -119,7 +121,8 @@ export class Pipeline {
     if (flushed !== undefined) await flushed;
     inCleanContext(() => this.#parts.stages.close());
     this.metrics?.close();
-    if (this.#ending !== undefined) processEnd().delete(this.#ending);
+    this.#end?.process.delete(this.#end.ending);
+    this.#end = undefined;
   }
 
   stats(): FluentForwardStats {

@@ -4,7 +4,6 @@ import type { Flusher } from '../delivery/flush.ts';
 import type { KeptChunk, KeptChunks } from '../delivery/kept-chunks.ts';
 import type { Sender } from '../delivery/sender.ts';
 import type { Chunk } from '../encode/chunk.ts';
-import { processEnd } from '../exit/process-end.ts';
 import { isBelowWarn } from '../severity.ts';
 import type { DropReason, FluentForwardProcessorStats } from '../stats.ts';
 import type { LossReport } from '../telemetry/loss-report.ts';
@@ -61,7 +60,7 @@ export class RecordIntake implements EndingIntake {
       return;
     }
     if (isHeld) {
-      if (pipeline.isProcessEnding) processEnd().handOver();
+      pipeline.handOverAtEnd();
       return;
     }
     counters.heldRecords--;

@@ -146,6 +146,16 @@ describe('secrets and certificates at the end of a process', () => {
   });
 });
 
+it('functions that no dial needs do not keep records from being sent', async () => {
+  const receiver = await listen();
+  const code = `
+    const tls = { ca: () => 'never called' };
+    emit(new FluentForwardLogRecordProcessor({ tls, password: () => 'never called' }), 'last');
+    process.exit();`;
+  await runCode(code, endpointOf(receiver));
+  expect(bodiesOf(receiver)).toEqual(['last']);
+});
+
 describe('addresses at the end of a process', () => {
   it('that a resolver of the application gave last are used', async () => {
     const receiver = await listen();
