@@ -5,16 +5,7 @@ import type { Delivery } from '../delivery/create.ts';
 import type { FoundAddress } from '../endpoint/lookup.ts';
 
 /** Options that are the same in the other thread. */
-type Same = Pick<
-  Config,
-  | 'ackTimeoutMillis'
-  | 'connections'
-  | 'connectTimeoutMillis'
-  | 'endpoint'
-  | 'hostname'
-  | 'maxInFlightChunks'
-  | 'username'
->;
+type Same = Omit<ConnectionConfig, 'password' | 'resolver' | 'rotationIntervalMillis' | 'sharedKey' | 'tls'>;
 
 /** What another thread needs in order to connect, without functions: these are represented by what they gave last. */
 export interface PlainConfig extends Same {

@@ -1,9 +1,13 @@
 import { nextTick } from '../clock.ts';
-import type { FluentForwardLogRecordProcessor } from '../processor.ts';
+import type { FluentForwardProcessorStats } from '../stats.ts';
 import { processEnd } from './process-end.ts';
 import { processWide } from './process-wide.ts';
 
-type Processor = Pick<FluentForwardLogRecordProcessor, 'forceFlush' | 'stats'>;
+/** What is needed of a `FluentForwardLogRecordProcessor`. */
+export interface FlushedProcessor {
+  forceFlush(): Promise<void>;
+  stats(): Pick<FluentForwardProcessorStats, 'emitted' | 'held'>;
+}
 
 /**
  * Sends what the processors hold when the process gets SIGTERM or SIGINT, within the time of a flush, and then lets the
@@ -18,7 +22,7 @@ type Processor = Pick<FluentForwardLogRecordProcessor, 'forceFlush' | 'stats'>;
  * const processor = new FluentForwardLogRecordProcessor();
  * flushOnSignals(processor);
  */
-export function flushOnSignals(...processors: readonly FluentForwardLogRecordProcessor[]): () => void {
+export function flushOnSignals(...processors: readonly FlushedProcessor[]): () => void {
   const flush = processWide('signal-flush.1', () => new SignalFlush());
   flush.add(processors);
   return () => flush.delete(processors);
@@ -28,17 +32,17 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /** One listener for the process: two of them would each take the other one for a listener of the application. */
 class SignalFlush {
-  readonly #groups = new Set<readonly Processor[]>();
+  readonly #groups = new Set<readonly FlushedProcessor[]>();
   readonly #others = new OtherListeners();
 
-  add(processors: readonly Processor[]): void {
+  add(processors: readonly FlushedProcessor[]): void {
     this.#groups.add(processors);
     if (this.#groups.size > 1) return;
     this.#others.watch();
     this.#listen();
   }
 
-  delete(processors: readonly Processor[]): void {
+  delete(processors: readonly FlushedProcessor[]): void {
     this.#groups.delete(processors);
     if (this.#groups.size > 0) return;
     this.#others.close();
