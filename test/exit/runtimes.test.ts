@@ -48,6 +48,24 @@ describe('preloads of the process', () => {
   });
 });
 
+describe('register', () => {
+  const REGISTER = '--require opentelemetry-exporter-fluent-forward/register';
+
+  it.each([
+    ['the command line', REGISTER.split(' '), {}],
+    ['NODE_OPTIONS', [], { NODE_OPTIONS: REGISTER }],
+  ])('from %s sends the last records, and is not set up again in the worker thread', async (_, nodeOptions, env) => {
+    const variables = { ...LONG_LIMIT_VARIABLES, ...endpointOf(receiver), ENDING: 'exit', END_AFTER: '0' };
+    const { code, stdout, stderr } = await runProgram('test/exit/through-api.cjs', {
+      env: { ...variables, OTEL_LOG_LEVEL: 'info', ...env },
+      nodeOptions,
+    });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
+    expect(stdout.match(/log records go to/g)).toHaveLength(1);
+    expect(bodiesOf(receiver).length).toBeGreaterThanOrEqual(5);
+  });
+});
+
 describe('a process with permissions', () => {
   const FLAG = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
   const NETWORK = process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : [];
