@@ -1,7 +1,8 @@
 import { nextTick, systemClock } from '../clock.ts';
 import type { Ending } from './ending.ts';
+import { flushAll, type RecordCounts } from './flush-all.ts';
 
-/** Listeners of `beforeExit` that log each time would else never let the process end. */
+/** Without a limit, listeners of `beforeExit` that log each time would never let the process end. */
 const MAX_FLUSHES = 10;
 
 /** Flushes when the process has nothing left to do, and again when what other listeners began then has logged more. */
@@ -37,27 +38,17 @@ export class BeforeExit {
   /** Flushes no more after a flush that timed out, because another one would take as long again. */
   async #flush(): Promise<void> {
     this.#emittedBeforeFlush = this.#emitted;
-    const heldAllowed = await flushAll(this.#endings);
-    if (!heldAllowed) this.#flushes = MAX_FLUSHES;
+    const isSettled = await flushAll(this.#endings, (ending) => ending.flush(), countsOf);
+    if (!isSettled) this.#flushes = MAX_FLUSHES;
   }
 
   get #emitted(): number {
-    return sum(this.#endings, ({ emittedRecords }) => emittedRecords);
+    let total = 0;
+    for (const { emittedRecords } of this.#endings) total += emittedRecords;
+    return total;
   }
 }
 
-/** Flushes all at once. Resolves with whether all that was emitted before is settled. */
-async function flushAll(endings: Iterable<Pick<Ending, 'emittedRecords' | 'flush' | 'heldRecords'>>): Promise<boolean> {
-  const flushed = [...endings].map(async (ending) => {
-    const emittedBefore = ending.emittedRecords;
-    await ending.flush();
-    return ending.heldRecords <= ending.emittedRecords - emittedBefore;
-  });
-  return (await Promise.all(flushed)).every((isSettled) => isSettled);
-}
-
-function sum(endings: Iterable<Ending>, number: (ending: Ending) => number): number {
-  let total = 0;
-  for (const ending of endings) total += number(ending);
-  return total;
+function countsOf({ emittedRecords, heldRecords }: Ending): RecordCounts {
+  return { emitted: emittedRecords, held: heldRecords };
 }

@@ -1,5 +1,6 @@
 import { nextTick } from '../clock.ts';
 import type { FluentForwardProcessorStats } from '../stats.ts';
+import { flushAll, type RecordCounts } from './flush-all.ts';
 import { processEnd } from './process-end.ts';
 import { processWide } from './process-wide.ts';
 
@@ -75,16 +76,15 @@ class SignalFlush {
     if (this.#groups.size > 0) this.#listen();
   };
 
-  /** Flushes all at once. Resolves with whether all that was emitted before is settled. */
-  async #flush(): Promise<boolean> {
-    const flushed = [...this.#groups].flat().map(async (processor) => {
-      const before = processor.stats();
-      await processor.forceFlush();
-      const after = processor.stats();
-      return after.held.records <= after.emitted - before.emitted;
-    });
-    return (await Promise.all(flushed)).every((isSettled) => isSettled);
+  /** Resolves with whether all that was emitted before is settled. */
+  #flush(): Promise<boolean> {
+    return flushAll([...this.#groups].flat(), (processor) => processor.forceFlush(), countsOf);
   }
+}
+
+function countsOf(processor: FlushedProcessor): RecordCounts {
+  const { emitted, held } = processor.stats();
+  return { emitted, held: held.records };
 }
 
 /** Knows, in a signal's event, whether there are other listeners than the one that asks. */
