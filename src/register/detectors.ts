@@ -33,8 +33,9 @@ type Packaged = keyof typeof PACKAGES;
 const ALLOWED = [ENVIRONMENT, ...Object.keys(BUILT_IN), ...Object.keys(PACKAGES), 'all', 'none'];
 
 /**
- * The detectors that `OTEL_NODE_RESOURCE_DETECTORS` names, as OpenTelemetry's NodeSDK and its auto-instrumentations read
- * it. `all` are those that are installed. None if it is not set.
+ * Returns the detectors that `OTEL_NODE_RESOURCE_DETECTORS` names. OpenTelemetry's NodeSDK and its auto-instrumentations
+ * read this variable in the same way. `all` means every detector that is installed. If the variable is not set, nothing
+ * is detected.
  */
 export function readDetectors(variables: Variables, resources: Sdk['resources']): readonly ResourceDetector[] {
   const names = (variables.text(VARIABLE) ?? 'none').split(',').map((name) => name.trim().toLowerCase());

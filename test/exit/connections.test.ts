@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
+import type { ForwardReceiver } from '../../src/testing/index.ts';
 import { BlackHole } from '../faults/children.ts';
 import { Authority, type Pair } from '../support/certificates.ts';
-import { bodiesOf, deadEndpoint, endpointOf, runCode } from './program.ts';
+import { bodiesOf, deadEndpoint, endpointOf, listen, runCode } from './program.ts';
 
 const PASSPHRASE = 'a passphrase';
 const SECURITY = { sharedKey: 'a shared key', users: { shop: 'a password' } };
@@ -27,12 +27,6 @@ function file(name: string, content: string): string {
   const path = join(directory, name);
   writeFileSync(path, content);
   return path;
-}
-
-async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver> {
-  const receiver = await ForwardReceiver.listen(options);
-  onTestFinished(() => receiver.close());
-  return receiver;
 }
 
 /** A receiver that wants a client certificate, a shared key and a user. */

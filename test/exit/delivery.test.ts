@@ -1,13 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
-import { bodiesOf, endpointOf, runCode, runModule } from './program.ts';
-
-async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver> {
-  const receiver = await ForwardReceiver.listen(options);
-  onTestFinished(() => receiver.close());
-  return receiver;
-}
+import { describe, expect, it } from 'vitest';
+import { bodiesOf, endpointOf, listen, runCode, runModule } from './program.ts';
 
 /** Runs code that ends with the records, and expects that they arrive, and nothing on standard error. */
 async function expectArrival(code: string, bodies: readonly unknown[], env: Record<string, string> = {}) {

@@ -1,6 +1,6 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { ForwardReceiver } from '../../src/testing/index.ts';
-import { bodiesOf, deadEndpoint, endpointOf, runCode } from './program.ts';
+import { describe, expect, it } from 'vitest';
+import type { ForwardReceiver } from '../../src/testing/index.ts';
+import { bodiesOf, deadEndpoint, endpointOf, listen, runCode } from './program.ts';
 
 const LIMIT_MILLIS = 1_000;
 const LIMITS = {
@@ -20,10 +20,8 @@ function lossesIn(stderr: string) {
 
 const EMIT_500 = 'for (let n = 0; n < 500; n++) emit(processor, n);';
 
-async function muteReceiver(): Promise<ForwardReceiver> {
-  const receiver = await ForwardReceiver.listen({ messageFaults: () => ({ kind: 'withhold' }) });
-  onTestFinished(() => receiver.close());
-  return receiver;
+function muteReceiver(): Promise<ForwardReceiver> {
+  return listen({ messageFaults: () => ({ kind: 'withhold' }) });
 }
 
 describe('a process whose records are not acknowledged', () => {
@@ -72,8 +70,7 @@ describe('a process whose records are not acknowledged', () => {
   });
 
   it('loses only the records of the pipeline whose receiver is dead', async () => {
-    const receiver = await ForwardReceiver.listen();
-    onTestFinished(() => receiver.close());
+    const receiver = await listen();
     const dead = await deadEndpoint();
     const code = `
       const processor = new FluentForwardLogRecordProcessor();
@@ -122,8 +119,7 @@ describe('a process whose records are not acknowledged', () => {
   });
 
   it('sends what a subscriber logs elsewhere when a chunk is lost', async () => {
-    const receiver = await ForwardReceiver.listen();
-    onTestFinished(() => receiver.close());
+    const receiver = await listen();
     const code = `
       import { subscribe } from 'node:diagnostics_channel';
       const processor = new FluentForwardLogRecordProcessor();

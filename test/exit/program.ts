@@ -1,4 +1,5 @@
-import { ForwardReceiver } from '../../src/testing/index.ts';
+import { onTestFinished } from 'vitest';
+import { ForwardReceiver, type ForwardReceiverOptions } from '../../src/testing/index.ts';
 import { LONG_LIMIT_VARIABLES } from '../support/long-limits.ts';
 import { type Finished, runProgram } from '../support/run-program.ts';
 
@@ -23,6 +24,13 @@ export function runModule(code: string, env: Record<string, string> = {}): Promi
 /** Runs an ES module with this package, and functions that log and print. */
 export function runCode(code: string, env?: Record<string, string>): Promise<Finished> {
   return runModule(PRELUDE + code, env);
+}
+
+/** A receiver that is closed when the test ends. */
+export async function listen(options?: ForwardReceiverOptions): Promise<ForwardReceiver> {
+  const receiver = await ForwardReceiver.listen(options);
+  onTestFinished(() => receiver.close());
+  return receiver;
 }
 
 export function endpointOf(receiver: ForwardReceiver): Record<string, string> {
