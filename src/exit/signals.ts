@@ -51,6 +51,8 @@ class SignalFlush {
   }
 
   #listen(): void {
+    // It listens already if it was ended and called again while a flush ran.
+    this.#stopListening();
     // First, so that a listener for one time is still there to be counted.
     for (const signal of SIGNALS) process.prependListener(signal, this.#onSignal);
   }

@@ -250,6 +250,24 @@ describe('the listeners of the end of a process', () => {
     expect(new Set(bodiesOf(receiver))).toEqual(new Set(['one', 'two']));
   });
 
+  it('of flushOnSignals stay one if it is ended and called again while a signal is handled', async () => {
+    const code = `
+      const processor = new FluentForwardLogRecordProcessor();
+      let remove = flushOnSignals(processor);
+      const alive = setInterval(() => {}, 1_000);
+      process.on('SIGTERM', () => {
+        remove();
+        remove = flushOnSignals(processor);
+        setTimeout(() => {
+          print(process.listenerCount('SIGTERM'));
+          clearInterval(alive);
+        }, 500);
+      });
+      process.kill(process.pid, 'SIGTERM');`;
+    // That of the program, and ours.
+    expect((await expectArrival(code, [])).stdout).toBe('2');
+  });
+
   it('of flushOnSignals are removed by the function that it returns', async () => {
     const code = `
       const counts = () => ['SIGTERM', 'SIGINT', 'removeListener'].map((event) => process.listenerCount(event));
